@@ -1,0 +1,3 @@
+"""fibseg: deep-learning segmentation and cell profiling of volume electron microscopy."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,35 @@
+"""Every error that fibseg raises on purpose, each with the exit code that the command ends with."""
+
+from __future__ import annotations
+
+
+class FibsegError(Exception):
+    """What is wrong with the values seen, then what to do about it."""
+
+    exit_code = 65
+
+
+class DataError(FibsegError):
+    """A volume, annotation, table or model that cannot be worked with (exit code 65)."""
+
+
+class ExistsError(DataError):
+    """A product stands already with other contents (exit code 65)."""
+
+
+class UsageError(FibsegError):
+    """A command or a setting that cannot be meant (exit code 2)."""
+
+    exit_code = 2
+
+
+class PartlyDoneError(FibsegError):
+    """Some blocks failed and are listed; all others are finished (exit code 3)."""
+
+    exit_code = 3
+
+
+class InterruptedRunError(FibsegError):
+    """The run was stopped from outside; the same command continues it (exit code 75)."""
+
+    exit_code = 75
