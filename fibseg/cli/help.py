@@ -1,0 +1,106 @@
+"""Help texts: the verbs, and every key of a verb with its default and the comment beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from fibseg import __version__
+from fibseg.cli.verbs import EXIT_CODES, VERBS
+
+_KEY = re.compile(r"^(\s*)([A-Za-z_][\w]*):(?:\s|$)")
+_COMMENT = re.compile(r"(?:^|\s)#\s?(.*)$")
+
+
+def overview() -> str:
+    """Help of the command itself."""
+    width = max(map(len, VERBS))
+    lines = [
+        f"fibseg {__version__}: from a FIB-SEM stack and a few painted planes to measured biology",
+        "",
+        "usage: fibseg VERB key=value …        fibseg VERB --help        fibseg --version",
+        "",
+        *(f"  {name:<{width}}  {verb.summary}" for name, verb in VERBS.items()),
+        "",
+        "start with: fibseg demo",
+        EXIT_CODES,
+    ]
+    return "\n".join(lines)
+
+
+def verb_help(name: str) -> str:
+    """Help of one verb: every key, its default, its comment; two examples."""
+    from fibseg.cli.compose import compose_verb, conf_dir, flatten
+
+    verb = VERBS[name]
+    config = compose_verb(name, [])
+    choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra/")}
+    comments = key_comments(conf_dir() / f"{name}.yaml")
+    groups = {}
+    for group, choice in choices.items():
+        if choice in (None, "null"):
+            groups[group] = None
+        else:
+            groups[group] = choice
+            file = conf_dir() / group / f"{choice}.yaml"
+            comments.update({f"{group}.{k}": v for k, v in key_comments(file).items()})
+    lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
+    lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
+    lines += _key_lines(flatten(config), comments)
+    for group in sorted({*groups, *_offered_groups(name, conf_dir())}):
+        names = ", ".join(sorted(p.stem for p in (conf_dir() / group).glob("*.yaml")))
+        lines.append(f"  {group + '=…':<34} {groups.get(group) or 'none'}   ready sets: {names}")
+    return "\n".join([*lines, "", EXIT_CODES])
+
+
+def key_comments(file: Path) -> dict[str, str]:
+    """Trailing comment of every key of a YAML file, under its dotted key.
+
+    Parameters
+    ----------
+    file
+        A config file with two-space indentation, as all of ours.
+    """
+    comments: dict[str, str] = {}
+    path: list[tuple[int, str]] = []
+    for line in file.read_text().splitlines():
+        match = _KEY.match(line)
+        if not match:
+            continue
+        indent, key = len(match[1]), match[2]
+        path = [(i, k) for i, k in path if i < indent] + [(indent, key)]
+        comment = _COMMENT.search(line)
+        if comment:
+            comments[".".join(k for _, k in path)] = comment[1].strip()
+    return comments
+
+
+def _key_lines(leaves: dict[str, Any], comments: dict[str, str]) -> list[str]:
+    lines = ["keys:"]
+    for key, default in leaves.items():
+        if key.rsplit(".", 1)[-1] in ("_target_", "_partial_"):
+            continue
+        value = "required" if default == "???" else _as_typed(default)
+        lines.append(f"  {key:<34} {value:<22} {comments.get(key, '')}".rstrip())
+    return lines
+
+
+def _as_typed(value: Any) -> str:
+    """A default as one would type it behind ``key=``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(_as_typed(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{k}:{_as_typed(v)}" for k, v in value.items()) + "}"
+    return str(value)
+
+
+def _offered_groups(name: str, folder: Path) -> list[str]:
+    """Groups that the verb's defaults list names, chosen or not."""
+    text = (folder / f"{name}.yaml").read_text()
+    named = re.findall(r"^\s*-\s+(?:optional\s+|override\s+/?)?(\w+):", text, flags=re.MULTILINE)
+    return [g for g in named if (folder / g).is_dir()]

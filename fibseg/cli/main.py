@@ -1,0 +1,161 @@
+"""``fibseg VERB key=value …``: reads the words, builds the parts, runs the verb, ends with its code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fibseg import __version__
+from fibseg.cli.grammar import did_you_mean, quote_overrides
+from fibseg.cli.help import overview, verb_help
+from fibseg.cli.verbs import VERBS
+from fibseg.errors import FibsegError, InterruptedRunError, UsageError
+
+HELP = {"-h", "--help", "help"}
+MULTIRUN = {"-m", "--multirun"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code of ``fibseg`` with the words `argv` (default: those of the process)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except FibsegError as error:
+        return _complain(words, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        text = "Interrupted. The same command continues where it stopped."
+        return _complain(words, text, InterruptedRunError.exit_code)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        return _complain(words, f"{error.strerror}: {error.filename}", FibsegError.exit_code)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in HELP:
+        _echo(overview())
+        return 0
+    if words[0] == "--version":
+        _echo(__version__)
+        return 0
+    verb, arguments = words[0], words[1:]
+    if verb not in VERBS:
+        raise UsageError(f"There is no verb {verb!r}. {did_you_mean(verb, VERBS)}")
+    if HELP & set(arguments):
+        _echo(verb_help(verb))
+        return 0
+    _log_to_stderr()
+    if MULTIRUN & set(arguments):
+        return _multirun(verb, [a for a in arguments if a not in MULTIRUN])
+    return run_verb(verb, arguments)
+
+
+def run_verb(verb: str, arguments: list[str]) -> int:
+    """Exit code of one verb, run in this process.
+
+    Raises
+    ------
+    FibsegError
+        Whatever the verb refuses.
+    """
+    from fibseg.cli.compose import compose_verb, resolved
+
+    config = resolved(compose_verb(verb, arguments))
+    return _run(verb, config, arguments)
+
+
+def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
+    from fibseg.cli.compose import build_parts
+
+    if verb == "demo":
+        return _demo(config["steps"])
+    run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
+    parts = build_parts(config)
+    # What a run records about itself: not settings, so not keys of the config.
+    record = {"config": config, "overrides": overrides}
+    accepted = inspect.signature(run).parameters
+    _echo_result(run(**parts, **{k: v for k, v in record.items() if k in accepted}))
+    return 0
+
+
+def _demo(steps: Mapping[str, str]) -> int:
+    """The walk of the README, each step the very command that a user would type."""
+    for number, command in enumerate(steps.values(), start=1):
+        _echo(f"\n[{number}/{len(steps)}] fibseg {command}")
+        verb, *arguments = shlex.split(command)
+        code = run_verb(verb, arguments)
+        if code:
+            return code
+    return 0
+
+
+def _multirun(verb: str, arguments: list[str]) -> int:
+    """An ordinary Hydra multirun; job N writes to ``out/N``. Worst exit code of all jobs."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig
+
+    from fibseg.cli.compose import check_keys, compose_verb, conf_dir, resolved, search_path_override
+
+    check_keys(arguments, compose_verb(verb, []))
+    codes: list[int] = []
+
+    def job(config: DictConfig) -> None:
+        meta = HydraConfig.get()
+        try:
+            own = resolved(config)
+            own["out"] = f"{own['out']}/{meta.job.num}"
+            codes.append(_run(verb, own, list(meta.overrides.task)))
+        except FibsegError as error:
+            codes.append(_complain([verb, *meta.overrides.task], str(error), error.exit_code))
+
+    sweep = ["hydra.sweep.dir=${out}", "hydra.sweep.subdir=${hydra.job.num}"]
+    quiet = ["hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    before = sys.argv
+    sys.argv = [
+        f"fibseg {verb}", "--multirun", *quote_overrides(arguments, sweep=True),
+        *search_path_override(), *sweep, *quiet,
+    ]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(job)()
+    finally:
+        sys.argv = before
+    return max(codes, default=0)
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("fibseg")
+    logger.setLevel(logging.INFO)
+    if not any(type(h) is logging.StreamHandler for h in logger.handlers):
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        # On a terminal the bar shows the progress; the lines of it are for the log file.
+        handler.addFilter(lambda r: r.name != "fibseg.progress" or not sys.stderr.isatty())
+        logger.addHandler(handler)
+
+
+def _echo_result(result: Any) -> None:
+    if result is None:
+        return
+    if hasattr(result, "text"):
+        _echo(result.text())
+    elif isinstance(result, Mapping):
+        _echo("\n".join(f"{key}: {value}" for key, value in result.items()))
+    else:
+        _echo(str(result))
+
+
+def _echo(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _complain(words: list[str], text: str, code: int) -> int:
+    verb = f" {words[0]}" if words and words[0] in VERBS else ""
+    sys.stderr.write(f"fibseg{verb}: {text}\n")
+    return code

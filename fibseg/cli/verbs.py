@@ -1,0 +1,89 @@
+"""The verbs of the command: one line of help and two examples each. No imports, so help is fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: the pipeline module that tells its story, its help line and its examples."""
+
+    module: str
+    summary: str
+    examples: tuple[str, str]
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb(
+        "",
+        "the whole walk on the built-in phantom, a few minutes on 2 CPU cores",
+        ("fibseg demo", "fibseg demo out=/tmp/try-fibseg"),
+    ),
+    "phantom": Verb(
+        "phantom",
+        "write a synthetic FIB-SEM cell: image stack, sparse paint and exact truth",
+        ("fibseg phantom out=sample", "fibseg phantom out=small shape=[48,128,128] seed=7"),
+    ),
+    "import": Verb(
+        "ingest",
+        "stream images, labels or painted planes into an OME-Zarr store",
+        (
+            "fibseg import source=scan/ volume=cell.ome.zarr spacing=[20,20,20] polarity=dark",
+            "fibseg import source=paint.tif volume=cell.ome.zarr kind=annotation name=mitochondria",
+        ),
+    ),
+    "check": Verb(
+        "check",
+        "what is in a store: shape, spacing, intensities, painted planes, warnings",
+        ("fibseg check volume=cell.ome.zarr", "fibseg check volume='my cell (2).ome.zarr'"),
+    ),
+    "train": Verb(
+        "train",
+        "train a 2D U-Net on sparsely painted planes",
+        (
+            "fibseg train experiment=mitochondria volume=cell.ome.zarr annotation=mitochondria "
+            "out=models/mitochondria",
+            "fibseg train volume=[a.ome.zarr,b.ome.zarr] annotation=nucleus out=models/nucleus "
+            "data.split=boxes trainer.max_time=00:00:20:00",
+        ),
+    ),
+    "infer": Verb(
+        "infer",
+        "run a model over a whole volume: probabilities, objects and their table",
+        (
+            "fibseg infer model=models/mitochondria volume=cell.ome.zarr name=mitochondria",
+            "fibseg infer model=models/nucleus volume=cell.ome.zarr name=nucleus "
+            "postprocess=nucleus backend=torch",
+        ),
+    ),
+    "objects": Verb(
+        "objects",
+        "clean up again, from stored probabilities to numbered objects and their table",
+        (
+            "fibseg objects volume=cell.ome.zarr name=mitochondria "
+            "postprocess.closing.radius_nm=40",
+            "fibseg objects volume=cell.ome.zarr name=nucleus postprocess=nucleus",
+        ),
+    ),
+    "evaluate": Verb(
+        "evaluate",
+        "score a model on its held-out planes, or labels against truth",
+        (
+            "fibseg evaluate model=models/mitochondria volume=cell.ome.zarr",
+            "fibseg evaluate volume=cell.ome.zarr labels=mitochondria truth=truth_mitochondria",
+        ),
+    ),
+    "report": Verb(
+        "report",
+        "one self-contained HTML page: runs, scores, overlays, histograms",
+        (
+            "fibseg report volume=cell.ome.zarr",
+            "fibseg report volume=cell.ome.zarr out=figures/cell.html",
+        ),
+    ),
+}
+
+EXIT_CODES = (
+    "exit codes: 0 done, 2 usage, 3 partly done, 65 bad data, 75 interrupted and resumable"
+)
