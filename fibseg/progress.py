@@ -14,9 +14,7 @@ T = TypeVar("T")
 LOG_EVERY_S = 30.0
 
 
-def track(
-    items: Iterable[T], *, total: int, label: str, unit: str, done: int = 0
-) -> Iterator[T]:
+def track(items: Iterable[T], *, total: int, label: str, unit: str, done: int = 0) -> Iterator[T]:
     """Yield from `items` while showing how far the work is.
 
     Parameters
@@ -33,7 +31,11 @@ def track(
     logger = logging.getLogger("fibseg.progress")
     start = last = time.monotonic()
     bar = tqdm(
-        total=total, initial=done, desc=label, unit=unit, disable=not sys.stderr.isatty(),
+        total=total,
+        initial=done,
+        desc=label,
+        unit=unit,
+        disable=not sys.stderr.isatty(),
         leave=False,
     )
     with bar:
@@ -47,5 +49,11 @@ def track(
                 left = (total - done - n) / rate
                 logger.info(
                     "%s: %d of %d %ss, %.3g %ss/s, %.0f s left",
-                    label, done + n, total, unit, rate, unit, left,
+                    label,
+                    done + n,
+                    total,
+                    unit,
+                    rate,
+                    unit,
+                    left,
                 )

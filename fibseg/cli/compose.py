@@ -138,7 +138,9 @@ def _refuse_foreign_targets(node: Any) -> None:
     if isinstance(node, Mapping):
         target = node.get("_target_")
         if target is not None and not str(target).startswith("fibseg."):
-            raise UsageError(f"_target_ {target!r} is not part of fibseg. Config builds fibseg only.")
+            raise UsageError(
+                f"_target_ {target!r} is not part of fibseg. Config builds fibseg only."
+            )
         for value in node.values():
             _refuse_foreign_targets(value)
     elif isinstance(node, list):

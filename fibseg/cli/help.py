@@ -37,7 +37,7 @@ def verb_help(name: str) -> str:
     config = compose_verb(name, [])
     choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra/")}
     comments = key_comments(conf_dir() / f"{name}.yaml")
-    groups = {}
+    groups: dict[str, str | None] = {}
     for group, choice in choices.items():
         if choice in (None, "null"):
             groups[group] = None

@@ -100,7 +100,13 @@ def _multirun(verb: str, arguments: list[str]) -> int:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import DictConfig
 
-    from fibseg.cli.compose import check_keys, compose_verb, conf_dir, resolved, search_path_override
+    from fibseg.cli.compose import (
+        check_keys,
+        compose_verb,
+        conf_dir,
+        resolved,
+        search_path_override,
+    )
 
     check_keys(arguments, compose_verb(verb, []))
     codes: list[int] = []
@@ -118,8 +124,12 @@ def _multirun(verb: str, arguments: list[str]) -> int:
     quiet = ["hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
     before = sys.argv
     sys.argv = [
-        f"fibseg {verb}", "--multirun", *quote_overrides(arguments, sweep=True),
-        *search_path_override(), *sweep, *quiet,
+        f"fibseg {verb}",
+        "--multirun",
+        *quote_overrides(arguments, sweep=True),
+        *search_path_override(),
+        *sweep,
+        *quiet,
     ]
     try:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(job)()

@@ -84,6 +84,4 @@ VERBS: dict[str, Verb] = {
     ),
 }
 
-EXIT_CODES = (
-    "exit codes: 0 done, 2 usage, 3 partly done, 65 bad data, 75 interrupted and resumable"
-)
+EXIT_CODES = "exit codes: 0 done, 2 usage, 3 partly done, 65 bad data, 75 interrupted and resumable"

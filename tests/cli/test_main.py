@@ -1,0 +1,100 @@
+"""The command as a user meets it: help, misspellings, missing keys, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import fibseg.pipeline.check as check_verb
+import pytest
+
+from fibseg.cli import main
+from fibseg.cli.verbs import VERBS
+from fibseg.errors import InterruptedRunError, PartlyDoneError
+
+
+def test_help_names_every_verb_and_imports_no_torch() -> None:
+    code = (
+        "import sys; from fibseg.cli import main; main(['--help']); "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'hydra', 'numpy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(f"  {verb}" in done.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_help_of_a_verb_explains_every_key_and_gives_two_examples(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    examples = text.split("examples:")[1].split("keys:")[0].strip().splitlines()
+    assert len(examples) == 2
+    keys = text.split("keys:")[1].split("exit codes")[0].strip().splitlines()
+    bare = [k for k in keys if len(k.split()) < 3 and not k.strip().startswith("steps.")]
+    assert not bare, f"keys without a word of help: {bare}"
+
+
+def test_a_misspelt_key_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "volme=cell.ome.zarr"]) == 2
+    assert "There is no key 'volme'. Did you mean volume" in capsys.readouterr().err
+
+
+def test_a_misspelt_verb_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert "Did you mean train" in capsys.readouterr().err
+
+
+def test_a_missing_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 2
+    assert "Missing: volume=…" in capsys.readouterr().err
+
+
+def test_a_group_choice_that_is_not_there_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "network=resnet9000", "volume=a", "annotation=b", "out=c"]) == 2
+    assert "resnet9000" in capsys.readouterr().err
+
+
+def test_config_builds_fibseg_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["train", "volume=a", "annotation=b", f"out={tmp_path}/m", "network._target_=os.system"]
+    assert main(words) == 2
+    assert "'os.system' is not part of fibseg" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_is_not_there_is_bad_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", f"volume={tmp_path}/no where (1).ome.zarr"]) == 65
+    assert "no where (1).ome.zarr" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PartlyDoneError("3 blocks"), 3),
+        (InterruptedRunError("stopped"), 75),
+        (KeyboardInterrupt(), 75),
+    ],
+)
+def test_how_a_run_ends_is_told_by_its_exit_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*, volume: str) -> None:
+        raise error
+
+    monkeypatch.setattr(check_verb, "run", run)
+    assert main(["check", "volume=x"]) == code
+
+
+def test_the_users_own_conf_folder_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fibseg.cli.compose import compose_verb, resolved
+
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text("# @package _global_\nseed: 4711\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=mine", "volume=a", "annotation=b", "out=c"]
+    assert resolved(compose_verb("train", words))["seed"] == 4711

@@ -1,0 +1,81 @@
+"""Every file of conf composes, every part can be built, and targets stay in their rooms."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fibseg.cli.compose import build_parts, compose_verb, conf_dir, resolved
+from fibseg.cli.verbs import VERBS
+
+CONF = Path(__file__).parent.parent / "conf"
+REQUIRED = {
+    "volume": "a.ome.zarr",
+    "annotation": "a",
+    "out": "m",
+    "model": "m",
+    "name": "a",
+    "source": "s",
+}
+HOMES = {
+    "network": "fibseg.models",
+    "data": "fibseg.data",
+    "trainer": "fibseg.training",
+    "postprocess": "fibseg.postprocess",
+    "blocks": "fibseg.blocks",
+    "measure": "fibseg.measure",
+}
+
+
+def arguments(verb: str, *extra: str) -> list[str]:
+    needed = yaml.safe_load((CONF / f"{verb}.yaml").read_text())
+    return [f"{k}={REQUIRED[k]}" for k, v in needed.items() if v == "???"] + list(extra)
+
+
+def group_files() -> list[tuple[str, str]]:
+    return [(p.parent.name, p.stem) for p in sorted(CONF.glob("*/*.yaml"))]
+
+
+def users_of(group: str) -> list[str]:
+    """Verbs whose defaults list offers a group."""
+    offers = re.compile(rf"^\s*-\s+(?:optional\s+)?{group}:", re.MULTILINE)
+    return [v for v in VERBS if offers.search((CONF / f"{v}.yaml").read_text())]
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_the_defaults_of_every_verb_build_their_parts(verb: str) -> None:
+    build_parts(resolved(compose_verb(verb, arguments(verb))))
+
+
+@pytest.mark.parametrize(("group", "choice"), group_files())
+def test_every_choice_of_every_group_builds(group: str, choice: str) -> None:
+    verbs = users_of(group)
+    assert verbs, f"no verb offers conf/{group}"
+    for verb in verbs:
+        build_parts(resolved(compose_verb(verb, arguments(verb, f"{group}={choice}"))))
+
+
+@pytest.mark.parametrize(("group", "choice"), group_files())
+def test_targets_stay_in_the_room_of_their_group(group: str, choice: str) -> None:
+    targets = re.findall(r"_target_:\s*(\S+)", (CONF / group / f"{choice}.yaml").read_text())
+    home = HOMES.get(group, "fibseg")
+    assert all(t.startswith(home + ".") for t in targets), targets
+
+
+def test_no_group_bears_the_name_of_a_key_with_a_value() -> None:
+    groups = {p.name for p in CONF.iterdir() if p.is_dir()}
+    keys = set(itertools.chain(*(yaml.safe_load((CONF / f"{v}.yaml").read_text()) for v in VERBS)))
+    assert not groups & keys
+
+
+def test_an_experiment_says_how_to_run_it_in_its_first_line() -> None:
+    for file in (CONF / "experiment").glob("*.yaml"):
+        assert file.read_text().startswith("# fibseg train experiment=" + file.stem), file
+
+
+def test_the_config_of_the_repository_is_the_one_in_use() -> None:
+    assert conf_dir() == CONF

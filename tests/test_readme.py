@@ -1,0 +1,68 @@
+"""The README tells the truth: its commands are those of CI, and every one of them composes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fibseg.cli.compose import compose_verb, resolved
+from fibseg.cli.verbs import VERBS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+CONTINUED = re.compile(r"\\\n\s*")
+
+
+def shown_commands(text: str) -> list[str]:
+    """Every line of a fenced block that starts with ``fibseg VERB``."""
+    blocks = re.findall(r"```(?:bash|sh)?\n(.*?)```", text, flags=re.DOTALL)
+    lines = [CONTINUED.sub(" ", line) for block in blocks for line in block.splitlines()]
+    return [line.strip() for line in lines if line.strip().startswith("fibseg ")]
+
+
+def walk_commands() -> list[str]:
+    """The commands of the README's walk, in order."""
+    return shown_commands(README.split("## The walk")[1].split("\n## ")[0])
+
+
+def test_the_readme_is_short() -> None:
+    assert README.count("\n") < 150
+
+
+def test_both_commands_and_the_picture_stand_in_its_first_30_lines() -> None:
+    head = "\n".join(README.splitlines()[:30])
+    assert "pip install -c constraints.txt -e . && fibseg demo" in head
+    assert "pip install -c constraints.txt -e '.[test]' && pytest" in head
+    picture = re.search(r"!\[[^\]]+\]\(([^)]+)\)", head)
+    assert picture
+    assert (ROOT / picture[1]).stat().st_size > 10_000
+
+
+def test_ci_runs_exactly_the_readmes_test_command() -> None:
+    command = "pip install -c constraints.txt -e '.[test]' && pytest"
+    assert command in README.splitlines()
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+@pytest.mark.parametrize("command", shown_commands(README))
+def test_every_command_shown_composes(command: str) -> None:
+    verb, *arguments = shlex.split(command)[1:]
+    if not any("=" in a for a in arguments):
+        assert verb in (*VERBS, "--help")
+        return
+    assert resolved(compose_verb(verb, arguments))
+
+
+@pytest.mark.parametrize("example", [e for verb in VERBS.values() for e in verb.examples])
+def test_every_example_of_the_help_composes(example: str) -> None:
+    verb, *arguments = shlex.split(example)[1:]
+    assert resolved(compose_verb(verb, arguments))
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
