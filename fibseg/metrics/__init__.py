@@ -1,0 +1,28 @@
+"""Scores of a segmentation: overlap, boundary, objects. Every state adds over blocks."""
+
+from fibseg.metrics.boundary import BoundaryScore, boundary, reach_of_boundary_score
+from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
+from fibseg.metrics.overlap import Overlap, overlap_per_class
+from fibseg.metrics.planes import (
+    Scores,
+    default_tolerance_nm,
+    painted_objects,
+    plane_components,
+    score_planes,
+)
+
+__all__ = [
+    "IGNORED",
+    "BoundaryScore",
+    "Contingency",
+    "ObjectScore",
+    "Overlap",
+    "Scores",
+    "boundary",
+    "default_tolerance_nm",
+    "overlap_per_class",
+    "painted_objects",
+    "plane_components",
+    "reach_of_boundary_score",
+    "score_planes",
+]
