@@ -74,7 +74,7 @@ def save_model_folder(
 
 
 def load_spec(folder: str | Path) -> ModelSpec:
-    """The description of the model in `folder`, read without importing torch.
+    """Load the description of the model in `folder`, without importing torch.
 
     Raises
     ------

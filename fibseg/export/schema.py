@@ -14,7 +14,7 @@ _MAX_DEPTH = 32
 
 
 def exact_keys(data: Any, wanted: Iterable[str], where: str) -> dict[str, Any]:
-    """A dict of `data`, which must have exactly the keys `wanted`.
+    """Return `data` as a dict with exactly the keys `wanted`.
 
     Raises
     ------
