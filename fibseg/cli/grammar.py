@@ -1,4 +1,4 @@
-"""The grammar key=value: bare values are quoted for Hydra, misspelt keys get the nearest right ones."""
+"""The grammar key=value: bare values are quoted for Hydra, misspelt keys find the right ones."""
 
 from __future__ import annotations
 
