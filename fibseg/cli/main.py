@@ -1,4 +1,4 @@
-"""``fibseg VERB key=value …``: reads the words, builds the parts, runs the verb, ends in its code."""
+"""``fibseg VERB key=value …``: reads the words, builds the parts, runs the verb, ends in a code."""
 
 from __future__ import annotations
 
