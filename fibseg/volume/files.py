@@ -1,0 +1,113 @@
+"""Small files that survive a crash: either the old contents stand, or the new ones, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+from fibseg.errors import DataError, UsageError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def fingerprint(parts: dict[str, Any]) -> str:
+    """Hash, 64 hexadecimal digits, of everything that a product depends on.
+
+    Parameters
+    ----------
+    parts
+        Digests, settings …: nested dicts and lists of str, int, float, bool and None. The order
+        of keys does not matter; tuples count as lists.
+
+    Raises
+    ------
+    UsageError
+        If a value has no canonical JSON form.
+    """
+    try:
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"A fingerprint takes plain numbers, words, lists and dicts: {error}."
+        ) from error
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a crash at any moment leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Put `document` at `path` as indented JSON, crash-safe and equal for equal contents."""
+    write_bytes(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Contents of a JSON file.
+
+    Raises
+    ------
+    DataError
+        If the file is cut off or is no JSON object.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}). The store is damaged: take it from a copy, "
+            "or make it again."
+        ) from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path} holds a {type(document).__name__}, not a JSON object.")
+    return document
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` last through a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> None:
+    """Delete `folder`, which first gets a hidden name so that a crash leaves no half product."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
+        folder.replace(doomed)
+        shutil.rmtree(doomed)
+
+
+def checked_name(name: str, *, what: str) -> str:
+    """`name` itself, if it can be the name of a `what` on every file system.
+
+    Raises
+    ------
+    UsageError
+        If it is empty, begins with a dot or holds other signs than letters, digits and ``_.-``.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a {what}. Use letters, digits, '_', '-' and '.', "
+            "and begin with a letter or digit."
+        )
+    return name

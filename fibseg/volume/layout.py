@@ -1,0 +1,135 @@
+"""How a volume lies on disk: chunks are what is compressed, shards are files, blocks are tasks.
+
+A shard of (64, 512, 512) is 16 MB of uint8 and 64 MB of uint32: large enough that a volume of
+10⁹ voxels is some 60 files, small enough that a worker holds several.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numcodecs
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from fibseg.errors import DataError
+from fibseg.geometry import Box
+from fibseg.types import Shape
+
+OmeVersion = Literal["0.5", "0.4"]
+BLOCK: Shape = (64, 512, 512)
+CHUNK = 64
+THIN_CHUNK = 256
+CHUNK_04: Shape = (64, 128, 128)
+WRITE = {"write_empty_chunks": True}
+
+
+def chunk_shape(shape: Sequence[int], *, ome_version: str) -> Shape:
+    """Voxels that are compressed together: cubes of 64, or wide tiles where there are few planes.
+
+    >>> chunk_shape((730, 2000, 2000), ome_version="0.5"), chunk_shape((1, 700, 90), ome_version="0.5")
+    ((64, 64, 64), (1, 256, 90))
+    """
+    wide = CHUNK if shape[0] >= CHUNK // 2 else THIN_CHUNK
+    wanted = (CHUNK, wide, wide) if ome_version == "0.5" else CHUNK_04
+    z, y, x = (min(n, c) for n, c in zip(shape, wanted, strict=True))
+    return z, y, x
+
+
+def block_shape(shape: Sequence[int], *, ome_version: str) -> Shape:
+    """Voxels of one task, which is also the shape of one shard (one file).
+
+    >>> block_shape((100, 200, 2000), ome_version="0.5")
+    (64, 256, 512)
+    """
+    chunks = chunk_shape(shape, ome_version=ome_version)
+    z, y, x = (
+        min(b // c * c, math.ceil(n / c) * c)
+        for n, c, b in zip(shape, chunks, BLOCK, strict=True)
+    )
+    return z, y, x
+
+
+def create_array(
+    path: Path, *, shape: Sequence[int], dtype: np.dtype[Any], ome_version: str
+) -> zarr.Array[Any]:
+    """New array at `path`, with checksums, every chunk to be written even when it is all zero."""
+    chunks = chunk_shape(shape, ome_version=ome_version)
+    common: dict[str, Any] = {
+        "store": path, "shape": tuple(shape), "dtype": dtype, "chunks": chunks, "fill_value": 0,
+        "config": WRITE,
+    }
+    if ome_version == "0.4":
+        return zarr.create_array(
+            zarr_format=2,
+            compressors=numcodecs.Zstd(level=1, checksum=True),
+            chunk_key_encoding={"name": "v2", "separator": "/"},
+            **common,
+        )
+    return zarr.create_array(
+        zarr_format=3,
+        shards=block_shape(shape, ome_version=ome_version),
+        compressors=ZstdCodec(level=1, checksum=True),
+        dimension_names=["z", "y", "x"],
+        **common,
+    )
+
+
+def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
+    """Array at `path`.
+
+    Raises
+    ------
+    DataError
+        If there is none, or its metadata is damaged.
+    """
+    try:
+        return zarr.open_array(path, mode=mode, config=WRITE)
+    except Exception as error:
+        raise DataError(
+            f"{path} is not a readable Zarr array ({error}). The store is damaged: take it from a "
+            "copy, or make it again."
+        ) from error
+
+
+def boxes(shape: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
+    """Boxes of `block` that tile an array of `shape`, in (z, y, x) order."""
+    grid = (math.ceil(n / b) for n, b in zip(shape, block, strict=True))
+    for index in np.ndindex(*grid):
+        start = tuple(i * b for i, b in zip(index, block, strict=True))
+        stop = tuple(min(a + b, n) for a, b, n in zip(start, block, shape, strict=True))
+        yield Box(start, stop)
+
+
+def array_files(path: Path, array: zarr.Array[Any]) -> Iterator[Path]:
+    """Files that a complete array consists of (shards, or chunks in Zarr 2)."""
+    pieces = array.shards or array.chunks
+    folder = path / "c" if array.metadata.zarr_format == 3 else path
+    for index in np.ndindex(*(math.ceil(n / p) for n, p in zip(array.shape, pieces, strict=True))):
+        yield folder.joinpath(*map(str, index))
+
+
+def stored_bytes(path: Path, array: zarr.Array[Any]) -> int:
+    """Size of all files of an array together.
+
+    Raises
+    ------
+    DataError
+        If a file is missing: Zarr would read its voxels as zeros without a word.
+    """
+    total, missing = 0, []
+    for file in array_files(path, array):
+        try:
+            total += file.stat().st_size
+        except FileNotFoundError:
+            missing.append(file)
+    if missing:
+        raise DataError(
+            f"{path} lacks {len(missing)} of its files, the first is {missing[0].name!r} in "
+            f"{missing[0].parent}. Copy the store again, or make this product again."
+        )
+    return total

@@ -1,0 +1,131 @@
+"""The record of one run of a verb: configuration, inputs, products, environment, log."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import platform
+import sys
+import weakref
+from importlib import metadata as packages
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import fibseg
+from fibseg.errors import InterruptedRunError, PartlyDoneError
+from fibseg.volume.files import checked_name, read_json, write_json
+
+RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
+
+
+class Run:
+    """A run in progress; the log of fibseg goes to its file until it is finished.
+
+    As a context manager it also records a run that fails or is interrupted.
+    """
+
+    def __init__(
+        self, path: Path, *, verb: str, config: dict[str, Any], overrides: list[str],
+        inputs: dict[str, str],
+    ) -> None:
+        self.path = path
+        self.log_path = path / "log.txt"
+        self.log_path.touch()
+        self._record: dict[str, Any] = {
+            "verb": verb, "status": "running", "started": _now(), "finished": None,
+            "config": config, "overrides": overrides, "inputs": inputs, "products": {},
+            "metrics": {}, "environment": environment(),
+        }
+        self._write()
+        handler = _Appender(self.log_path)
+        logger = logging.getLogger("fibseg")
+        logger.addHandler(handler)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+        self._detach = weakref.finalize(self, logger.removeHandler, handler)
+
+    def finish(self, *, products: dict[str, str], metrics: dict[str, Any] | None = None) -> None:
+        """Record the digests of what was made, and end the log."""
+        self._record.update(products=products, metrics=metrics or {})
+        self._end("done")
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self._record["status"] == "running":
+            self._record["error"] = f"{type(error).__name__}: {error}"
+            stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
+            partly = isinstance(error, PartlyDoneError)
+            self._end("interrupted" if stopped else "partly done" if partly else "failed")
+        self._detach()
+
+    def _end(self, status: str) -> None:
+        self._record.update(status=status, finished=_now())
+        self._write()
+        self._detach()
+
+    def _write(self) -> None:
+        write_json(self.path / "run.json", self._record)
+
+
+class _Appender(logging.Handler):
+    """Opens the file for every record: nothing is held open, nothing lost in a crash."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(level=logging.INFO)
+        self._path = path
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(self.format(record) + "\n")
+        except OSError:
+            self.handleError(record)
+
+
+def new_run(
+    folder: Path, verb: str, *, config: dict[str, Any], overrides: list[str],
+    inputs: dict[str, str],
+) -> Run:
+    """Run with a folder of its own in `folder`, named by time (UTC) and verb."""
+    checked_name(verb, what="verb")
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while True:
+        path = folder / (f"{stamp}-{verb}" if number == 1 else f"{stamp}-{number}-{verb}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        return Run(path, verb=verb, config=config, overrides=overrides, inputs=inputs)
+
+
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """Records of all runs in `folder`, oldest first, each with its ``name``."""
+    files = sorted(folder.glob("*/run.json"))
+    return [{"name": file.parent.name, **read_json(file)} for file in files]
+
+
+def environment() -> dict[str, str]:
+    """Versions of Python, fibseg and what the numbers rest on, and the kind of machine."""
+    found = {
+        "fibseg": fibseg.__version__, "python": platform.python_version(),
+        "system": f"{sys.platform} {platform.machine()}",
+    }
+    for name in RECORDED:
+        try:
+            found[name] = packages.version(name)
+        except packages.PackageNotFoundError:
+            continue
+    return found
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
