@@ -1,0 +1,47 @@
+"""Pictures for people: overlays, hatching, palettes, panels. Array to RGB, uint8."""
+
+from fibseg.pictures.palettes import (
+    CORRECT,
+    INVENTED,
+    MISSED,
+    OKABE_ITO,
+    Color,
+    class_color,
+    heat,
+    object_colors,
+)
+from fibseg.pictures.panels import length_text, scale_bar_nm, tile
+from fibseg.pictures.planes import (
+    annotation_overlay,
+    blend,
+    error_map,
+    gray,
+    hatch,
+    label_layer,
+    outlines,
+    overlay,
+    probability,
+)
+
+__all__ = [
+    "CORRECT",
+    "INVENTED",
+    "MISSED",
+    "OKABE_ITO",
+    "Color",
+    "annotation_overlay",
+    "blend",
+    "class_color",
+    "error_map",
+    "gray",
+    "hatch",
+    "heat",
+    "label_layer",
+    "length_text",
+    "object_colors",
+    "outlines",
+    "overlay",
+    "probability",
+    "scale_bar_nm",
+    "tile",
+]
