@@ -1,0 +1,179 @@
+"""Batches as a function of (seed, step): where patches lie, cut out with room to turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from fibseg.data.augment import crop_half
+from fibseg.data.normalise import normalise
+from fibseg.data.planes import PlaneStack
+from fibseg.data.sparse import SparseData
+from fibseg.errors import DataError
+
+JITTER = 0.25
+"""A patch centre is this share of a patch, at most, away from the labelled voxel it was drawn for."""
+
+WHERE, TURN, DROPOUT = 1, 2, 3
+"""The purposes that random numbers are drawn for, part of every key."""
+
+
+class Batch(NamedTuple):
+    """Crops of one step, before augmentation."""
+
+    image: Tensor
+    """Normalised, shape (b, c, s, s)."""
+    annotation: Tensor
+    """0 where unlabelled or outside of the plane, shape (b, s, s), uint8."""
+    inside: Tensor
+    """1 inside of the plane, shape (b, s, s), uint8."""
+    step: int
+    seconds: float
+    """Time that it took to cut the crops."""
+
+
+def key(seed: int, step: int, slot: int, purpose: int) -> int:
+    """Seed of the random numbers of one purpose, slot and step, below 2^63."""
+    state = np.random.SeedSequence((seed, step, slot, purpose)).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+class Patches:
+    """Draws and cuts the patches of any step.
+
+    Parameters
+    ----------
+    stacks
+        Annotated planes, held-out parts set to 0.
+    n_channels
+        Background and classes.
+    data
+        Patch, batch, balance.
+    seed
+        Of the training.
+    rank
+        Number of the process in distributed training: each draws its own slots.
+
+    Raises
+    ------
+    DataError
+        If a class has no voxel to train on.
+    """
+
+    def __init__(
+        self, stacks: Sequence[PlaneStack], *, n_channels: int, data: SparseData, seed: int,
+        rank: int = 0,
+    ) -> None:
+        self.stacks, self.data, self.seed, self.rank = stacks, data, seed, rank
+        self.n_channels = n_channels
+        self.half = crop_half(data.patch)
+        where, counts = _rows(stacks, n_channels)
+        self._where = where
+        self._cumulative = np.cumsum(counts, 0)
+        self._sizes = np.cumsum([s.annotation.size for s in stacks])
+        if (self._cumulative[-1] == 0).any():
+            empty = int(np.argmin(self._cumulative[-1])) + 1
+            raise DataError(
+                f"No voxel of value {empty} is left to train on. Paint more, or use another split."
+            )
+
+    def centres(self, step: int) -> list[tuple[int, int, int, int]]:
+        """Where the patches of a step lie: (stack, annotated plane, y, x) each."""
+        n = self.data.batch + self.data.unlabelled
+        return [self._centre(step, slot, labelled=slot < self.data.batch) for slot in range(n)]
+
+    def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Crops of a step: image (b, c, s, s), annotation and inside (b, s, s)."""
+        crops = [self._crop(*centre) for centre in self.centres(step)]
+        image, annotation, inside = (np.stack(part) for part in zip(*crops, strict=True))
+        return image, annotation, inside
+
+    def _centre(self, step: int, slot: int, *, labelled: bool) -> tuple[int, int, int, int]:
+        """Place of one patch."""
+        n_slots = self.data.batch + self.data.unlabelled
+        random = np.random.default_rng(key(self.seed, step, self.rank * n_slots + slot, WHERE))
+        if labelled:
+            stack, plane, y, x = self._labelled(random)
+        else:
+            stack = int(np.searchsorted(
+                self._sizes, random.integers(self._sizes[-1]), side="right"
+            ))
+            plane, y, x = (int(random.integers(n)) for n in self.stacks[stack].annotation.shape)
+        reach = self.data.patch * JITTER
+        dy, dx = (round(d) for d in random.uniform(-reach, reach, 2))
+        return stack, plane, y + dy, x + dx
+
+    def _labelled(self, random: np.random.Generator) -> tuple[int, int, int, int]:
+        """A voxel of a class, each class as likely, or of background."""
+        is_class = random.random() < self.data.foreground
+        channel = int(random.integers(1, self.n_channels)) if is_class else 0
+        cumulative = self._cumulative[:, channel]
+        row = int(np.searchsorted(cumulative, random.integers(cumulative[-1]), side="right"))
+        stack, plane, y = (int(v) for v in self._where[row])
+        x = np.flatnonzero(self.stacks[stack].annotation[plane, y] == channel + 1)
+        return stack, plane, y, int(x[random.integers(len(x))])
+
+    def _crop(
+        self, stack: int, plane: int, y: int, x: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+        """One crop; beyond the plane the image is mirrored and the annotation 0."""
+        s = self.stacks[stack]
+        height, width = s.annotation.shape[1:]
+        ys, xs = np.arange(y - self.half, y + self.half), np.arange(x - self.half, x + self.half)
+        within_y, within_x = (ys >= 0) & (ys < height), (xs >= 0) & (xs < width)
+        inside = (within_y[:, None] & within_x[None, :]).astype(np.uint8)
+        ys, xs = _mirror(ys, height), _mirror(xs, width)
+        image = np.stack([_take(s.image[row], ys, xs) for row in s.rows[plane]])
+        annotation = _take(s.annotation[plane], ys, xs) * inside
+        return normalise(image, s.normalisation), annotation, inside
+
+
+class Steps(IterableDataset[Batch]):
+    """Batches of step `start`, `start` + 1 and so on, without end."""
+
+    def __init__(self, patches: Patches, *, start: int) -> None:
+        self.patches, self.start = patches, start
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield one batch per step."""
+        import itertools
+        import time
+
+        for step in itertools.count(self.start):
+            begin = time.perf_counter()
+            image, annotation, inside = (torch.from_numpy(a) for a in self.patches.batch(step))
+            yield Batch(image, annotation, inside, step, time.perf_counter() - begin)
+
+
+def _rows(
+    stacks: Sequence[PlaneStack], n_channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(stack, plane, y) of every labelled row, and its number of pixels of each channel."""
+    where, counts = [], []
+    for i, stack in enumerate(stacks):
+        for j, plane in enumerate(stack.annotation):
+            n = np.stack([(plane == c + 1).sum(1) for c in range(n_channels)], 1)
+            y = np.flatnonzero(n.any(1))
+            where.append(np.stack([np.full_like(y, i), np.full_like(y, j), y], 1))
+            counts.append(n[y])
+    return np.concatenate(where), np.concatenate(counts)
+
+
+def _mirror(index: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Indices reflected into 0 to n - 1."""
+    if n == 1:
+        return np.zeros_like(index)
+    index = np.abs(index) % (2 * n - 2)
+    return np.where(index >= n, 2 * n - 2 - index, index)
+
+
+def _take(plane: NDArray[Any], ys: NDArray[np.int64], xs: NDArray[np.int64]) -> NDArray[Any]:
+    """Rows and columns of a plane."""
+    low = int(xs.min())
+    return plane[ys, low : int(xs.max()) + 1][:, xs - low]

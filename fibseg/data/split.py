@@ -1,0 +1,237 @@
+"""What is held out of training for the test: blocks of planes, or painted regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from fibseg.data.planes import PlaneStack
+from fibseg.data.sparse import SparseData
+from fibseg.errors import DataError
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A plane of a store that is tested, or parts of it.
+
+    Parameters
+    ----------
+    store
+        Number of the store.
+    z
+        Plane number in the store.
+    boxes
+        Parts (y start, x start, y stop, x stop) in pixels of level 0; None for the whole plane.
+    """
+
+    store: int
+    z: int
+    boxes: tuple[Rectangle, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which planes are trained on and which are held out."""
+
+    kind: str
+    train: tuple[tuple[int, ...], ...]
+    """Plane numbers with a label left, per store."""
+    held_out: tuple[HeldOut, ...]
+
+
+def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: SparseData,
+                 *, context: int = 0) -> Split:
+    """Return what is held out; it is set to 0 (unlabelled) in the stacks' annotation.
+
+    Parameters
+    ----------
+    stacks
+        All stores.
+    classes
+        Value of each class in the annotation.
+    data
+        Settings `split`, `folds`, `fold`, `gap_nm`.
+    context
+        Neighbouring planes that are channels: they widen the gap.
+
+    Raises
+    ------
+    DataError
+        If a class is painted nowhere, or cannot be in both parts.
+    """
+    values = {"background": 1, **classes}
+    counts = [_counts(s.annotation, list(values.values())) for s in stacks]
+    total = np.sum([c.sum(0) for c in counts], 0)
+    for (name, value), n in zip(values.items(), total, strict=True):
+        if n == 0:
+            raise DataError(
+                f"{name} (value {value}) is painted on no plane of "
+                f"{', '.join(s.name for s in stacks)}. Paint some of it and import again."
+            )
+    if data.split == "planes":
+        held_out = _hold_planes(stacks, counts, list(values), data, context)
+    elif data.split == "boxes":
+        held_out = _hold_boxes(stacks, list(values.values()), list(values), data)
+    else:
+        held_out = ()
+    train = tuple(
+        tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
+    )
+    return Split(data.split, train, held_out)
+
+
+def _counts(annotation: NDArray[np.uint8], values: list[int]) -> NDArray[np.int64]:
+    """Labelled pixels per plane and value."""
+    full = [np.bincount(p.ravel(), minlength=256)[values] for p in annotation]
+    return np.array(full, np.int64).reshape(-1, len(values))
+
+
+def _hold_planes(
+    stacks: Sequence[PlaneStack], counts: list[NDArray[np.int64]], names: list[str],
+    data: SparseData, context: int,
+) -> tuple[HeldOut, ...]:
+    """Contiguous blocks of annotated planes; all stores together if none can be cut alone."""
+    held: list[tuple[int, int]] = []
+    for store, count in enumerate(counts):
+        block = _best_block(count, data, [0] * len(count))
+        held += [(store, row) for row in block]
+    if not held:
+        where = [(store, row) for store, c in enumerate(counts) for row in range(len(c))]
+        block = _best_block(np.concatenate(counts), data, [store for store, _ in where])
+        held = [where[i] for i in block]
+    test = np.sum([counts[s][r] for s, r in held], 0) if held else np.zeros(len(names), int)
+    dropped = _gap(stacks, held, data.gap_nm, context)
+    left = np.sum([c.sum(0) for c in counts], 0) - test - np.sum(
+        [counts[s][r] for s, r in dropped], 0, dtype=np.int64
+    )
+    short = [n for n, a, b in zip(names, np.broadcast_to(test, len(names)), left, strict=True)
+             if a == 0 or b <= 0]
+    if short:
+        n_planes = sum(len(s.z) for s in stacks)
+        raise DataError(
+            f"{n_planes} annotated plane{'s' * (n_planes != 1)} cannot be split into training and "
+            f"held-out planes {data.gap_nm:g} nm apart with {', '.join(short)} in both. "
+            "Use data.split=boxes to hold out painted regions, or data.split=none."
+        )
+    for store, row in (*held, *dropped):
+        stacks[store].annotation[row] = 0
+    return tuple(HeldOut(store, stacks[store].z[row]) for store, row in sorted(held))
+
+
+def _best_block(
+    counts: NDArray[np.int64], data: SparseData, groups: list[int]
+) -> list[int]:
+    """Rows of the block to hold out, empty if no block leaves every class in both parts.
+
+    With a fold the block is that part; else, of all blocks of about 1 / folds of the planes, the
+    one whose share of every class is nearest to 1 / folds, and the earliest of those.
+    """
+    n, total = len(counts), counts.sum(0)
+    if data.fold is not None:
+        parts = np.array_split(np.arange(n), min(data.folds, n))
+        block = parts[data.fold].tolist() if data.fold < len(parts) else []
+        return block if 0 < len(block) < n else []
+    size = max(1, round(n / data.folds))
+    best: tuple[float, list[int]] = (np.inf, [])
+    for start in range(n - size + 1):
+        block = list(range(start, start + size))
+        test = counts[block].sum(0)
+        painted = total > 0
+        if n <= size or (test[painted] == 0).any() or (test[painted] == total[painted]).any():
+            continue
+        off = np.abs(np.log(test[painted] / total[painted] * data.folds)).sum()
+        # Blocks inside the volume lose a training plane to the gap on both sides.
+        inside = 0.01 * (start > 0 and start + size < n and len(set(groups)) == 1)
+        best = min(best, (round(float(off + inside), 9), block))
+    return best[1]
+
+
+def _gap(
+    stacks: Sequence[PlaneStack], held: list[tuple[int, int]], gap_nm: float, context: int
+) -> list[tuple[int, int]]:
+    """Planes too near to a held-out one to be trained on."""
+    near = []
+    for store, stack in enumerate(stacks):
+        test = [stack.z[r] for s, r in held if s == store]
+        reach = max(gap_nm / stack.spacing[0], 2 * context)
+        near += [
+            (store, r) for r, z in enumerate(stack.z)
+            if (store, r) not in held and any(abs(z - t) <= reach - 1e-9 for t in test)
+        ]
+    return near
+
+
+def _hold_boxes(
+    stacks: Sequence[PlaneStack], values: list[int], names: list[str], data: SparseData
+) -> tuple[HeldOut, ...]:
+    """Bounding boxes of connected painted regions, about 1 / folds of the painted pixels."""
+    regions = [(s, box) for s, stack in enumerate(stacks) for box in _regions(stack)]
+    counts = np.array([
+        np.bincount(stacks[s].annotation[box].ravel(), minlength=256)[values] for s, box in regions
+    ])
+    chosen = _choose(counts, data)
+    test = counts[chosen].sum(0)
+    short = [n for n, a, b in zip(names, test, counts.sum(0) - test, strict=True)
+             if a == 0 or b == 0]
+    if short:
+        raise DataError(
+            f"{len(regions)} painted region{'s' * (len(regions) != 1)} cannot be split into "
+            f"training and held-out ones with {', '.join(short)} in both. Paint more separate "
+            "regions, or use data.split=none."
+        )
+    boxes: dict[tuple[int, int], list[Rectangle]] = {}
+    for i in chosen:
+        store, (zs, ys, xs) = regions[i]
+        stack = stacks[store]
+        stack.annotation[zs, ys, xs] = 0
+        for row in range(zs.start, zs.stop):
+            boxes.setdefault((store, stack.z[row]), []).append(_level_0(stack, ys, xs))
+    return tuple(HeldOut(s, z, tuple(sorted(b))) for (s, z), b in sorted(boxes.items()))
+
+
+def _choose(counts: NDArray[np.int64], data: SparseData) -> list[int]:
+    """Regions to hold out: the fold's own, or greedily those that bring each class to its share."""
+    if data.fold is not None:
+        return list(range(data.fold, len(counts), data.folds))
+    total = np.maximum(counts.sum(0), 1)
+    aim, chosen = 1 / data.folds, [0] * 0
+    share = np.zeros(counts.shape[1])
+    for _ in range(len(counts) - 1):
+        gain = [
+            np.inf if i in chosen else float(np.abs(share + c / total - aim).sum())
+            for i, c in enumerate(counts)
+        ]
+        best = int(np.argmin(gain))
+        # Go on while it comes nearer, or while a class is still missing from the held-out part.
+        if chosen and gain[best] >= np.abs(share - aim).sum() and (share > 0).all():
+            break
+        chosen.append(best)
+        share = share + counts[best] / total
+    return sorted(chosen)
+
+
+def _regions(stack: PlaneStack) -> list[tuple[slice, slice, slice]]:
+    """Bounding boxes of connected painted regions; planes that follow each other connect."""
+    boxes: list[tuple[slice, slice, slice]] = []
+    starts = [i for i, z in enumerate(stack.z) if i == 0 or z != stack.z[i - 1] + 1]
+    for start, stop in zip(starts, [*starts[1:], len(stack.z)], strict=True):
+        components, _ = ndimage.label(stack.annotation[start:stop] > 0, np.ones((3, 3, 3)))
+        for zs, ys, xs in ndimage.find_objects(components):
+            boxes.append((slice(zs.start + start, zs.stop + start), ys, xs))
+    return boxes
+
+
+def _level_0(stack: PlaneStack, ys: slice, xs: slice) -> Rectangle:
+    """Working pixels of a box as pixels of level 0."""
+    fy, fx = (w / s for w, s in zip(stack.working[1:], stack.spacing[1:], strict=True))
+    _, height, width = stack.shape
+    return (
+        round(ys.start * fy), round(xs.start * fx),
+        min(height, round(ys.stop * fy)), min(width, round(xs.stop * fx)),
+    )
