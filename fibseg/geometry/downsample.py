@@ -1,4 +1,4 @@
-"""Halving of arrays for image pyramids: means of intensities, modes of labels, paint of annotations.
+"""Halving of arrays for image pyramids: mean of intensities, mode of labels, paint kept.
 
 Factors are 1 or 2 per axis. At an odd border the last voxel counts for its missing partner, which
 makes a result there exactly the mean or mode of the voxels that exist.

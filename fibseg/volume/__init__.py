@@ -3,8 +3,10 @@
 from fibseg.volume.files import fingerprint
 from fibseg.volume.layout import OmeVersion
 from fibseg.volume.product import Kind, Product, ProductInfo
+from fibseg.volume.record import BACKGROUND, UNLABELLED, Polarity
 from fibseg.volume.runs import Run
-from fibseg.volume.store import BACKGROUND, UNLABELLED, Polarity, Volume
+from fibseg.volume.store import Volume
+from fibseg.volume.tiff import write_tiff, write_tiff_stack
 
 __all__ = [
     "BACKGROUND",
@@ -17,4 +19,6 @@ __all__ = [
     "Run",
     "Volume",
     "fingerprint",
+    "write_tiff",
+    "write_tiff_stack",
 ]

@@ -1,16 +1,19 @@
-"""Small files that survive a crash: either the old contents stand, or the new ones, never a part."""
+"""Small files that survive a crash: the old contents stand or the new ones, never a part."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from fibseg.errors import DataError, UsageError
 
@@ -23,8 +26,8 @@ def fingerprint(parts: dict[str, Any]) -> str:
     Parameters
     ----------
     parts
-        Digests, settings …: nested dicts and lists of str, int, float, bool and None. The order
-        of keys does not matter; tuples count as lists.
+        Digests, settings …: nested dicts and lists of str, int, float, bool, None and paths. The
+        order of keys does not matter; tuples count as lists.
 
     Raises
     ------
@@ -32,12 +35,39 @@ def fingerprint(parts: dict[str, Any]) -> str:
         If a value has no canonical JSON form.
     """
     try:
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(
+            parts, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain
+        )
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"A fingerprint takes plain numbers, words, lists and dicts: {error}."
         ) from error
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy numbers as plain ones, paths as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def finite(value: Any) -> Any:
+    """`value` as plain JSON: NumPy numbers and arrays, paths and tuples too; NaN becomes None."""
+    if isinstance(value, dict):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return finite(value.tolist())
+    if isinstance(value, list | tuple | set):
+        return [finite(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float | np.generic):
+        number = value.item() if isinstance(value, np.generic) else value
+        return None if isinstance(number, float) and not math.isfinite(number) else number
+    return str(value)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

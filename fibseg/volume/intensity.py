@@ -11,8 +11,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from fibseg.progress import track
-from fibseg.volume.layout import BLOCK, boxes
+from fibseg.volume.layout import BLOCK, watched
 
 PERCENTS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
 
@@ -36,8 +35,7 @@ def survey(array: zarr.Array[Any], *, histogram: bool = False, label: str = "dig
     total = hashlib.sha256(header.encode())
     counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64) if histogram else None
     maximum = 0
-    tiles = list(boxes(array.shape, BLOCK))
-    for box in track(tiles, total=len(tiles), label=label, unit="block"):
+    for box in watched(array.shape, BLOCK, label=label):
         voxels = np.ascontiguousarray(array[box.slices])
         total.update(hashlib.sha256(voxels.data).digest())
         if counts is not None:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numcodecs
+import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
 from fibseg.errors import DataError
 from fibseg.geometry import Box
+from fibseg.progress import track
 from fibseg.types import Shape
 
 OmeVersion = Literal["0.5", "0.4"]
@@ -25,14 +26,17 @@ BLOCK: Shape = (64, 512, 512)
 CHUNK = 64
 THIN_CHUNK = 256
 CHUNK_04: Shape = (64, 128, 128)
+WORTH_SHOWING = 16
 WRITE = {"write_empty_chunks": True}
 
 
 def chunk_shape(shape: Sequence[int], *, ome_version: str) -> Shape:
     """Voxels that are compressed together: cubes of 64, or wide tiles where there are few planes.
 
-    >>> chunk_shape((730, 2000, 2000), ome_version="0.5"), chunk_shape((1, 700, 90), ome_version="0.5")
-    ((64, 64, 64), (1, 256, 90))
+    >>> chunk_shape((730, 2000, 2000), ome_version="0.5")
+    (64, 64, 64)
+    >>> chunk_shape((1, 700, 90), ome_version="0.5")
+    (1, 256, 90)
     """
     wide = CHUNK if shape[0] >= CHUNK // 2 else THIN_CHUNK
     wanted = (CHUNK, wide, wide) if ome_version == "0.5" else CHUNK_04
@@ -103,6 +107,14 @@ def boxes(shape: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
         start = tuple(i * b for i, b in zip(index, block, strict=True))
         stop = tuple(min(a + b, n) for a, b, n in zip(start, block, shape, strict=True))
         yield Box(start, stop)
+
+
+def watched(shape: Sequence[int], block: Sequence[int], *, label: str) -> Iterator[Box]:
+    """The same boxes, with progress shown where there are many."""
+    tiles = list(boxes(shape, block))
+    if len(tiles) < WORTH_SHOWING:
+        return iter(tiles)
+    return track(tiles, total=len(tiles), label=label, unit="block")
 
 
 def array_files(path: Path, array: zarr.Array[Any]) -> Iterator[Path]:

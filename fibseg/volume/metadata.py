@@ -19,7 +19,12 @@ METHODS = {
     "annotation": "mode of the painted voxels",
 }
 MOST_COLORS = 1000
+BACKGROUND_GREY = (96, 96, 96)
 Colors = dict[int, tuple[int, int, int]]
+"""Red, green and blue, 0 to 255, of label values."""
+
+State = dict[str, Any]
+"""What fibseg remembers of an image or product: plain JSON."""
 
 
 def write_group(folder: Path, attributes: dict[str, Any], *, ome_version: str) -> None:
@@ -111,7 +116,7 @@ def omero(name: str, *, low: float, high: float, largest: float) -> dict[str, An
 
 
 def image_label(
-    *, classes: dict[str, int], colors: Colors | None, maximum: int, ome_version: str
+    *, kind: str, classes: dict[str, int], colors: Colors | None, maximum: int, ome_version: str
 ) -> dict[str, Any]:
     """The ``image-label`` entry: where the image is, colours, class names.
 
@@ -123,6 +128,8 @@ def image_label(
         entry["version"] = "0.4"
     if colors is None and maximum <= MOST_COLORS:
         colors = {label: distinct_color(label) for label in range(1, maximum + 1)}
+        if kind == "annotation" and maximum:
+            colors[1] = BACKGROUND_GREY
     if colors:
         entry["colors"] = [
             {"label-value": int(label), "rgba": [*map(int, rgb), 255]}

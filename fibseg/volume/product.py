@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import zarr
 
-from fibseg.errors import DataError, ExistsError
-from fibseg.types import Shape, Spacing
+from fibseg.errors import DataError
+from fibseg.types import Shape
 from fibseg.volume import layout, metadata
 from fibseg.volume.files import remove_tree
-from fibseg.volume.intensity import Survey, survey
-from fibseg.volume.pyramid import Level, build_levels, plan_levels
+from fibseg.volume.intensity import survey
+from fibseg.volume.levels import complete_levels, levels_of
+from fibseg.volume.metadata import State
 
 Kind = Literal["labels", "annotation", "probabilities"]
-State = dict[str, Any]
-log = logging.getLogger("fibseg.volume")
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Product:
 
     @property
     def complete(self) -> bool:
-        """Whether it is finished, with all its files there in their recorded sizes."""
+        """Whether it is finished."""
         return bool(self._state()["complete"])
 
     @cached_property
@@ -137,7 +132,8 @@ class Product:
             ome["omero"] = metadata.omero(self.name, low=0, high=255, largest=255)
         else:
             ome["image-label"] = metadata.image_label(
-                classes=state["classes"], colors=colors, maximum=maximum, ome_version=version
+                kind=kind, classes=state["classes"], colors=colors, maximum=maximum,
+                ome_version=version,
             )
             names = {*complete_names(self.path.parent), self.name}
             metadata.index_labels(self.path.parent, sorted(names), ome_version=version)
@@ -167,131 +163,7 @@ def complete_names(folder: Path) -> list[str]:
     return [n for n in names if (metadata.read_state(folder / n) or {}).get("complete")]
 
 
-def levels_of(state: State) -> list[Level]:
-    """Recorded pyramid levels."""
-    return [
-        Level(tuple(level["shape"]), tuple(level["spacing"])) for level in state["levels"]
-    ]
-
-
-def complete_levels(
-    group: Path, state: State, *, histogram: bool = False
-) -> tuple[list[dict[str, Any]], Survey]:
-    """Build the coarser levels; returns the record of all levels and the survey of level 0."""
-    kind, version = state["kind"], state["ome_version"]
-    array = layout.open_array(group / "0", mode="r")
-    layout.stored_bytes(group / "0", array)
-    found = survey(array, histogram=histogram, label=f"digest of {group.name}")
-    spacing: Spacing = tuple(state["spacing"])
-    levels = plan_levels(array.shape, spacing) if kind != "scratch" else [
-        Level(array.shape, spacing)
-    ]
-    build_levels(group, array, levels, kind=kind, ome_version=version)
-    record = [
-        {
-            "shape": list(level.shape),
-            "spacing": list(level.spacing),
-            "bytes": layout.stored_bytes(
-                group / str(n), layout.open_array(group / str(n), mode="r")
-            ),
-        }
-        for n, level in enumerate(levels)
-    ]
-    return record, found
-
-
-def open_level(group: Path, state: State, level: int) -> zarr.Array[Any]:
-    """Array of one pyramid level of a finished image, for reading.
-
-    Raises
-    ------
-    DataError
-        If there is no such level, or files of it are missing or cut off.
-    """
-    levels = state["levels"]
-    if not 0 <= level < len(levels):
-        raise DataError(
-            f"{group} has no pyramid level {level}. It has the levels 0 to {len(levels) - 1}."
-        )
-    array = layout.open_array(group / str(level))
-    expected, there = levels[level]["bytes"], layout.stored_bytes(group / str(level), array)
-    if list(array.shape) != levels[level]["shape"] or there != expected:
-        raise DataError(
-            f"{group / str(level)} has {there} bytes of data for shape {tuple(array.shape)}, but "
-            f"{expected} for {tuple(levels[level]['shape'])} were written. It was cut off or "
-            "changed by another program: copy the store again, or make this product again."
-        )
-    return array
-
-
-def prepare(
-    path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any], overwrite: bool
-) -> Product:
-    """Product at `path` as `state` describes it: new, reopened to resume, or already complete.
-
-    Raises
-    ------
-    ExistsError
-        If a finished product with other inputs stands there and may not be replaced.
-    """
-    product = Product(path)
-    standing = metadata.read_state(path)
-    where = f"{path.parent.name}/{path.name}"
-    if standing is not None and _same(standing, state, dtype):
-        if not standing["complete"] or _intact(product, standing):
-            return product
-        log.warning("%s is damaged and is made again.", where)
-    elif path.exists() and not overwrite and (standing is None or standing["complete"]):
-        if standing is None or not _derivable_again(product, standing, state):
-            raise ExistsError(
-                f"{where} stands already and comes from other data or settings. "
-                "Use overwrite=true to replace it, or another name."
-            )
-        log.info("%s is derived again from %s with other settings.", where, state["derived_from"])
-    elif standing is not None:
-        old = "" if standing["complete"] else "unfinished "
-        log.info("%s%s comes from other data or settings and is made anew.", old, where)
-    if path.exists():
-        product.discard()
-    product.journal_path.unlink(missing_ok=True)
-    for leftover in path.parent.glob(f".{path.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    new_group(path, state, shape=shape, dtype=dtype)
-    return product
-
-
-def new_group(path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any]) -> None:
-    """Make the group with an empty level 0, under a hidden name until it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        layout.create_array(
-            building / "0", shape=shape, dtype=dtype, ome_version=state["ome_version"]
-        )
-        metadata.write_state(building, {**state, "dtype": dtype.name})
-        building.replace(path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _same(standing: State, state: State, dtype: np.dtype[Any]) -> bool:
-    wanted = {**state, "dtype": dtype.name}
-    return all(standing.get(k) == wanted[k] for k in ("inputs", "kind", "dtype", "derived_from"))
-
-
-def _intact(product: Product, state: State) -> bool:
-    try:
-        for level in range(len(state["levels"])):
-            open_level(product.path, state, level)
-    except DataError:
-        return False
-    return True
-
-
-def _derivable_again(product: Product, standing: State, state: State) -> bool:
-    """Whether fibseg made it from the same stored product, and nobody has edited it since."""
-    return (
-        state["derived_from"] is not None
-        and standing["derived_from"] == state["derived_from"]
-        and product.matches_digest()
-    )
+def names_of_kind(folder: Path, kind: str | None) -> list[str]:
+    """Sorted names of the finished products of one `kind` in `folder`, or of all."""
+    names = complete_names(folder)
+    return [n for n in names if kind in (None, (metadata.read_state(folder / n) or {})["kind"])]

@@ -19,10 +19,9 @@ from fibseg.geometry import (
     downsample_mode,
     halving_factors,
 )
-from fibseg.progress import track
 from fibseg.types import Shape, Spacing
 from fibseg.volume.files import remove_tree
-from fibseg.volume.layout import block_shape, boxes, create_array
+from fibseg.volume.layout import block_shape, boxes, create_array, watched
 
 SMALL_ENOUGH = 128
 MAX_LEVELS = 10
@@ -75,9 +74,7 @@ def build_levels(
         )
         kernel = partial(KERNELS[kind], factors=level.factors)
         block = block_shape(level.shape, ome_version=ome_version)
-        tiles = list(boxes(level.shape, block))
-        name = f"pyramid level {number}"
-        for box in track(tiles, total=len(tiles), label=name, unit="block"):
+        for box in watched(level.shape, block, label=f"pyramid level {number}"):
             target[box.slices] = _reduce(source, box, kernel, level.factors)
         source = target
 

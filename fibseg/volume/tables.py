@@ -72,7 +72,7 @@ def load_info(path: Path) -> dict[str, Any]:
         note = json.loads((schema.metadata or {})[KEY])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
-    return {**note, "n_rows": n_rows, "columns": [n for n in schema.names]}
+    return {**note, "n_rows": n_rows, "columns": list(schema.names)}
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

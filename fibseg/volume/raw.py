@@ -1,0 +1,263 @@
+"""The raw image of a store: created, filled, finished once, then read and trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import DTypeLike
+
+from fibseg.errors import DataError, ExistsError
+from fibseg.types import Shape, Spacing
+from fibseg.volume import layout, metadata
+from fibseg.volume.files import remove_tree
+from fibseg.volume.intensity import percentiles
+from fibseg.volume.levels import complete_levels, levels_of, open_level
+from fibseg.volume.lifecycle import new_group
+from fibseg.volume.metadata import State
+from fibseg.volume.product import names_of_kind
+from fibseg.volume.record import Polarity, raw_state, spacing_of
+
+
+class RawStore:
+    """The half of `Volume` about the raw image: what a store needs to be a store."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._cache: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_cache": {}}
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Volume at `path`, checked to be whole.
+
+        Raises
+        ------
+        DataError
+            If it is missing, unfinished, damaged, or was not made by fibseg.
+        """
+        volume = cls(path)
+        if not volume.path.exists():
+            raise DataError(
+                f"There is no volume at {path}. Make it with "
+                f"'fibseg import source=… volume={path}'."
+            )
+        if not volume.complete:
+            raise DataError(
+                f"The import of {path} was not finished. Run the same 'fibseg import' again."
+            )
+        spacing_of(volume._state()["spacing"])
+        volume.raw()
+        return volume
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, shape: Sequence[int], dtype: DTypeLike, spacing: Spacing,
+        polarity: Polarity, intensity_range: tuple[float, float] | None = None,
+        ome_version: layout.OmeVersion = "0.5", inputs: str = "", overwrite: bool = False,
+    ) -> Self:
+        """New volume with an empty level 0, to be written into `raw()` and closed by `finish_raw`.
+
+        Parameters
+        ----------
+        shape, dtype, spacing
+            Voxels (z, y, x), uint8 or uint16, nm.
+        polarity
+            Whether stain is dark or bright in the stored raw.
+        intensity_range
+            Source values that became 0 and the largest integer, where the source was converted.
+        inputs
+            `fingerprint` of the source. A volume with the same one is returned as it is: to go
+            on with (`complete` is false) or with nothing left to do.
+        overwrite
+            Replace a finished volume, except one with painting in it.
+
+        Raises
+        ------
+        DataError, UsageError
+            If shape, type, spacing or polarity make no sense.
+        ExistsError
+            If a finished volume, or anything that is no volume of fibseg, stands there.
+        """
+        state = raw_state(
+            shape=shape, dtype=dtype, spacing=spacing, polarity=polarity,
+            intensity_range=intensity_range, ome_version=ome_version, inputs=inputs,
+        )
+        volume = cls(path)
+        if volume._make_room(state, overwrite=overwrite):
+            z, y, x = state["shape"]
+            new_group(volume.path, state, shape=(z, y, x), dtype=np.dtype(state["dtype"]))
+        return volume
+
+    def _make_room(self, state: State, *, overwrite: bool) -> bool:
+        """Whether the volume has to be made; what stands in the way is removed if it may be."""
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return True
+        try:
+            standing: State | None = self._state()
+        except DataError:
+            standing = None
+        if standing is None:
+            raise ExistsError(
+                f"{self.path} exists and is no volume of fibseg. Choose another path for volume=."
+            )
+        if state["inputs"] and all(standing.get(key) == value for key, value in state.items()
+                                   if key not in ("complete", "digest", "levels", "percentiles")):
+            return False
+        if standing["complete"]:
+            painted = names_of_kind(self.path / "labels", "annotation")
+            if painted or not overwrite:
+                why = f" and holds the painting {painted}" if painted else ""
+                way = "" if painted else ", or use overwrite=true to replace it with all its labels"
+                raise ExistsError(
+                    f"{self.path} stands already, imported from other data or settings{why}. "
+                    f"Choose another path for volume={way}."
+                )
+        remove_tree(self.path)
+        self._cache.clear()
+        return True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the raw image is finished."""
+        return bool(self._state()["complete"])
+
+    @property
+    def name(self) -> str:
+        """Name of the sample: the folder without ``.ome.zarr``."""
+        return self.path.name.removesuffix(".zarr").removesuffix(".ome")
+
+    @property
+    def spacing(self) -> Spacing:
+        """Size of a voxel of level 0 in nm, (z, y, x)."""
+        return spacing_of(self._state()["spacing"])
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels of level 0, (z, y, x)."""
+        z, y, x = self._state()["shape"]
+        return z, y, x
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored raw, uint8 or uint16."""
+        return np.dtype(self._state()["dtype"])
+
+    @property
+    def polarity(self) -> Polarity:
+        """Whether stain is dark or bright in the stored raw."""
+        return "dark" if self._state()["polarity"] == "dark" else "bright"
+
+    @property
+    def intensity_range(self) -> tuple[float, float] | None:
+        """Source values that became 0 and the largest integer, or None if nothing was converted."""
+        stored = self._state()["intensity_range"]
+        return None if stored is None else (float(stored[0]), float(stored[1]))
+
+    @property
+    def ome_version(self) -> str:
+        """Version of OME-Zarr of the whole store, ``"0.5"`` or ``"0.4"``."""
+        return str(self._state()["ome_version"])
+
+    @property
+    def block_shape(self) -> Shape:
+        """Voxels of one block of work on level 0: the shape of a shard."""
+        return layout.block_shape(self.shape, ome_version=self.ome_version)
+
+    @property
+    def journal_path(self) -> Path:
+        """Where an import may keep its journal of finished blocks."""
+        return self.path / ".raw.journal"
+
+    @property
+    def n_levels(self) -> int:
+        """Number of pyramid levels, 1 while unfinished."""
+        return max(1, len(self._state()["levels"]))
+
+    @property
+    def raw_digest(self) -> str:
+        """SHA-256 of shape, type and voxels of the raw."""
+        return str(self._state()["digest"])
+
+    @property
+    def percentiles(self) -> dict[str, float]:
+        """Percentiles of the stored raw: ``"p0"``, ``"p0.1"``, ``"p0.5"`` … ``"p100"``."""
+        return dict(self._state()["percentiles"])
+
+    def level_spacing(self, level: int) -> Spacing:
+        """Size of a voxel of pyramid level `level` in nm."""
+        if level == 0:
+            return self.spacing
+        levels = levels_of(self._state())
+        if not 0 < level < len(levels):
+            raise DataError(f"{self.path} has no level {level}, only 0 to {self.n_levels - 1}.")
+        return levels[level].spacing
+
+    def raw(self, level: int = 0) -> zarr.Array[Any]:
+        """Raw image; writable until `finish_raw`, read-only from then on.
+
+        Raises
+        ------
+        DataError
+            If there is no such level, or files of it are missing or cut off.
+        """
+        state = self._state()
+        if not state["complete"]:
+            return layout.open_array(self.path / "0", mode="r+")
+        return self._open(self.path, state, level)
+
+    def finish_raw(self) -> None:
+        """Build the pyramid, record percentiles and digest, mark complete."""
+        state = self._state()
+        if state["complete"]:
+            return
+        levels, found = complete_levels(self.path, state, histogram=True)
+        assert found.histogram is not None
+        values = percentiles(found.histogram)
+        state = {
+            **state, "complete": True, "digest": found.digest, "levels": levels,
+            "percentiles": values,
+        }
+        version = state["ome_version"]
+        ome = {
+            "multiscales": metadata.multiscales(
+                "raw", levels_of(state), kind="image", ome_version=version
+            ),
+            "omero": metadata.omero(
+                "raw", low=values["p0.5"], high=values["p99.5"],
+                largest=np.iinfo(self.dtype).max,
+            ),
+        }
+        metadata.write_state(self.path, state, ome=ome)
+        self.journal_path.unlink(missing_ok=True)
+        self._cache.clear()
+
+    def _state(self) -> State:
+        """What is recorded of the raw; read once it is complete, each time before."""
+        if "state" in self._cache:
+            return dict(self._cache["state"])
+        state = metadata.read_state(self.path) if self.path.is_dir() else None
+        if state is None or state.get("kind") != "image":
+            raise DataError(
+                f"{self.path} is no volume of fibseg. Import it first: "
+                f"'fibseg import source={self.path} volume=NEW.ome.zarr'."
+            )
+        if state["complete"]:
+            self._cache["state"] = state
+        return state
+
+    def _open(self, group: Path, state: State, level: int) -> zarr.Array[Any]:
+        """Array of one level; whether its files are there is looked up once per product."""
+        key = f"{group}/{level} {state['digest']}"
+        if key not in self._cache:
+            self._cache[key] = open_level(group, state, level)
+        array: zarr.Array[Any] = self._cache[key]
+        return array
