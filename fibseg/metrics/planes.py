@@ -47,6 +47,7 @@ def score_planes(
     annotation: Labels,
     *,
     value: int,
+    objects: Labels | None = None,
     tolerance_nm: float | None = None,
     spacing: Spacing,
 ) -> Scores:
@@ -65,6 +66,9 @@ def score_planes(
         0 unlabelled, 1 background, 2… classes.
     value
         Value of the class in the annotation.
+    objects
+        Numbered objects of the class (0 = none), where they are known to the voxel although they
+        touch; components of the painting otherwise.
     tolerance_nm
         For boundaries; two voxels in the plane if left out.
 
@@ -77,25 +81,26 @@ def score_planes(
     >>> score_planes(painted == 2, painted, value=2, spacing=(20, 5, 5)).compute()["dice"]
     1.0
     """
-    require_same_shape(prediction, annotation)
+    require_same_shape(prediction, annotation, objects)
     scored = np.asarray(annotation) > 0
     truth = np.asarray(annotation) == value
     if tolerance_nm is None:
         tolerance_nm = default_tolerance_nm(spacing)
-    objects = ObjectScore()
-    for plane, painted, known in zip(np.asarray(prediction), truth, scored, strict=True):
+    score = ObjectScore()
+    numbered = truth if objects is None else np.where(truth, objects, 0)
+    for plane, painted, known in zip(np.asarray(prediction), numbered, scored, strict=True):
         if known.any():
             table = Contingency().update(
                 plane_components(plane), painted_objects(painted, scored=known)
             )
-            objects = objects + table.score()
+            score = score + table.score()
     mask = np.asarray(prediction).astype(bool)
     return Scores(
         Overlap().update(mask, truth, scored=scored),
         BoundaryScore().update(
             mask, truth, tolerance_nm=tolerance_nm, scored=scored, in_plane=True, spacing=spacing
         ),
-        objects,
+        score,
     )
 
 
@@ -114,19 +119,19 @@ def plane_components(plane: NDArray[Any]) -> NDArray[np.uint32]:
     return np.asarray(cc3d.connected_components(flat, connectivity=8), np.uint32)
 
 
-def painted_objects(mask: Mask, *, scored: Mask) -> NDArray[np.uint32]:
-    """Components of a painted class of one plane (y, x); unknown ground is `IGNORED`.
+def painted_objects(painted: NDArray[Any], *, scored: Mask) -> NDArray[np.uint32]:
+    """Components of a painted mask or label image of one plane (y, x); unknown is `IGNORED`.
 
     Components that touch (8-connected) a voxel that is not `scored` are unknown ground too: part
     of the object may not be painted.
     """
-    components = plane_components(mask)
+    components = plane_components(painted)
     unknown = np.pad(~scored, 1)
-    h, w = mask.shape
-    beside = np.zeros_like(mask)
+    h, w = components.shape
+    beside = np.zeros((h, w), bool)
     for dy in range(3):
         for dx in range(3):
             beside |= unknown[dy : dy + h, dx : dx + w]
-    cut = np.unique(components[beside & mask])
+    cut = np.unique(components[beside])
     components[np.isin(components, cut[cut > 0]) | ~scored] = IGNORED
     return components

@@ -87,6 +87,16 @@ def test_an_object_at_the_rim_of_the_plane_is_whole() -> None:
     assert painted_objects(plane == 2, scored=plane > 0)[0, 0] != IGNORED
 
 
+def test_touching_objects_stay_apart_where_they_are_numbered() -> None:
+    objects = np.zeros((1, 20, 20), np.uint32)
+    objects[0, 3:9, 3:9], objects[0, 3:9, 9:15] = 5, 6
+    dense = np.where(objects > 0, 2, 1)
+    kind = {"value": 2, "spacing": SPACING}
+    assert score_planes(objects, dense, objects=objects, **kind).objects.n_matched_75 == 2
+    assert score_planes(objects > 0, dense, objects=objects, **kind).objects.n_matched_75 == 0
+    assert score_planes(objects > 0, dense, **kind).objects.n_truth == 1
+
+
 def test_other_shape_is_refused() -> None:
     with pytest.raises(DataError, match="shapes differ"):
         score_planes(painted()[:2] == 2, painted(), value=2, spacing=SPACING)
