@@ -1,0 +1,186 @@
+"""Write a synthetic cell as files that a real experiment would give: stack, painting, truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg import __version__
+from fibseg.errors import ExistsError
+from fibseg.phantom import Cell, make_cell, sparse_annotation
+from fibseg.types import Labels, Table
+from fibseg.volume.tiff import write_tiff, write_tiff_stack
+
+logger = logging.getLogger("fibseg.pipeline.phantom")
+
+RECORD = "phantom.json"
+TRUTHS = ("mitochondria", "nucleus", "cell", "pores", "pockets")
+CLASSES = ("mitochondria", "nucleus", "lysosomes")
+UNLIKE = {"mitochondria": ("lysosomes", "nucleolus", "heterochromatin", "nucleus"), "nucleus": ()}
+
+
+def run(
+    *,
+    out: str | Path,
+    shape: Sequence[int] = (176, 224, 224),
+    seed: int = 0,
+    spacing: Sequence[float] = (20.0, 20.0, 20.0),
+    every: int = 10,
+    fraction: float = 0.27,
+    pores: bool = True,
+    pore_gradient: bool = True,
+    thickness_gradient: bool = True,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write a synthetic cell to the folder `out`; returns what was written and what to type next.
+
+    ``stack/plane_0000.tif …`` one plane each; ``painted_mitochondria.tif``,
+    ``painted_nucleus.tif`` and ``painted_organelles.tif`` (2 mitochondria, 3 nucleus, 4 lysosomes) with 0 = unlabelled and
+    1 = background; ``truth_*.tif`` numbered objects or 0/1; ``pores.csv``; ``phantom.json`` with
+    the settings. A finished phantom of the same settings is left as it is.
+
+    Parameters
+    ----------
+    out
+        Folder, new or empty.
+    shape, seed, spacing, pores, pore_gradient, thickness_gradient
+        As in `fibseg.phantom.make_cell`.
+    every, fraction
+        Distance between painted planes and painted part of each, as in
+        `fibseg.phantom.sparse_annotation`.
+    overwrite
+        Whether a folder that is not empty may be replaced.
+
+    Raises
+    ------
+    ExistsError
+        If `out` holds anything else and `overwrite` is false.
+    UsageError
+        If a size or a fraction cannot be meant.
+    """
+    folder = Path(out)
+    settings = {
+        "shape": list(shape), "seed": seed, "spacing": [float(s) for s in spacing],
+        "every": every, "fraction": fraction, "pores": pores, "pore_gradient": pore_gradient,
+        "thickness_gradient": thickness_gradient, "version": __version__,
+    }  # fmt: skip
+    standing = _standing(folder, settings)
+    if standing is not None and not overwrite:
+        logger.info("this very phantom stands in %s already", folder)
+        return standing
+    _make_room(folder, overwrite)
+    cell = make_cell(
+        shape, seed=seed, pores=pores, pore_gradient=pore_gradient,
+        thickness_gradient=thickness_gradient, spacing=spacing,
+    )  # fmt: skip
+    paintings = paint(cell, every=every, fraction=fraction, seed=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tiff_stack(folder / "stack", cell.image, spacing=cell.spacing)
+    for name, painting in paintings.items():
+        write_tiff(folder / f"painted_{name}.tif", painting, spacing=cell.spacing)
+    for name in TRUTHS:
+        write_tiff(folder / f"truth_{name}.tif", _whole(cell.labels[name]), spacing=cell.spacing)
+    _write_csv(folder / "pores.csv", cell.pores)
+    summary = _summary(folder, cell, paintings)
+    # Written last: a folder without it is not finished.
+    record = json.dumps({"settings": settings, "summary": summary}, indent=1)
+    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
+    return summary
+
+
+def _standing(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The summary of a finished phantom of these settings, None where there is no such one."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(record, dict) and record.get("settings") == settings
+    return record["summary"] if same and record["summary"]["out"] == str(folder) else None
+
+
+def paint(
+    cell: Cell, *, every: int, fraction: float, seed: int
+) -> Mapping[str, NDArray[np.uint8]]:
+    """The paintings that the verb writes, by name; the last one has several classes."""
+    labels = cell.labels
+    done = {}
+    for name, unlike in UNLIKE.items():
+        alike = np.zeros(cell.image.shape, bool)
+        for other in unlike:
+            alike |= labels[other] > 0
+        done[name] = sparse_annotation(
+            labels[name], every=every, fraction=fraction, lookalikes=alike, seed=seed
+        )
+    classes = {name: labels[name] for name in CLASSES}
+    done["organelles"] = sparse_annotation(classes, every=every, fraction=fraction, seed=seed)
+    return done
+
+
+def _make_room(folder: Path, overwrite: bool) -> None:
+    """Refuse a folder with contents, or empty it of what an earlier phantom left."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not overwrite:
+        raise ExistsError(
+            f"{folder} exists and is not empty. Choose another out=…, or say overwrite=true."
+        )
+    (folder / RECORD).unlink(missing_ok=True)
+    logger.info("replacing the phantom in %s", folder)
+    for path in [folder / "stack", *folder.glob("painted_*.tif"), *folder.glob("truth_*.tif")]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _whole(labels: Labels) -> Labels:
+    """Masks as 0/1 bytes; numbered objects as they are."""
+    return labels.astype(np.uint8) if labels.dtype == bool else labels
+
+
+def _write_csv(path: Path, table: Table) -> None:
+    """One row per pore, units in the column names."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table)
+        for row in zip(*(column.tolist() for column in table.values()), strict=True):
+            writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in row])
+
+
+def _summary(
+    folder: Path, cell: Cell, paintings: Mapping[str, NDArray[np.uint8]]
+) -> dict[str, Any]:
+    """What a person wants to know, and the next commands of the walk."""
+    steps = "[" + ",".join(f"{s:g}" for s in cell.spacing) + "]"
+    painted = paintings["mitochondria"]
+    planes = [int(z) for z in np.flatnonzero(painted.any(axis=(1, 2)))]
+    mitochondria = cell.labels["mitochondria"]
+    return {
+        "out": str(folder),
+        "shape": list(cell.image.shape),
+        "spacing": list(cell.spacing),
+        "polarity": "dark",
+        "mitochondria": int(mitochondria.max()),
+        "mitochondria_share": round(
+            float(np.count_nonzero(mitochondria) / max(1, cell.labels["cytoplasm"].sum())), 4
+        ),
+        "pores": len(cell.pores["label"]),
+        "painted_planes": planes,
+        "next": [
+            f"fibseg import source={folder}/stack volume=cell.ome.zarr spacing={steps} "
+            "polarity=dark",
+            f"fibseg import source={folder}/painted_mitochondria.tif volume=cell.ome.zarr "
+            "kind=annotation name=mitochondria",
+            "fibseg check volume=cell.ome.zarr",
+            "fibseg train experiment=mitochondria volume=cell.ome.zarr annotation=mitochondria "
+            "out=models/mitochondria trainer.max_time=00:00:05:00",
+        ],
+    }
