@@ -1,0 +1,21 @@
+"""The engine: three verbs that give the answer of the whole volume, block by block."""
+
+from fibseg.blocks.functions import BlockFunction, LocalOperator
+from fibseg.blocks.grid import Block, Grid
+from fibseg.blocks.journal import Journal, layout_key
+from fibseg.blocks.run import map_blocks, reduce_blocks
+from fibseg.blocks.runners import Processes, Runner, Serial
+
+__all__ = [
+    "Block",
+    "BlockFunction",
+    "Grid",
+    "Journal",
+    "LocalOperator",
+    "Processes",
+    "Runner",
+    "Serial",
+    "layout_key",
+    "map_blocks",
+    "reduce_blocks",
+]

@@ -1,0 +1,189 @@
+"""The verbs map_blocks and reduce_blocks: one idempotent function per block.
+
+The result never depends on block shape, runner, worker count, order or crashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fibseg.blocks.functions import Array, BlockFunction, as_list, block_function
+from fibseg.blocks.grid import Block, Grid, check_writers
+from fibseg.blocks.journal import Journal, layout_key
+from fibseg.blocks.runners import Runner, Serial
+from fibseg.blocks.schedule import packed, run_blocks
+from fibseg.errors import UsageError
+from fibseg.types import Spacing
+
+
+def map_blocks(
+    fn: BlockFunction | Callable[..., Any],
+    sources: Array | Sequence[Array],
+    target: Array | Sequence[Array],
+    *,
+    block_shape: Sequence[int],
+    runner: Runner | None = None,
+    journal: Path | None = None,
+    fingerprint: str = "",
+    spacing: Spacing | None = None,
+    label: str = "blocks",
+) -> None:
+    """Write ``fn(*sources)`` into `target`, block by block.
+
+    Parameters
+    ----------
+    fn
+        A local operator (a `functools.partial` of a function marked with
+        `fibseg.geometry.reach`) or a `BlockFunction`.
+    sources, target
+        One array or a list of arrays each.
+    block_shape
+        Voxels per block, a multiple of the shards of every target.
+    runner
+        Where blocks are computed, `Serial` unless told.
+    journal
+        File that marks done blocks, so that the same call continues after a crash.
+    fingerprint
+        Hash of configuration and inputs: a journal with another one is started afresh.
+    spacing
+        Size of a voxel in nm (z, y, x), where `fn` has none bound.
+    label
+        Word for the progress bar.
+
+    Raises
+    ------
+    UsageError
+        Before any work: blocks that share a shard, arrays of different shapes, a global operator.
+    PartlyDoneError
+        After all others are done: blocks that failed.
+    InterruptedRunError
+        On SIGINT or SIGTERM, after the blocks in flight.
+    """
+    runner = runner or Serial()
+    read_from, targets = as_list(sources), as_list(target)
+    function = block_function(fn, read_from, targets[0].shape, spacing)
+    grid = Grid.over(targets[0].shape, block_shape)
+    _check_targets(grid, targets, runner)
+    kinds = [(tuple(t.shape), str(t.dtype)) for t in targets]
+    key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
+    task = packed(runner, _compute_and_write, function, read_from, targets)
+    read_shape = tuple(read_from[0].shape) if read_from else grid.shape
+    with Journal(journal, key) as done:
+        todo = (
+            block for block in grid.blocks(lambda write: function.read_box(write, read_shape))
+            if block.index not in done.done
+        )
+        for outcome in run_blocks(
+            runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
+            kept=journal is not None,
+        ):
+            done.mark(outcome.block.index)
+
+
+def reduce_blocks(
+    fn: BlockFunction | Callable[..., Any],
+    sources: Array | Sequence[Array],
+    combine: Callable[[Any, Any], Any],
+    *,
+    block_shape: Sequence[int],
+    runner: Runner | None = None,
+    spacing: Spacing | None = None,
+    label: str = "blocks",
+) -> Any:
+    """Combine one small result per block in grid order; None for an empty volume.
+
+    Parameters
+    ----------
+    fn
+        A `BlockFunction`, or a local operator, whose result (any picklable value) is small.
+    sources
+        One array or a list of arrays.
+    combine
+        ``combine(left, right)`` of two neighbours in grid order; must be associative, since
+        results are combined pairwise: n blocks cost log n rounds, not n.
+    block_shape
+        Voxels per block.
+    runner, spacing, label
+        As in `map_blocks`.
+
+    Raises
+    ------
+    PartlyDoneError
+        If blocks failed: there is no result then.
+    InterruptedRunError
+        On SIGINT or SIGTERM.
+    """
+    runner = runner or Serial()
+    read_from = as_list(sources)
+    shape = tuple(read_from[0].shape)
+    function = block_function(fn, read_from, shape, spacing)
+    grid = Grid.over(shape, block_shape)
+    task = packed(runner, _compute, function, read_from)
+    blocks = grid.blocks(lambda write: function.read_box(write, shape))
+    outcomes = run_blocks(
+        runner, task, blocks, total=len(grid), label=label, ordered=True, kept=False
+    )
+    return fold((outcome.value for outcome in outcomes), combine)
+
+
+def fold(values: Iterable[Any], combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine `values` pairwise in order, like a binary counter; None if there are none.
+
+    >>> fold("abcde", lambda left, right: f"({left}{right})")
+    '(((ab)(cd))e)'
+    """
+    stack: list[tuple[int, Any]] = []
+    for value in values:
+        level = 0
+        while stack and stack[-1][0] == level:
+            value = combine(stack.pop()[1], value)
+            level += 1
+        stack.append((level, value))
+    if not stack:
+        return None
+    result = stack.pop()[1]
+    while stack:
+        result = combine(stack.pop()[1], result)
+    return result
+
+
+def _check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
+    for target in targets:
+        if tuple(target.shape) != grid.shape:
+            raise UsageError(
+                f"targets of shapes {grid.shape} and {tuple(target.shape)} cannot be written "
+                "together. Give targets of one shape."
+            )
+        if isinstance(target, np.ndarray) and not runner.in_process:
+            raise UsageError(
+                "other processes cannot write into a NumPy array of this one. "
+                "Use blocks=serial or a Zarr array."
+            )
+        check_writers(grid, target)
+
+
+def _compute(function: BlockFunction, sources: Sequence[Array], block: Block) -> Any:
+    cut = block.read.slices
+    return function(*(np.asarray(source[cut]) for source in sources), block=block)
+
+
+def _compute_and_write(
+    function: BlockFunction, sources: Sequence[Array], targets: Sequence[Array], block: Block
+) -> None:
+    result = _compute(function, sources, block)
+    parts = result if isinstance(result, tuple) else (result,)
+    if len(parts) != len(targets):
+        raise UsageError(f"{len(parts)} results for {len(targets)} targets.")
+    for part, target in zip(parts, targets, strict=True):
+        if part.shape != block.write.shape or not np.can_cast(
+            part.dtype, target.dtype, "same_kind"
+        ):
+            raise UsageError(
+                f"the block function returned {part.dtype} of shape {part.shape}, but "
+                f"{target.dtype} of shape {block.write.shape} is to be written."
+            )
+        target[block.write.slices] = part.astype(target.dtype, copy=False)

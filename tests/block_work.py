@@ -1,0 +1,88 @@
+"""Functions that tests send to worker processes, which can only import them from a module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from fibseg.blocks import Block
+from fibseg.geometry import Box, reach
+
+
+@reach(lambda radius_nm: radius_nm)
+def box_sum(image, *, radius_nm, spacing):
+    """Sum over a box of the radius: an exact local operator with zeros outside of the volume."""
+    size = [2 * int(radius_nm / s + 1e-9) + 1 for s in spacing]
+    kernel = np.ones(size, dtype=np.int64)
+    return ndimage.convolve(image.astype(np.int64), kernel, mode="constant")
+
+
+@reach(lambda: 0.0)
+def plus_one(image):
+    return image + 1
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """Adds one; fails, dies or waits on the blocks told. Leaves a file per computed block."""
+
+    fails: tuple[int, ...] = ()
+    dies: tuple[int, ...] = ()
+    dies_once: tuple[int, ...] = ()
+    seconds: float = 0.0
+    diary: str = ""
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        return write
+
+    def __call__(self, image, *, block: Block):
+        if self.diary:
+            with (Path(self.diary) / f"{block.index}").open("a") as file:
+                file.write("x")
+        if self.seconds:
+            time.sleep(self.seconds)
+        if block.index in self.fails:
+            raise ValueError(f"poison in block {block.index}")
+        if block.index in self.dies or (
+            block.index in self.dies_once
+            and (Path(self.diary) / f"{block.index}").read_text() == "x"
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return image + 1
+
+
+@dataclass(frozen=True)
+class Sum:
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        return write
+
+    def __call__(self, image, *, block: Block) -> int:
+        return int(image.sum())
+
+
+@dataclass(frozen=True)
+class Name:
+    """The index of the block as text, the first ones slowest: order has to be made."""
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        return write
+
+    def __call__(self, image, *, block: Block) -> str:
+        time.sleep(0.02 / (1 + block.index))
+        return f"{block.index} "
+
+
+def threads(block: Block) -> int:
+    """The threads that libraries of this worker will use."""
+    return int(os.environ["OMP_NUM_THREADS"])
+
+
+def some_blocks(n: int) -> list[Block]:
+    boxes = [Box((index,), (index + 1,)) for index in range(n)]
+    return [Block(index, box, box) for index, box in enumerate(boxes)]

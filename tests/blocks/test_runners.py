@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import block_work
+import numpy as np
+import pytest
+import zarr
+
+from fibseg.blocks import LocalOperator, Processes, Serial, map_blocks, reduce_blocks
+from fibseg.errors import InterruptedRunError, PartlyDoneError, UsageError
+
+TWO = Processes(n_workers=2)
+BEFORE = os.environ.get("OMP_NUM_THREADS")
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A source and a target on disk, 12 blocks of one shard each."""
+    source = zarr.create_array(
+        tmp_path / "source", shape=(12, 4, 4), chunks=(1, 4, 4), dtype="int64", fill_value=0
+    )
+    target = zarr.create_array(
+        tmp_path / "target", shape=(12, 4, 4), chunks=(1, 4, 4), dtype="int64", fill_value=0
+    )
+    source[:] = np.random.default_rng(0).integers(0, 1000, (12, 4, 4))
+    return source, target
+
+
+def test_processes_write_what_serial_writes(stored):
+    source, target = stored
+    map_blocks(block_work.plus_one, source, target, block_shape=(1, 4, 4), runner=TWO)
+    np.testing.assert_array_equal(target[:], source[:] + 1)
+
+
+def test_processes_reduce_in_grid_order(stored):
+    source, _ = stored
+    words = reduce_blocks(
+        block_work.Name(), source, lambda a, b: a + b, block_shape=(1, 4, 4), runner=TWO
+    )
+    assert words.split() == [str(n) for n in range(12)]
+
+
+def test_a_poisoned_block_does_not_stop_the_others(stored):
+    source, target = stored
+    with pytest.raises(PartlyDoneError, match="poison in block 5"):
+        map_blocks(
+            block_work.Poisoned(fails=(5,)), source, target, block_shape=(1, 4, 4), runner=TWO
+        )
+    np.testing.assert_array_equal(np.delete(target[:] - source[:], 5, axis=0), 1)
+
+
+def test_the_death_of_a_worker_costs_nothing(stored, tmp_path):
+    source, target = stored
+    fn = block_work.Poisoned(dies_once=(4,), diary=str(tmp_path))
+    map_blocks(fn, source, target, block_shape=(1, 4, 4), runner=TWO)
+    np.testing.assert_array_equal(target[:], source[:] + 1)
+
+
+def test_a_block_that_kills_its_worker_twice_is_recorded(stored):
+    source, target = stored
+    with pytest.raises(PartlyDoneError, match=r"1 of 12 .* block 4 .* died twice"):
+        map_blocks(
+            block_work.Poisoned(dies=(4,)), source, target, block_shape=(1, 4, 4), runner=TWO
+        )
+    np.testing.assert_array_equal(np.delete(target[:] - source[:], 4, axis=0), 1)
+
+
+def test_processes_refuse_what_cannot_travel(stored):
+    source, target = stored
+    with pytest.raises(UsageError, match="NumPy array"):
+        map_blocks(
+            block_work.plus_one, source, np.zeros((12, 4, 4)), block_shape=(1, 4, 4), runner=TWO
+        )
+    with pytest.raises(UsageError, match="cannot travel"):
+        map_blocks(
+            LocalOperator(lambda a: a, (0, 0, 0)), source, target, block_shape=(1, 4, 4),
+            runner=TWO,
+        )
+
+
+def test_threads_times_workers_never_exceed_the_cores(stored):
+    threads = {o.value for o in TWO.outcomes(block_work.threads, block_work.some_blocks(4))}
+    assert threads == {max(1, len(os.sched_getaffinity(0)) // 2)}
+    assert os.environ.get("OMP_NUM_THREADS") == BEFORE
+
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("runner", [Serial(), TWO], ids=["serial", "processes"])
+def test_a_signal_finishes_the_blocks_in_flight_and_the_next_run_the_rest(
+    stored, tmp_path, runner, number
+):
+    source, target = stored
+    diary, journal = tmp_path / "diary", tmp_path / "journal"
+    diary.mkdir()
+    list(TWO.outcomes(block_work.threads, block_work.some_blocks(1)))
+    before = signal.getsignal(number)
+
+    def interrupt():
+        while not any(diary.iterdir()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    fn = block_work.Poisoned(seconds=0.05, diary=str(diary))
+    with pytest.raises(InterruptedRunError, match="The same command continues there"):
+        map_blocks(
+            fn, source, target, block_shape=(1, 4, 4), runner=runner, journal=journal
+        )
+    thread.join()
+    assert signal.getsignal(number) is before
+    assert 0 < journal.read_text().count("done") < 12
+    fn = block_work.Poisoned(diary=str(diary))
+    map_blocks(fn, source, target, block_shape=(1, 4, 4), runner=runner, journal=journal)
+    np.testing.assert_array_equal(target[:], source[:] + 1)
+    assert all(file.read_text() == "x" for file in diary.iterdir()), "nothing computed twice"
+
+
+SCRIPT = """
+    import sys, zarr
+    sys.path.insert(0, {tests!r})
+    import block_work
+    from fibseg.blocks import Processes, Serial, map_blocks
+
+    if __name__ == "__main__":
+        source, target = (zarr.open_array(f"{folder}/{{name}}") for name in ("source", "target"))
+        fn = block_work.Poisoned(seconds={seconds}, diary={diary!r})
+        map_blocks(fn, source, target, block_shape=(1, 4, 4), runner={runner},
+                   journal=__import__("pathlib").Path({folder!r}) / "journal")
+"""
+
+
+@pytest.mark.parametrize("runner", ["Serial()", "Processes(n_workers=2)"])
+def test_after_sigkill_the_same_call_ends_in_the_same_bytes(stored, tmp_path, runner):
+    source, target = stored
+    diary = tmp_path / "diary"
+    diary.mkdir()
+    script = tmp_path / "script.py"
+    values = {
+        "tests": str(Path(block_work.__file__).parent), "folder": str(tmp_path),
+        "diary": str(diary), "runner": runner,
+    }
+    script.write_text(textwrap.dedent(SCRIPT.format(seconds=0.2, **values)))
+    victim = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 60
+    while len(list(diary.iterdir())) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    victim.kill()
+    victim.wait()
+    time.sleep(0.4)  # orphaned workers have left by then
+    committed = (tmp_path / "journal").read_text().count("done")
+    assert 0 < committed < 12
+    started = len(list(diary.iterdir()))
+    script.write_text(textwrap.dedent(SCRIPT.format(seconds=0, **values)))
+    subprocess.run([sys.executable, str(script)], check=True)
+    np.testing.assert_array_equal(target[:], source[:] + 1)
+    again = sum(len(file.read_text()) - 1 for file in diary.iterdir())
+    assert again <= started - committed, "only blocks in flight are computed again"
