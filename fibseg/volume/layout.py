@@ -92,7 +92,8 @@ def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]
         If there is none, or its metadata is damaged.
     """
     try:
-        return zarr.open_array(path, mode=mode, config=WRITE)
+        # open_array drops its `config` for arrays that exist (zarr 3.1.6).
+        return zarr.open_array(path, mode=mode).with_config(WRITE)
     except Exception as error:
         raise DataError(
             f"{path} is not a readable Zarr array ({error}). The store is damaged: take it from a "
