@@ -1,0 +1,182 @@
+"""A network on one volume: raw voxels of any box or plane in, probabilities on level 0 out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fibseg.data import Normalisation, normalise
+from fibseg.errors import DataError
+from fibseg.export import ModelSpec
+from fibseg.geometry import Box
+from fibseg.inference.axis import mirrored, resample
+from fibseg.inference.backends import Backend
+from fibseg.inference.orientations import orientations
+from fibseg.inference.plan import Plan
+from fibseg.inference.windows import Windows
+
+Reader = Callable[[Box], NDArray[Any]]
+"""Gives the voxels of a box of the source."""
+
+
+class Predictor:
+    """Network, plan and intensities, ready to compute.
+
+    Parameters
+    ----------
+    network, spec
+        As `fibseg.export.load_network` gives them.
+    plan
+        From `fibseg.inference.make_plan`.
+    normalisation
+        That of the volume.
+    backend
+        What runs the network.
+    tta
+        Name of a set of orientations.
+    """
+
+    def __init__(
+        self, network: nn.Module, spec: ModelSpec, *, plan: Plan, normalisation: Normalisation,
+        backend: Backend, tta: str = "none",
+    ) -> None:
+        shape = (plan.batch, spec.in_channels, plan.y.window, plan.x.window)
+        self.plan = plan
+        self.n_classes = len(spec.classes)
+        self._normalisation = normalisation
+        self._windows = Windows(backend.compile(network, shape), plan, orientations(tta))
+
+    def box(self, read: Reader, write: Box) -> tuple[NDArray[np.uint8], ...]:
+        """Probabilities, uint8, 0 to 255, of the voxels `write` of level 0, one array per class.
+
+        Parameters
+        ----------
+        read
+            Gives voxels of the source; asked only for parts of ``plan.read_box(write)``.
+        """
+        out = np.empty((self.n_classes, *write.shape), np.uint8)
+        if write.size:
+            planes = range(write.start[0], write.stop[0])
+            for z, probs in self._planes(read, list(planes), write):
+                out[:, z - write.start[0]] = probs
+        return tuple(out)
+
+    def planes(self, read: Reader, z: list[int]) -> Iterator[NDArray[np.uint8]]:
+        """Probabilities, uint8, shape (classes, y, x), of the whole planes `z`, in that order.
+
+        The very values that `box` has there.
+        """
+        order = sorted(set(z))
+        whole = Box.whole(self.plan.shape)
+        found = dict(self._planes(read, order, whole))
+        return iter([found[k] for k in z])
+
+    def _planes(
+        self, read: Reader, z: list[int], write: Box
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield planes of level 0, each between the two working planes that it lies between."""
+        axis = self.plan.z
+        below, weight = axis.neighbours(np.array(z))
+        pairs = [
+            (min(max(int(k), 0), axis.n_work - 1), min(int(k) + 1, axis.n_work - 1))
+            for k in below
+        ]
+        needed = sorted({k for pair, w in zip(pairs, weight, strict=True) for k in _used(pair, w)})
+        stream = self._working_planes(read, needed, write)
+        held: dict[int, Tensor] = {}
+        for plane, pair, w in zip(z, pairs, weight, strict=True):
+            used = _used(pair, w)
+            while used[-1] not in held:
+                number, probs = next(stream)
+                held[number] = probs
+            held = {k: p for k, p in held.items() if k >= used[0]}
+            probs = held[used[0]]
+            if len(used) == 2:
+                probs = torch.lerp(probs, held[used[1]], float(w))
+            yield plane, probs.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+
+    def _working_planes(
+        self, read: Reader, numbers: list[int], write: Box
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield working planes with their probabilities in y and x of `write`, (classes, y, x)."""
+        plan, (_, y0, x0), (_, y1, x1) = self.plan, write.start, write.stop
+        ranges = [
+            a.windows(p, q, blended=plan.blended)
+            for a, p, q in ((plan.y, y0, y1), (plan.x, x0, x1))
+        ]
+        first = (
+            ranges[0][0] * plan.y.core - plan.y.margin, ranges[1][0] * plan.x.core - plan.x.margin
+        )
+        images = _Planes(read, plan, self._normalisation, ranges)
+        for at in range(0, len(numbers), plan.batch):
+            part = numbers[at : at + plan.batch]
+            slots = self._windows.run(torch.from_numpy(np.stack([images.stack(k) for k in part])))
+            probs = self._windows.slots.read(slots, first, (y0, x0), (y1, x1))
+            yield from zip(part, probs, strict=True)
+
+
+@dataclass
+class _Planes:
+    """Working planes as the network sees them: resampled, normalised, mirrored at the border."""
+
+    read: Reader
+    plan: Plan
+    normalisation: Normalisation
+    ranges: list[tuple[int, int]]
+
+    def __post_init__(self) -> None:
+        self._held: dict[int, NDArray[np.float32]] = {}
+        axes = (self.plan.y, self.plan.x)
+        self._pixels = [a.pixels(*r) for a, r in zip(axes, self.ranges, strict=True)]
+        self._low = [int(p.min()) for p in self._pixels]
+        self._inner = [np.arange(p.min(), p.max() + 1) for p in self._pixels]
+        self._source = [a.source_range(p) for a, p in zip(axes, self._pixels, strict=True)]
+
+    def stack(self, number: int) -> NDArray[np.float32]:
+        """Working plane and its neighbours, shape (channels, y, x)."""
+        c = self.plan.context
+        wanted = mirrored(np.arange(number - c, number + c + 1), self.plan.z.n_work)
+        self._held = {k: p for k, p in self._held.items() if k in wanted}
+        for k in wanted:
+            if int(k) not in self._held:
+                self._held[int(k)] = self._load(int(k))
+        return np.stack([self._held[int(k)] for k in wanted])
+
+    def _load(self, number: int) -> NDArray[np.float32]:
+        """One working plane, shape (y, x)."""
+        index, weights = self.plan.z.taps(np.array([number]))
+        (y0, y1), (x0, x1) = self._source
+        box = Box((int(index.min()), y0, x0), (int(index.max()) + 1, y1, x1))
+        raw = self.read(box)
+        _refuse_not_finite(raw, box)
+        plane = resample(raw, index - box.start[0], weights, axis=0)[0]
+        for axis, grid, inner, low in zip(
+            (0, 1), (self.plan.y, self.plan.x), self._inner, (y0, x0), strict=True
+        ):
+            taps, share = grid.taps(inner)
+            plane = resample(plane, taps - low, share, axis=axis)
+        ready = normalise(plane, self.normalisation)
+        rows, columns = (p - low for p, low in zip(self._pixels, self._low, strict=True))
+        return np.ascontiguousarray(ready[rows[:, None], columns])
+
+
+def _used(pair: tuple[int, int], weight: float) -> tuple[int, ...]:
+    """Working planes that count: one where the weight of the other is 0, or both are the same."""
+    return pair[:1] if weight == 0 or pair[0] == pair[1] else pair
+
+
+def _refuse_not_finite(raw: NDArray[Any], box: Box) -> None:
+    """NaN would spread over half a window and look like background."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        bad = np.argwhere(~np.isfinite(raw))
+        first = tuple(int(a + b) for a, b in zip(bad[0], box.start, strict=True))
+        raise DataError(
+            f"the raw has {len(bad)} NaN or infinite voxels in {box}, the first at {first}. "
+            "Mend the source and import it again."
+        )
