@@ -99,7 +99,7 @@ def copy(
         source.shape, unit, bytes_per_voxel=per_voxel, memory_bytes=memory_bytes
     )  # fmt: skip
     boxes = _boxes_of(source, slabs, scratch)
-    for box, voxels in track(boxes, total=sum(map(len, slabs)), label=label, unit="box"):
+    for box, voxels in track(boxes, total=sum(map(len, slabs)), label=label, unit="block"):
         target[box.slices] = convert(voxels)
 
 

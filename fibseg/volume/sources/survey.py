@@ -28,7 +28,8 @@ class Survey:
     n_bad, first_bad
         Number of NaN and infinite voxels, and the (z, y, x) index of the first one.
     counts
-        Voxels per value of an integer source, None if it has more than 256 values.
+        Voxels per value of an integer source, None if it has more than 256 values or was not
+        asked for.
     digest
         sha256 of type and voxels in C order, whatever file format they came from.
     """
@@ -41,16 +42,16 @@ class Survey:
     digest: str
 
 
-def survey(source: Source, *, memory_bytes: float) -> Survey:
-    """Survey of every voxel of `source`, read within `memory_bytes`."""
+def survey(source: Source, *, memory_bytes: float, count: bool) -> Survey:
+    """Survey of every voxel of `source`, read within `memory_bytes`; `count` the values, or not."""
     # counting needs 8 bytes a voxel besides the voxel and its copy
     voxels = max(1, int(memory_bytes / (source.dtype.itemsize * 2 + 8)))
     boxes = list(boxes_in_order(source.shape, voxels=voxels))
     digest = hashlib.sha256(source.dtype.str.encode())
     lowest, highest, n_bad = np.inf, -np.inf, 0
     first_bad: tuple[int, ...] | None = None
-    counts: dict[int, int] | None = {} if source.dtype.kind in "iub" else None
-    for box in track(boxes, total=len(boxes), label="survey", unit="box"):
+    counts: dict[int, int] | None = {} if count and source.dtype.kind in "iub" else None
+    for box in track(boxes, total=len(boxes), label="survey", unit="block"):
         block = source.read(box)
         digest.update(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
         if block.dtype.kind == "f":

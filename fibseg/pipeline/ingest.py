@@ -1,0 +1,259 @@
+"""`fibseg import`: a stack of planes becomes the raw image, labels or annotation of a volume."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.pipeline import ingest_labels
+from fibseg.types import Spacing
+from fibseg.volume import OmeVersion, Polarity, Volume, fingerprint
+from fibseg.volume.sources import (
+    Source,
+    Survey,
+    bad_voxels,
+    copy,
+    expected_spacing,
+    open_source,
+    refuse_gaps,
+    refuse_unless_image,
+    survey,
+)
+
+KINDS = ("image", "labels", "annotation")
+KEPT = ("uint8", "uint16")
+PROGRAM_BYTES = 0.35e9  # Python, NumPy and Zarr before the first voxel
+LEAST_BYTES = 0.1e9
+_FULL = np.iinfo(np.uint16).max
+_log = logging.getLogger("fibseg.pipeline")
+
+
+def run(
+    *, source: str | Path, volume: str | Path, kind: str = "image", name: str | None = None,
+    spacing: Sequence[float] | None = None, polarity: Polarity | None = None,
+    intensity_range: Sequence[float] | None = None, dataset: str | None = None,
+    array: str | None = None, planes: Sequence[int] | None = None, objects: str | None = None,
+    classes: Mapping[str, int] | Sequence[str] | None = None, memory_gb: float = 2.0,
+    ome_version: OmeVersion = "0.5", trust_spacing: bool = False, overwrite: bool = False,
+    config: dict[str, Any] | None = None, overrides: list[str] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Summary of what was imported; importing the same again does nothing.
+
+    Every voxel is read once before anything is written (values, NaN, damage, digest) and once
+    more while it is stored, both within `memory_gb`.
+
+    Parameters
+    ----------
+    source, dataset, array
+        What is read: see `fibseg.volume.sources.open_source`.
+    volume
+        OME-Zarr store: made for an image, added to for labels and annotations.
+    kind
+        ``"image"``, ``"labels"`` (numbered objects) or ``"annotation"`` (sparse painting:
+        0 unlabelled, 1 background, 2 … classes).
+    name
+        Name of labels or annotation.
+    spacing
+        nm (z, y, x); by default what the file states.
+    trust_spacing
+        Use `spacing` although the file states another one.
+    polarity
+        Whether stain is ``"dark"`` or ``"bright"`` in the image.
+    intensity_range
+        Values of a float, signed or 32-bit image that become 0 and 65535; by default all.
+    planes
+        Plane of the volume (from 0) of each plane of an annotation that has only some.
+    objects
+        ``"components"`` numbers the 26-connected pieces of a mask.
+    classes
+        Class names of an annotation with their values, or in order from 2; by default `name`: 2.
+
+    Raises
+    ------
+    UsageError, DataError, ExistsError
+        Before anything is written, if the settings or the data cannot be meant.
+    """
+    record = config or {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
+    if kind not in KINDS:
+        raise UsageError(f"kind={kind} is none of {', '.join(KINDS)}.")
+    if memory_gb <= 0:
+        raise UsageError(f"memory_gb={memory_gb} leaves no memory. Use e.g. memory_gb=2.")
+    memory = max(LEAST_BYTES, memory_gb * 1e9 - PROGRAM_BYTES)
+    if Path(source).resolve() == Path(volume).resolve():
+        raise UsageError(f"source and volume are both {source}. Choose another path for volume=.")
+    with open_source(source, dataset=dataset, array=array) as opened:
+        if kind == "image":
+            _refuse_keys(kind, name=name, planes=planes, objects=objects, classes=classes)
+            return _import_image(
+                opened, Path(volume), spacing=spacing, trust_spacing=trust_spacing,
+                polarity=polarity, intensity_range=intensity_range, memory_bytes=memory,
+                ome_version=ome_version, overwrite=overwrite,
+                record=record, overrides=overrides or [],
+            )  # fmt: skip
+        _refuse_keys(kind, polarity=polarity, intensity_range=intensity_range)
+        return ingest_labels.add(
+            opened, Volume.open(volume), kind=kind, name=name, spacing=spacing,
+            trust_spacing=trust_spacing, planes=planes, objects=objects, classes=classes,
+            memory_bytes=memory, overwrite=overwrite, record=record, overrides=overrides or [],
+        )  # fmt: skip
+
+
+def _refuse_keys(kind: str, **keys: Any) -> None:
+    """`UsageError` for settings that belong to another kind of import."""
+    wrong = [f"{key}=" for key, value in keys.items() if value is not None]
+    if wrong:
+        raise UsageError(
+            f"{', '.join(wrong)} means nothing for kind={kind}. Leave it out, or set another kind "
+            f"({', '.join(KINDS)})."
+        )
+
+
+def _import_image(
+    source: Source, path: Path, *, spacing: Sequence[float] | None, trust_spacing: bool,
+    polarity: Polarity | None, intensity_range: Sequence[float] | None, memory_bytes: float,
+    ome_version: OmeVersion, overwrite: bool, record: dict[str, Any], overrides: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Check, survey, store, finish."""
+    refuse_unless_image(source)
+    refuse_gaps(source)
+    nm = expected_spacing(source, spacing, trust_given=trust_spacing)
+    polarity = _checked_polarity(polarity)
+    limits = _checked_range(source, intensity_range)
+    _refuse_standing(path, source, nm, polarity, overwrite=overwrite)
+    found = survey(source, memory_bytes=memory_bytes, count=False)
+    if source.dtype.name not in KEPT:
+        limits = limits or (found.lowest, found.highest)
+    _refuse_useless(source, found)
+    volume = Volume.create(
+        path, shape=source.shape, dtype=source.dtype if limits is None else np.uint16, spacing=nm,
+        polarity=polarity, intensity_range=limits, ome_version=ome_version,
+        inputs=fingerprint({"image": found.digest, "range": limits}), overwrite=overwrite,
+    )  # fmt: skip
+    unchanged = volume.complete
+    if unchanged:
+        _log.info("%s holds this image already; nothing to do", path)
+    else:
+        _store(source, volume, limits, found, memory_bytes, record, overrides)
+    return _summary(volume, source, nm, unchanged=unchanged)
+
+
+def _store(
+    source: Source, volume: Volume, limits: tuple[float, float] | None, found: Survey,
+    memory_bytes: float, record: dict[str, Any], overrides: list[str],
+) -> None:  # fmt: skip
+    """Write the raw image, and the run."""
+    inputs = {str(source.path): found.digest}
+    with volume.start_run("import", config=record, overrides=overrides, inputs=inputs) as run:
+        if limits is not None:
+            _log.info(
+                "%s voxels are stored as uint16: %g to 0, %g to %d", source.dtype, *limits, _FULL
+            )
+        copy(
+            source, volume.raw(), unit=volume.block_shape, memory_bytes=memory_bytes,
+            convert=_converter(limits), scratch=volume.path, label="import",
+        )  # fmt: skip
+        volume.finish_raw()
+        run.finish(products={"raw": volume.raw_digest}, metrics=ingest_labels.numbering(source))
+
+
+def _converter(limits: tuple[float, float] | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Function from voxels of the source to stored voxels."""
+    if limits is None:
+        return lambda voxels: voxels
+    low, high = limits
+
+    def scaled(voxels: NDArray[Any]) -> NDArray[Any]:
+        out = np.empty(voxels.shape, np.uint16)
+        for k, plane in enumerate(voxels):  # float64 of one plane at a time
+            share = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)
+            out[k] = np.rint(share * _FULL)
+        return out
+
+    return scaled
+
+
+def _checked_polarity(polarity: Polarity | None) -> Polarity:
+    if polarity not in ("dark", "bright"):
+        raise UsageError(
+            f"polarity={polarity or '(not given)'} must be dark or bright: dark if stained "
+            "membranes are darker than the resin around the cell (usual for inverted backscatter "
+            "and TEM-like contrast), bright if they are brighter. The stored image stays as it is."
+        )
+    return polarity
+
+
+def _checked_range(
+    source: Source, given: Sequence[float] | None
+) -> tuple[float, float] | None:
+    """Lower and upper limit, as far as given."""
+    if given is None:
+        return None
+    if source.dtype.name in KEPT:
+        raise UsageError(
+            f"intensity_range={list(given)} is for float, signed and 32-bit images; {source.path} "
+            f"is {source.dtype} and stored as it is. Leave intensity_range= out."
+        )
+    if len(given) != 2 or not -np.inf < given[0] < given[1] < np.inf:
+        raise UsageError(
+            f"intensity_range={list(given)} is no range. Give two numbers, the lower first: "
+            "intensity_range=[0,1]."
+        )
+    return float(given[0]), float(given[1])
+
+
+def _refuse_useless(source: Source, found: Survey) -> None:
+    """`DataError` for NaN, infinity, and an image without any contrast."""
+    if found.n_bad:
+        raise bad_voxels(source, found)
+    if found.lowest == found.highest:
+        raise DataError(
+            f"Every voxel of {source.path} is {found.lowest:g}. This is no image; check the export."
+        )
+
+
+def _refuse_standing(
+    path: Path, source: Source, nm: Spacing, polarity: Polarity, *, overwrite: bool
+) -> None:
+    """`ExistsError` where it can be told before reading voxels that the volume is another one."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    volume = Volume(path)
+    try:
+        complete = volume.complete
+    except DataError:
+        raise ExistsError(
+            f"{path} exists and is no volume of fibseg. Choose another path for volume=."
+        ) from None
+    if overwrite or not complete:
+        return
+    stands = {"shape": volume.shape, "spacing": volume.spacing, "polarity": volume.polarity}
+    wanted = {"shape": source.shape, "spacing": nm, "polarity": polarity}
+    for key, value in stands.items():
+        if value != wanted[key]:
+            raise ExistsError(
+                f"{path} stands already with {key} {value}, this import has {wanted[key]}. Choose "
+                "another path for volume=, or use overwrite=true to replace it with all its labels."
+            )
+
+
+def _summary(
+    volume: Volume, source: Source, nm: Spacing, *, unchanged: bool
+) -> dict[str, Any]:
+    size = " x ".join(f"{n * s / 1000:.3g}" for n, s in zip(volume.shape, nm, strict=True))
+    return {
+        "volume": str(volume.path),
+        "status": "unchanged" if unchanged else "imported",
+        "shape": volume.shape,
+        "type": f"{volume.dtype} (from {source.dtype})",
+        "spacing_nm": volume.spacing,
+        "size_um": size,
+        "levels": volume.n_levels,
+        "polarity": volume.polarity,
+        "intensity_range": volume.intensity_range,
+    }

@@ -1,0 +1,296 @@
+"""Labels and annotations on the grid of a volume: the second half of `fibseg import`."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.errors import DataError, UsageError
+from fibseg.geometry import Box
+from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
+from fibseg.volume.sources import (
+    PlacedPlanes,
+    Source,
+    Survey,
+    checked_spacing,
+    copy,
+    refuse_contradiction,
+    refuse_gaps,
+    refuse_other_shape,
+    survey,
+)
+
+LARGEST_LABEL = np.iinfo(np.uint32).max
+_log = logging.getLogger("fibseg.pipeline")
+
+
+def add(
+    source: Source, volume: Volume, *, kind: str, name: str | None,
+    spacing: Sequence[float] | None, trust_spacing: bool, planes: Sequence[int] | None,
+    objects: str | None, classes: Mapping[str, int] | Sequence[str] | None, memory_bytes: float,
+    overwrite: bool, record: dict[str, Any], overrides: list[str],
+) -> dict[str, Any]:  # fmt: skip
+    """Summary of the labels or the annotation that was added to `volume`."""
+    if not name:
+        raise UsageError(f"kind={kind} needs a name, e.g. name=mitochondria.")
+    _check_fit(source, volume, spacing, trust_spacing=trust_spacing)
+    if kind == "annotation":
+        if objects is not None:
+            raise UsageError("objects= means nothing for kind=annotation. Leave it out.")
+        named = class_values(name, classes)
+        source = placed(source, volume, planes)
+        found = survey(source, memory_bytes=memory_bytes, count=True)
+        check_painting(source, found, named)
+    else:
+        if planes is not None or classes is not None:
+            raise UsageError("planes= and classes= are for kind=annotation. Leave them out.")
+        named = None
+        refuse_gaps(source)
+        refuse_other_shape(source, volume.shape)
+        found = survey(source, memory_bytes=memory_bytes, count=True)
+        check_labels(source, found, objects)
+    what = {"voxels": found.digest, "kind": kind, "objects": objects, "classes": named or {}}
+    product = volume.create_labels(
+        name, kind="annotation" if kind == "annotation" else "labels", inputs=fingerprint(what),
+        dtype=np.uint8 if kind == "annotation" else np.uint32, classes=named, overwrite=overwrite,
+    )  # fmt: skip
+    if product.complete:
+        _log.info("labels/%s of %s holds this already; nothing to do", product.name, volume.path)
+        return _summary(volume, product, found, "unchanged")
+    with volume.start_run(
+        "import", config=record, overrides=overrides, inputs={str(source.path): found.digest}
+    ) as run:
+        largest = _store(source, product, found, objects, memory_bytes)
+        info = product.finish()
+        run.finish(products={f"labels/{product.name}": info.digest})
+    return {**_summary(volume, product, found, "imported"), "largest_label": largest}
+
+
+def numbering(source: Source) -> dict[str, int]:
+    """First plane number and step of a folder of planes, for annotations numbered alike."""
+    if not source.planes:
+        return {}
+    step = source.planes[1] - source.planes[0] if len(source.planes) > 1 else 1
+    return {"first_plane": source.planes[0], "plane_step": step}
+
+
+def class_values(
+    name: str, classes: Mapping[str, int] | Sequence[str] | None
+) -> dict[str, int]:
+    """Class names with their values.
+
+    >>> class_values("mitochondria", None), class_values("cell", ["nucleus", "golgi"])
+    ({'mitochondria': 2}, {'nucleus': 2, 'golgi': 3})
+
+    Raises
+    ------
+    UsageError
+        For values below 2 or above 255, and values given twice.
+    """
+    if classes is None:
+        classes = [name.removeprefix("annotation_")]
+    if not isinstance(classes, Mapping):
+        classes = {str(word): k for k, word in enumerate(classes, start=BACKGROUND + 1)}
+    values = {str(word): int(value) for word, value in classes.items()}
+    numbers = list(values.values())
+    if not numbers or min(numbers) <= BACKGROUND or max(numbers) > 255 or (
+        len(set(numbers)) < len(numbers)
+    ):
+        raise UsageError(
+            f"classes={values} cannot be: 0 is unlabelled and 1 background, so each class needs "
+            "its own value from 2 to 255, e.g. classes={mitochondria:2,nucleus:3}."
+        )
+    return values
+
+
+def placed(source: Source, volume: Volume, planes: Sequence[int] | None) -> Source:
+    """The painted planes at their place in the volume.
+
+    Their place is `planes`, or the number in the file names counted as in the folder that the
+    raw image came from (otherwise from 0).
+
+    Raises
+    ------
+    DataError
+        If places are missing, given twice, or outside the volume.
+    """
+    refuse_other_shape(source, volume.shape, any_depth=True)
+    n, depth = source.shape[0], volume.shape[0]
+    if planes is None and n == depth:
+        refuse_gaps(source)
+        return source
+    if planes is None and source.planes is not None:
+        first, step = _numbering_of(volume)
+        _log.info("plane number N of a file name is plane (N - %d) / %d from 0", first, step)
+        off = [p for p in source.planes if (p - first) % step]
+        planes, given = [(p - first) // step for p in source.planes], source.planes
+    else:
+        off, given = [], list(planes or ())
+    if planes is None or len(planes) != n:
+        raise DataError(
+            f"{source.path} has {n} planes, the volume {depth}. Say where they belong, "
+            f"counted from 0, one number a plane: planes=[0,5,…] ({len(given)} given)."
+        )
+    off += [g for g, p in zip(given, planes, strict=True) if not 0 <= p < depth]
+    if off or len(set(planes)) < n:
+        raise DataError(
+            f"{source.path}: the planes {given} do not all fit into a volume of {depth} planes "
+            f"({f'{off[0]} lies outside' if off else 'one is given twice'}). Set planes=[…], "
+            "counted from 0."
+        )
+    return PlacedPlanes(source, depth=depth, at={int(p): k for k, p in enumerate(planes)})
+
+
+def check_painting(source: Source, found: Survey, classes: Mapping[str, int]) -> None:
+    """`DataError` unless the values are 0, 1 and known classes, and a class is painted."""
+    _check_integers(source, found)
+    counts = found.counts
+    known = {UNLABELLED, BACKGROUND, *classes.values()}
+    rule = (
+        f"0 is unlabelled, 1 background, and here "
+        f"{', '.join(f'{v} {k}' for k, v in classes.items())}"
+    )
+    if counts is None:
+        raise DataError(
+            f"{source.path} has more than 256 different values, so it is no painting of classes "
+            f"({rule}). Numbered objects are imported with kind=labels."
+        )
+    unknown = {v: n for v, n in counts.items() if v not in known}
+    if unknown:
+        listed = ", ".join(f"{v} ({n} voxels)" for v, n in sorted(unknown.items())[:6])
+        raise DataError(
+            f"{source.path} has the class values {listed}, which are not known: {rule}. Change "
+            "the values, or name the classes, e.g. classes={mitochondria:2,nucleus:3}."
+        )
+    if set(counts) <= {UNLABELLED}:
+        raise DataError(
+            f"{source.path} is all 0: nothing is labelled. Paint background as 1 and "
+            "classes from 2 on some planes."
+        )
+    if set(counts) <= {UNLABELLED, BACKGROUND}:
+        raise DataError(
+            f"{source.path} has only the values {sorted(counts)}: background is painted, but no "
+            f"class ({rule}). If it is a mask, add 1 to it where the background is known as well."
+        )
+
+
+def check_labels(source: Source, found: Survey, objects: str | None) -> None:
+    """`DataError` unless the voxels are object numbers that uint32 holds."""
+    _check_integers(source, found)
+    if objects not in (None, "components"):
+        raise UsageError(f"objects={objects} is unknown. Use objects=components or leave it out.")
+    if found.highest > LARGEST_LABEL:
+        raise DataError(
+            f"{source.path} has labels up to {found.highest:.0f}; fibseg stores them up to "
+            f"{LARGEST_LABEL}. Renumber them (e.g. fastremap.renumber)."
+        )
+    n_values = None if found.counts is None else len(set(found.counts) - {0})
+    if objects and (n_values is None or n_values > 1):
+        raise DataError(
+            f"{source.path} has {n_values or 'more than 256'} values besides 0, so it is no mask "
+            "and its objects are numbered already. Leave objects= out."
+        )
+    if found.highest == 0:
+        _log.warning("%s is all 0: there is no object in it", source.path)
+
+
+def _check_integers(source: Source, found: Survey) -> None:
+    if source.dtype.kind not in "iub":
+        raise DataError(
+            f"{source.path} has voxels of type {source.dtype}, but labels are whole numbers. Save "
+            "it as uint8, uint16 or uint32 without interpolation."
+        )
+    if found.lowest < 0:
+        raise DataError(
+            f"{source.path} has negative labels, down to {found.lowest:.0f}. 0 is nothing, "
+            "objects and classes count upwards from 1: renumber them."
+        )
+
+
+def _check_fit(
+    source: Source, volume: Volume, given: Sequence[float] | None, *, trust_spacing: bool
+) -> None:
+    """What can be refused without reading a voxel."""
+    if source.dtype.kind not in "iub":
+        _check_integers(source, Survey(0, 0, 0, None, None, ""))
+    nm = volume.spacing if given is None else checked_spacing(given)
+    if any(abs(a - b) > 0.01 * b for a, b in zip(nm, volume.spacing, strict=True)):
+        raise DataError(
+            f"spacing={nm} differs from that of {volume.path}, {volume.spacing} nm (z, y, x). "
+            "Labels lie on the grid of the raw image: leave spacing= out."
+        )
+    refuse_contradiction(source, volume.spacing, trust_given=trust_spacing, what="the raw image")
+
+
+def _numbering_of(volume: Volume) -> tuple[int, int]:
+    """First plane number and step of the folder that the raw image came from, else 0 and 1."""
+    for record in reversed(volume.runs()):
+        metrics = record.get("metrics", {})
+        if record["products"].get("raw") == volume.raw_digest and "first_plane" in metrics:
+            return int(metrics["first_plane"]), int(metrics["plane_step"])
+    return 0, 1
+
+
+class _MaskArray:
+    """A source as the mask that `label_blocks` slices."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.shape, self.dtype, self.ndim = source.shape, np.dtype(bool), 3
+
+    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.bool_]:
+        starts, stops = zip(
+            *(cut.indices(n)[:2] for cut, n in zip(index, self.shape, strict=True)), strict=True
+        )
+        mask: NDArray[np.bool_] = self._source.read(Box(starts, stops)) != 0
+        return mask
+
+
+def _store(
+    source: Source, product: Product, found: Survey, objects: str | None, memory_bytes: float
+) -> int:
+    """Largest label written; a mask is numbered first if so wished."""
+    if objects == "components":
+        from fibseg.blocks import label_blocks
+
+        n = label_blocks(
+            _MaskArray(source), product.array, block_shape=product.block_shape,
+            label=f"objects of {product.name}",
+        )  # fmt: skip
+        _log.info("the mask has %d 26-connected objects", n)
+        return n
+    binary = product.array.dtype == np.uint32 and set(found.counts or ()) - {0} in ({1}, {255})
+    if binary:
+        _log.warning(
+            "%s is a mask: it is stored as one object, label 1. Use objects=components to number "
+            "its pieces.", source.path,
+        )  # fmt: skip
+    convert = functools.partial(_as_labels, dtype=product.array.dtype, binary=binary)
+    copy(
+        source, product.array, unit=product.block_shape, memory_bytes=memory_bytes,
+        convert=convert, scratch=product.path.parent, label=f"import {product.name}",
+    )  # fmt: skip
+    return 1 if binary else int(found.highest)
+
+
+def _as_labels(
+    voxels: NDArray[Any], *, dtype: np.dtype[Any], binary: bool
+) -> NDArray[Any]:
+    return (voxels != 0).astype(dtype) if binary else voxels.astype(dtype)
+
+
+def _summary(volume: Volume, product: Product, found: Survey, status: str) -> dict[str, Any]:
+    info = product.info
+    summary: dict[str, Any] = {
+        "volume": str(volume.path), "status": status, "labels": product.name, "kind": info.kind,
+    }  # fmt: skip
+    if info.kind == "annotation":
+        words = {BACKGROUND: "background", **{v: k for k, v in info.classes.items()}}
+        painted = sorted((v, n) for v, n in (found.counts or {}).items() if v != UNLABELLED)
+        summary["painted_voxels"] = ", ".join(f"{words[v]} {n}" for v, n in painted)
+    return summary
