@@ -45,7 +45,7 @@ class Body:
 def make_body(grid: Grid, rng: np.random.Generator) -> Body:
     """Cell and nucleus of a size that fits `grid`; a flat volume shows a slab of the cell."""
     longest = max(grid.extent)
-    half = np.array([max(0.455 * e, 0.34 * longest) for e in grid.extent])
+    half = np.array([max(0.49 * e, 0.34 * longest) for e in grid.extent])
     scaled = [
         (a - c) / h for a, c, h in zip(grid.axes(), grid.centre, half, strict=True)
     ]  # three broadcastable axes, the cell surface is at radius 1
@@ -62,12 +62,13 @@ def _cell_field(
     grid: Grid, scaled: list[Field], half: NDArray[np.float64], rng: np.random.Generator
 ) -> Field:
     """Ellipsoid with swellings and roughness; filopodia are joined to it."""
-    radius = np.sqrt(scaled[0] ** 2 + scaled[1] ** 2 + scaled[2] ** 2)
-    field = (radius - np.float32(0.94)) * np.float32(half.mean())
-    field += np.float32(75 * grid.scale) * smooth_noise(grid, wavelength_nm=900, rng=rng)
+    power = 2.5  # between a ball and a box
+    radius = sum(np.abs(s) ** np.float32(power) for s in scaled) ** np.float32(1 / power)
+    field = (radius - np.float32(0.96)) * np.float32(half.mean())
+    field += np.float32(95 * grid.scale) * smooth_noise(grid, wavelength_nm=900, rng=rng)
     field += np.float32(32 * grid.scale) * smooth_noise(grid, wavelength_nm=320, rng=rng)
     field += np.float32(7) * smooth_noise(grid, wavelength_nm=110, rng=rng)
-    for _ in range(int(rng.integers(16, 24))):
+    for _ in range(int(rng.integers(30, 42))):
         field = _add_filopodium(field, grid, half, rng)
     return np.asarray(field, dtype=np.float32)
 
@@ -104,15 +105,17 @@ def _nucleus_field(
     big, small = -0.23 * along + shift, 0.37 * along + shift
     size = np.float32(half.mean())
     lobes = soft_min(
-        _ball(scaled, big, 0.50) * size, _ball(scaled, small, 0.36) * size, width=0.05 * float(size)
+        _ball(scaled, big, 0.54) * size, _ball(scaled, small, 0.40) * size, width=0.05 * float(size)
     )
     lobes += np.float32(45 * grid.scale) * smooth_noise(grid, wavelength_nm=800, rng=rng)
     lobes += np.float32(14 * grid.scale) * smooth_noise(grid, wavelength_nm=300, rng=rng)
     neck = float(shift @ along) + 0.135
     across = (_dot(scaled, along) - np.float32(neck)) * size
-    across = across + np.float32(60 * grid.scale) * smooth_noise(grid, wavelength_nm=700, rng=rng)
+    across = across + np.float32(85 * grid.scale) * smooth_noise(grid, wavelength_nm=900, rng=rng)
+    across = across + np.float32(22 * grid.scale) * smooth_noise(grid, wavelength_nm=350, rng=rng)
     depth = _dot(scaled, side) * size - np.float32(0.02 * size)
-    slit = np.maximum(np.abs(across) - np.float32(75 * max(grid.scale, 0.4)), -depth)
+    width = 78 * (1 + 0.3 * smooth_noise(grid, wavelength_nm=500, rng=rng)) * max(grid.scale, 0.4)
+    slit = np.hypot(across, np.minimum(depth, 0)) - np.clip(width, 30, 150).astype(np.float32)
     return soft_max(lobes, -slit, width=0.03 * float(size)), np.asarray(across, np.float32)
 
 

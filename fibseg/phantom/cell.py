@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from fibseg.errors import UsageError
 from fibseg.phantom.body import Body, make_body
 from fibseg.phantom.chromatin import fold_chromatin
+from fibseg.phantom.crowd import Crowd
+from fibseg.phantom.endomembranes import scatter_balls, stack_golgi, weave_er
 from fibseg.phantom.grid import Field, Grid
 from fibseg.phantom.microscope import photograph
-from fibseg.phantom.organelles import Crowd, grow_mitochondria, scatter_balls, weave_er
+from fibseg.phantom.mitochondria import grow_mitochondria
 from fibseg.phantom.pores import no_pores, place_pores
 from fibseg.phantom.stain import Parts, stain
 from fibseg.types import Labels, Shape, Spacing, Table
@@ -30,7 +32,8 @@ class Cell:
     labels
         Truth by name, each (z, y, x). Masks (bool): ``cell``, ``cytoplasm`` (cell without
         nucleus), ``nucleus`` (up to the outer membrane of its envelope), ``envelope`` (both
-        membranes and the gap, part of the nucleus), ``heterochromatin``, ``nucleolus``, ``er``.
+        membranes and the gap, part of the nucleus), ``heterochromatin``, ``nucleolus``, ``er``,
+        ``golgi``.
         Numbered objects (uint16): ``mitochondria``, ``pores``, ``pockets`` (pore i owns pocket
         i), ``vesicles``, ``lysosomes``, ``droplets``.
     pores
@@ -93,22 +96,24 @@ def make_cell(
     body = make_body(grid, next(streams))
     depth = body.depth(grid)
     crowd = Crowd(depth, grid)
+    golgi = stack_golgi(grid, crowd, n=3, rng=next(streams))
     mitochondria = grow_mitochondria(
         grid, crowd, share=mitochondria_share, thickness_gradient=thickness_gradient,
         rng=next(streams),
     )  # fmt: skip
     round_bodies = next(streams)
     lysosomes = scatter_balls(
-        grid, crowd, per_um3=0.7, radius_nm=(75, 160), gap_nm=40, rng=round_bodies
+        grid, crowd, per_um3=0.8, radius_nm=(80, 190), gap_nm=40, rng=round_bodies
     )
     droplets = scatter_balls(
         grid, crowd, per_um3=0.35, radius_nm=(80, 180), gap_nm=40, rng=round_bodies
     )
-    vesicles = scatter_balls(grid, crowd, per_um3=16, radius_nm=(28, 68), rng=round_bodies)
+    vesicles = scatter_balls(grid, crowd, per_um3=22, radius_nm=(28, 68), rng=round_bodies)
     others = np.minimum(
         np.minimum(mitochondria.distance, lysosomes.distance),
         np.minimum(droplets.distance, vesicles.distance),
     )
+    others = np.minimum(others, golgi)
     er = weave_er(grid, depth=depth, nucleus=body.nucleus, others=others, rng=next(streams))
     stream = next(streams)
     npc = (
@@ -119,7 +124,7 @@ def make_cell(
         else no_pores(grid)
     )
     chromatin = fold_chromatin(grid, body, npc.pockets, next(streams))
-    parts = Parts(body, mitochondria, er, vesicles, lysosomes, droplets, chromatin, npc)
+    parts = Parts(body, mitochondria, er, golgi, vesicles, lysosomes, droplets, chromatin, npc)
     image = photograph(stain(grid, parts, next(streams)), next(streams))
     return Cell(image, _truth(parts, body), npc.table, grid.spacing)
 
@@ -156,6 +161,7 @@ def _truth(parts: Parts, body: Body) -> dict[str, Labels]:
         "heterochromatin": (parts.chromatin.hetero > 0.5) & ~nucleolus,
         "nucleolus": nucleolus,
         "er": parts.er < 0,
+        "golgi": parts.golgi < 0,
         "mitochondria": parts.mitochondria.labels,
         "pores": parts.pores.labels,
         "pockets": parts.pores.pockets,

@@ -33,9 +33,9 @@ def fold_chromatin(
     clumps = smooth_noise(grid, wavelength_nm=380, rng=rng)
     clumps += np.float32(0.6) * smooth_noise(grid, wavelength_nm=170, rng=rng)
     nucleolus = _nucleolus(grid, inside & (pockets == 0), deep, rng)
-    rim = np.exp(-np.maximum(deep - 70, 0) / 90)
+    rim = np.exp(-np.maximum(deep - 80, 0) / 80)
     ring = np.exp(-np.abs(nucleolus) / 60)
-    tendency = clumps + 2.1 * rim + 1.3 * ring - 1.75
+    tendency = clumps + 2.1 * rim + 1.3 * ring - 1.45
     hetero = np.clip(0.5 + 1.6 * tendency, 0, 1) * inside
     hetero[pockets > 0] = 0
     return Chromatin(np.asarray(hetero, np.float32), nucleolus)

@@ -19,7 +19,7 @@ def photograph(canvas: Field, rng: np.random.Generator) -> NDArray[np.uint8]:
     sharp = gaussian_filter(canvas, (0.35, 0.5, 0.5))
     drift = 6.0 * _wander(n, 40, rng) + 1.0 * rng.standard_normal(n)
     contrast = 1 + 0.04 * _wander(n, 30, rng)
-    focus = np.clip(0.25 + 0.3 * _wander(n, 12, rng), 0, 0.9)
+    focus = np.clip(0.2 + 0.25 * _wander(n, 12, rng), 0, 0.7)
     curtains = _curtains(n, canvas.shape[2], rng)
     out = np.empty(canvas.shape, np.uint8)
     seeds = rng.spawn(n)
@@ -37,14 +37,14 @@ def _record(
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """One plane with its blur, stripes and noise."""
-    soft = gaussian_filter(plane, 1.1)
+    soft = gaussian_filter(plane, 1.0)
     seen = (1 - focus) * plane + focus * soft
     # Curtains deepen down the plane, away from where the ion beam enters.
     depth = np.linspace(0.6, 1.15, len(plane))[:, None]
     shot = rng.standard_normal(plane.shape)
     # The detector is slower than the beam: noise is a little correlated along the scan line.
     shot = 0.9 * shot + 0.45 * np.roll(shot, 1, axis=1)
-    return np.asarray(seen + depth * curtain[None, :] + 8.0 * np.sqrt(seen.clip(1) / 150) * shot)
+    return np.asarray(seen + depth * curtain[None, :] + 6.5 * np.sqrt(seen.clip(1) / 150) * shot)
 
 
 def _wander(n: int, length: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -60,4 +60,4 @@ def _curtains(n: int, width: int, rng: np.random.Generator) -> NDArray[np.float6
     fine /= max(float(fine.std()), 1e-6)
     broad /= max(float(broad.std()), 1e-6)
     strong = np.where(np.abs(fine) > 2.3, 1.9 * fine, fine)
-    return np.asarray(1.7 * strong + 2.2 * broad)
+    return np.asarray(2.0 * strong + 2.6 * broad)

@@ -18,8 +18,8 @@ CLOSEST_NM = 250.0
 """Pore centres stay this far apart: more than the 0.2 µm that is promised, room for pockets."""
 PORE_NM3 = (105 * 8000.0, 145 * 8000.0)
 """Volume of a pore: 105 to 145 voxels of 20 nm."""
-POCKET_NM3 = (430 * 8000.0, 950 * 8000.0)
-"""Volume of a pocket: 430 to 950 voxels of 20 nm."""
+POCKET_NM3 = (420 * 8000.0, 760 * 8000.0)
+"""Volume of a pocket: 420 to 760 voxels of 20 nm."""
 POCKET_LEAST_NM3 = 410 * 8000.0
 RADIUS_NM = 60.0
 HALF_HEIGHT_NM = 40.0

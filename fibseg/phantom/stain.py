@@ -5,26 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from fibseg.phantom.body import Body
 from fibseg.phantom.chromatin import Chromatin
+from fibseg.phantom.endomembranes import Balls
 from fibseg.phantom.grid import Field, Grid, fraction_inside, sheet
+from fibseg.phantom.mitochondria import Mitochondria
 from fibseg.phantom.noise import grain, smooth_noise
-from fibseg.phantom.organelles import Balls, Mitochondria
 from fibseg.phantom.pores import HALF_HEIGHT_NM, RADIUS_NM, Pores
 
 RESIN = 205.0
 CYTOPLASM = 163.0
 NUCLEOPLASM = 170.0
-HETEROCHROMATIN = 134.0
-NUCLEOLUS = 126.0
-POCKET = 189.0
-MATRIX = 136.0
-CRISTA = 96.0
-MEMBRANE = 84.0
+HETEROCHROMATIN = 122.0
+NUCLEOLUS = 113.0
+POCKET = 186.0
+MATRIX = 141.0
+CRISTA = 84.0
+MEMBRANE = 70.0
 LUMEN = 178.0
 VESICLE = 182.0
-LYSOSOME = 108.0
+LYSOSOME = 104.0
 DROPLET = 141.0
 
 
@@ -35,6 +37,7 @@ class Parts:
     body: Body
     mitochondria: Mitochondria
     er: Field
+    golgi: Field
     vesicles: Balls
     lysosomes: Balls
     droplets: Balls
@@ -44,7 +47,7 @@ class Parts:
 
 def stain(grid: Grid, parts: Parts, rng: np.random.Generator) -> Field:
     """Grey level of every voxel, 0 black to 255 white, of an ideal microscope."""
-    grains = grain(grid, size_nm=13, rng=rng)
+    grains = grain(grid, size_nm=15, rng=rng)
     mottle = smooth_noise(grid, wavelength_nm=240, rng=rng)
     canvas = RESIN + 1.0 * smooth_noise(grid, wavelength_nm=1500, rng=rng)
     _lay(canvas, fraction_inside(parts.body.cell, spacing=grid.spacing),
@@ -75,12 +78,15 @@ def _thin(grid: Grid, sigma: float) -> float:
 def _cytoplasm(grid: Grid, grains: Field, mottle: Field, rng: np.random.Generator) -> Field:
     """Ground substance with clouds of ribosomes."""
     clouds = np.clip(0.55 + 0.5 * smooth_noise(grid, wavelength_nm=520, rng=rng), 0.1, 1.6)
+    dense = smooth_noise(grid, wavelength_nm=1000, rng=rng)
     ribosomes = np.clip(grains - 0.7, 0, 3) * clouds
-    return np.asarray(CYTOPLASM + 4 * mottle - 24 * ribosomes + 5 * np.minimum(grains, 0.7))
+    return np.asarray(CYTOPLASM + 6 * mottle - 6 * dense - 36 * ribosomes + 5 * np.minimum(grains, 0.7))
 
 
 def _er(canvas: Field, grid: Grid, parts: Parts, grains: Field) -> None:
-    """Pale lumen between two membranes, the rough side studded."""
+    """Pale lumen between two membranes; the ER is studded, the Golgi smooth."""
+    _lay(canvas, 0.7 * fraction_inside(parts.golgi + 4, spacing=grid.spacing), LUMEN)
+    _line(canvas, sheet(parts.golgi, at=0, sigma=_thin(grid, 9)), 0.55)
     _lay(canvas, 0.8 * fraction_inside(parts.er + 6, spacing=grid.spacing), LUMEN)
     rough = np.clip(0.62 + 0.22 * grains, 0.2, 0.95)
     _lay(canvas, sheet(parts.er, at=0, sigma=_thin(grid, 9)) * rough, MEMBRANE + 8)
@@ -104,7 +110,7 @@ def _mitochondria(
     distance = mitochondria.distance
     near = np.flatnonzero(distance < 60)
     n = int(mitochondria.labels.max()) + 1
-    tone = rng.normal(0, 6, n).astype(np.float32)
+    tone = np.clip(rng.normal(0, 9, n), -18, 14).astype(np.float32)
     period = rng.uniform(72, 100, n).astype(np.float32)
     bend = 45 * smooth_noise(grid, wavelength_nm=210, rng=rng).ravel()[near]
     gaps = smooth_noise(grid, wavelength_nm=190, rng=rng).ravel()[near]
@@ -132,11 +138,13 @@ def _nucleus(
     """Nucleoplasm, chromatin, nucleolus and pockets; the two membranes with their pores."""
     body, chromatin = parts.body, parts.chromatin
     fibres = grain(grid, size_nm=28, rng=rng)
-    level = NUCLEOPLASM + 5 * mottle + 7 * fibres + 4 * grains
+    clots = smooth_noise(grid, wavelength_nm=95, rng=rng)
+    level = NUCLEOPLASM + 4 * mottle + 6 * fibres + 6 * clots + 4 * grains
     level += chromatin.hetero * (HETEROCHROMATIN + 9 * fibres - level)
     nucleolus = 0.95 * fraction_inside(chromatin.nucleolus / 2, spacing=grid.spacing)
     level += nucleolus * (NUCLEOLUS + 12 * fibres + 6 * mottle - level)
-    level += (parts.pores.pockets > 0) * 0.85 * (POCKET + 5 * fibres - level)
+    pockets = gaussian_filter(np.float32(parts.pores.pockets > 0), [14 / s for s in grid.spacing])
+    level += 0.85 * pockets * (POCKET + 5 * fibres - level)
     inner = body.nucleus + body.gap
     # Between the membranes the envelope is as pale as the lumen of the ER.
     _lay(canvas, fraction_inside(body.nucleus, spacing=grid.spacing), LUMEN)

@@ -1,43 +1,18 @@
-"""Mitochondria as branching worms, round bodies, and the endoplasmic reticulum between them."""
+"""Mitochondria: branching worms that grow where there is room."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.phantom.grid import FAR_NM, Field, Grid, to_distance
+from fibseg.phantom.crowd import Crowd, Point
+from fibseg.phantom.grid import FAR_NM, Field, Grid
 from fibseg.phantom.noise import smooth_noise
 
 STEP_NM = 40.0
-Point = NDArray[np.float64]
-
-
-@dataclass
-class Crowd:
-    """Balls that stand already, so that a newcomer can keep its distance."""
-
-    depth: Field
-    """Distance to the plasma membrane and the nuclear envelope, nm."""
-    grid: Grid
-    centres: list[Point] = field(default_factory=list)
-    radii: list[float] = field(default_factory=list)
-
-    def clearance(self, points: Point) -> NDArray[np.float64]:
-        """Room in nm around each of `points` (n, 3); negative in another body."""
-        room = np.asarray(self.depth[self.grid.index(points)], dtype=np.float64)
-        if self.centres:
-            centres = np.array(self.centres)
-            away = np.linalg.norm(points[:, None, :] - centres[None, :, :], axis=2)
-            room = np.minimum(room, (away - np.array(self.radii)[None, :]).min(axis=1))
-        return room
-
-    def add(self, centre: Point, radius: float) -> None:
-        """Let a ball stand."""
-        self.centres.append(centre)
-        self.radii.append(radius)
 
 
 @dataclass
@@ -211,71 +186,3 @@ def _draw_segment(
     closer = distance < near[local]
     near[local] = np.where(closer, distance, near[local])
     phase[local] = np.where(closer, along, phase[local])
-
-
-@dataclass
-class Balls:
-    """Numbered round bodies and their signed distance in nm."""
-
-    labels: NDArray[np.uint16]
-    distance: Field
-
-
-def scatter_balls(
-    grid: Grid,
-    crowd: Crowd,
-    *,
-    per_um3: float,
-    radius_nm: tuple[float, float],
-    rng: np.random.Generator,
-    gap_nm: float = 15.0,
-) -> Balls:
-    """Slightly oval bodies at random places with room, `per_um3` of cytoplasm, radii in nm."""
-    out = Balls(np.zeros(grid.shape, np.uint16), np.full(grid.shape, FAR_NM, np.float32))
-    spots = np.flatnonzero(crowd.depth > radius_nm[0] + gap_nm)
-    n = round(per_um3 * np.count_nonzero(crowd.depth > 0) * grid.voxel_nm3 / 1e9)
-    number = 0
-    for _ in range(n if spots.size else 0):
-        spot = int(spots[rng.integers(spots.size)])
-        centre = np.array(np.unravel_index(spot, grid.shape)) * np.array(grid.spacing)
-        centre = centre + rng.uniform(-0.5, 0.5, 3) * np.array(grid.spacing)
-        radius = float(rng.uniform(*radius_nm))
-        squash = rng.uniform(0.75, 1.0, 3)
-        if crowd.clearance(centre[None])[0] < radius + max(gap_nm, 1.8 * max(grid.spacing)):
-            continue
-        box = grid.box(centre - radius - 90, centre + radius + 90)
-        z, y, x = (
-            (a - np.float32(c)) / np.float32(q)
-            for a, c, q in zip(grid.axes(box), centre, squash, strict=True)
-        )
-        near: Field = (np.sqrt(z * z + y * y + x * x) - np.float32(radius)) * np.float32(squash.mean())
-        if not (near < 0).any():
-            continue
-        number += 1
-        crowd.add(centre, radius)
-        out.distance[box] = np.minimum(out.distance[box], near)
-        out.labels[box][near < 0] = number
-    return out
-
-
-def weave_er(
-    grid: Grid, *, depth: Field, nucleus: Field, others: Field, rng: np.random.Generator
-) -> Field:
-    """Signed distance in nm to sheets and tubules of endoplasmic reticulum, negative inside.
-
-    Sheets are level surfaces of a slow field that leans on the distance to the nucleus, so that
-    most of them lie around it; tubules are where two such surfaces cross.
-    """
-    lean = np.float32(1 / 300) * np.clip(nucleus, 0, 2000)
-    first = to_distance(
-        smooth_noise(grid, wavelength_nm=650, rng=rng) + 2 * np.cos(2 * lean),
-        spacing=grid.spacing,
-    )
-    second = to_distance(smooth_noise(grid, wavelength_nm=420, rng=rng), spacing=grid.spacing)
-    gate = 160 * smooth_noise(grid, wavelength_nm=700, rng=rng)
-    sheets = np.maximum(np.abs(first) - np.float32(24), gate + 40)
-    tubules = np.sqrt(first * first + second * second) - np.float32(32)
-    both = np.minimum(sheets, tubules)
-    # Two membranes never share a voxel: stay clear of every other surface.
-    both = np.maximum(both, np.float32(50) - others)
-    return np.asarray(np.maximum(both, np.float32(75) - depth), dtype=np.float32)
