@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numcodecs  # type: ignore[import-untyped]
 import numpy as np
@@ -21,13 +21,16 @@ from fibseg.geometry import Box
 from fibseg.progress import track
 from fibseg.types import Shape
 
+if TYPE_CHECKING:
+    from zarr.core.array_spec import ArrayConfigParams
+
 OmeVersion = Literal["0.5", "0.4"]
 BLOCK: Shape = (64, 512, 512)
 CHUNK = 64
 THIN_CHUNK = 256
 CHUNK_04: Shape = (64, 128, 128)
 WORTH_SHOWING = 16
-WRITE = {"write_empty_chunks": True}
+WRITE: ArrayConfigParams = {"write_empty_chunks": True}
 
 
 def chunk_shape(shape: Sequence[int], *, ome_version: str) -> Shape:
@@ -93,7 +96,8 @@ def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]
     """
     try:
         # open_array drops its `config` for arrays that exist (zarr 3.1.6).
-        return zarr.open_array(path, mode=mode).with_config(WRITE)
+        array: zarr.Array[Any] = zarr.open_array(path, mode=mode).with_config(WRITE)
+        return array
     except Exception as error:
         raise DataError(
             f"{path} is not a readable Zarr array ({error}). The store is damaged: take it from a "
