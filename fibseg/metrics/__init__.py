@@ -1,6 +1,7 @@
 """Scores of a segmentation: overlap, boundary, objects. Every state adds over blocks."""
 
 from fibseg.metrics.boundary import BoundaryScore, boundary, reach_of_boundary_score
+from fibseg.metrics.evaluation import SCORE_NAMES, Evaluation, score_text
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, overlap_per_class
 from fibseg.metrics.planes import (
@@ -13,8 +14,10 @@ from fibseg.metrics.planes import (
 
 __all__ = [
     "IGNORED",
+    "SCORE_NAMES",
     "BoundaryScore",
     "Contingency",
+    "Evaluation",
     "ObjectScore",
     "Overlap",
     "Scores",
@@ -25,4 +28,5 @@ __all__ = [
     "plane_components",
     "reach_of_boundary_score",
     "score_planes",
+    "score_text",
 ]

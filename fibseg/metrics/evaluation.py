@@ -1,0 +1,113 @@
+"""The result of an evaluation: scores with their names, as a table and as plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCORE_NAMES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "precision": "precision",
+    "recall": "recall",
+    "boundary_f1": "boundary F1",
+    "object_precision_50": "object precision, IoU > 0.5",
+    "object_recall_50": "object recall, IoU > 0.5",
+    "object_f1_50": "object F1, IoU > 0.5",
+    "object_precision_75": "object precision, IoU > 0.75",
+    "object_recall_75": "object recall, IoU > 0.75",
+    "object_f1_75": "object F1, IoU > 0.75",
+    "panoptic_quality": "panoptic quality",
+    "voi_split": "variation of information, split (bit)",
+    "voi_merge": "variation of information, merge (bit)",
+    "adapted_rand_error": "adapted Rand error",
+    "volume_error": "volume error, total",
+    "object_volume_error": "volume error, mean of matched objects",
+    "n_objects": "objects found",
+    "n_true_objects": "true objects",
+    "n_scored": "voxels compared",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a segmentation: what was compared, where, and how well it agrees.
+
+    Parameters
+    ----------
+    scores
+        Class → score → value; NaN where a score is undefined.
+    planes
+        Class → plane number → score → value; empty when the whole volume was scored at once.
+    """
+
+    volume: str
+    prediction: str
+    truth: str
+    where: str
+    tolerance_nm: float
+    scores: dict[str, dict[str, float]]
+    planes: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; undefined scores are None."""
+        return {
+            "volume": self.volume,
+            "prediction": self.prediction,
+            "truth": self.truth,
+            "where": self.where,
+            "tolerance_nm": self.tolerance_nm,
+            "scores": {name: _plain(s) for name, s in self.scores.items()},
+            "planes": {
+                name: {str(z): _plain(s) for z, s in planes.items()}
+                for name, planes in self.planes.items()
+            },
+        }
+
+    def text(self) -> str:
+        """Table for the terminal."""
+        width = max(len(text) for text in SCORE_NAMES.values())
+        columns = [max(len(name), 10) for name in self.scores]
+        lines = [
+            f"{self.prediction} against {self.truth}, {self.volume}, {self.where}",
+            f"boundary tolerance {self.tolerance_nm:g} nm",
+            "",
+        ]
+        heads = [f"{n:>{w}}" for n, w in zip(self.scores, columns, strict=True)]
+        lines.append("  ".join([" " * width, *heads]))
+        for key, text in SCORE_NAMES.items():
+            values = [s.get(key, math.nan) for s in self.scores.values()]
+            cells = [f"{score_text(v, key):>{w}}" for v, w in zip(values, columns, strict=True)]
+            lines.append("  ".join([f"{text:<{width}}", *cells]))
+        return "\n".join(lines + self._plane_lines())
+
+    def _plane_lines(self) -> list[str]:
+        shown = ("iou", "dice", "boundary_f1", "object_f1_50")
+        lines: list[str] = []
+        for name, planes in self.planes.items():
+            heads = "".join(f"{SCORE_NAMES[k][:12]:>14}" for k in shown)
+            lines += ["", f"{name}, plane by plane", f"{'z':>8}{heads}"]
+            for z, scores in planes.items():
+                lines.append(f"{z:>8}" + "".join(f"{score_text(scores[k], k):>14}" for k in shown))
+        return lines
+
+
+def _plain(scores: Mapping[str, float]) -> dict[str, float | None]:
+    return {k: None if math.isnan(v) else v for k, v in scores.items()}
+
+
+def score_text(value: float, key: str) -> str:
+    """A score as people read it: fractions with three digits, volume errors in percent.
+
+    >>> score_text(0.91234, "iou"), score_text(-0.031, "volume_error")
+    ('0.912', '-3.1%')
+    """
+    if math.isnan(value):
+        return "–"
+    if key.startswith("n_"):
+        return f"{value:,.0f}"
+    if key == "volume_error":
+        return f"{value:+.1%}"
+    return f"{value:.1%}" if key == "object_volume_error" else f"{value:.3f}"

@@ -1,0 +1,306 @@
+"""``fibseg evaluate``: a model on its held-out planes, or labels against truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.blocks import Runner
+from fibseg.data.planes import painted_planes, read_planes
+from fibseg.errors import DataError, UsageError
+from fibseg.metrics import Evaluation, Scores, default_tolerance_nm
+from fibseg.pipeline.held_out import HeldOutPlanes, class_values, held_out_planes, predictor
+from fibseg.pipeline.scoring import (
+    TruthPlane,
+    joined,
+    score_each_plane,
+    score_volume,
+    truth_planes,
+)
+from fibseg.volume import ProductInfo, Run, Volume
+
+
+def run(
+    *, volume: str, model: str | None = None, labels: str | None = None,
+    truth: str | None = None, class_name: str | None = None, without: str | None = None,
+    planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
+    backend: Any = None, blocks: Runner | None = None, out: str | None = None,
+    config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
+) -> Evaluation:
+    """Scores of a model on painted planes it was not trained on, or of labels against truth.
+
+    Parameters
+    ----------
+    volume
+        Path of the store.
+    model
+        Model folder. Scored are the planes or boxes held out of its training on this volume,
+        or all painted planes if it was not trained on it.
+    labels, truth
+        Names in ``labels/``. A truth of kind annotation is scored where painted, plane by plane.
+        With `model`: `truth` is the annotation, by default the one it was trained on.
+    class_name
+        Class of a painted truth; where left out, the only one, or the one called like `labels`.
+    without
+        Annotation whose painted voxels are left out, such as what was trained on.
+    planes
+        Only these planes, each scored on its own.
+    tolerance_nm
+        Boundaries this near agree; two voxels in the plane if left out.
+    backend
+        Of inference, with `model`.
+    blocks
+        Where blocks are computed.
+    out
+        JSON file to write the scores to as well.
+
+    Raises
+    ------
+    UsageError
+        If neither a model nor a pair of labels is given, or both.
+    DataError
+        If names, shapes or truth do not allow a score.
+    """
+    store = Volume.open(volume)
+    tolerance = default_tolerance_nm(store.spacing) if tolerance_nm is None else tolerance_nm
+    if tolerance < 0:
+        raise UsageError(f"tolerance_nm={tolerance:g} is negative. Use 0 or more.")
+    if (model is None) == (labels is None):
+        raise UsageError(
+            "Give either model=… (scored on held-out planes) or labels=… truth=… "
+            f"(compared with each other); got model={model} labels={labels}."
+        )
+    if model is None and truth is None:
+        raise UsageError(
+            f"labels={labels} needs truth=… to be compared with. {store.path} has the labels "
+            f"{store.label_names() or 'none'}."
+        )
+    if model is not None and without is not None:
+        raise UsageError("without=… goes with labels=… truth=…, not with model=….")
+    record = store.start_run(
+        "evaluate", config=dict(config or {}), overrides=list(overrides),
+        inputs=_inputs(store, model, labels, truth),
+    )
+    with record:
+        if model is not None:
+            result = _evaluate_model(store, model, truth, planes, tolerance, backend)
+        else:
+            assert labels is not None
+            assert truth is not None
+            result = _evaluate_labels(
+                store, labels, truth, class_name, without, planes, tolerance, blocks
+            )
+        _save(result, record, out)
+    return result
+
+
+def _evaluate_labels(
+    store: Volume, labels: str, truth: str, class_name: str | None, without: str | None,
+    planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
+) -> Evaluation:
+    """Labels against truth: by blocks if truth is known everywhere, else plane by plane."""
+    info = _label_info(store, labels, "labels")
+    truth_info = _truth_info(store, truth)
+    if info.kind == "annotation":
+        raise DataError(f"labels={labels} is painting. Give objects as labels=…, it as truth=….")
+    left_out = None if without is None else store.annotation_name(without)
+    about = partial(
+        Evaluation, volume=store.name, prediction=f"labels/{info.name}",
+        truth=f"labels/{truth_info.name}", tolerance_nm=tolerance,
+    )
+    if truth_info.kind == "labels" and planes is None:
+        total = score_volume(
+            store.labels(info.name), store.labels(truth_info.name),
+            left_out=None if left_out is None else store.labels(left_out),
+            tolerance_nm=tolerance, block_shape=store.block_shape, runner=blocks,
+            spacing=store.spacing,
+        )
+        _require_truth(total, f"labels/{truth_info.name} of {store.path}")
+        where = "whole volume" if left_out is None else f"where {left_out} is unlabelled"
+        return about(scores={info.name: total.compute()}, where=where)
+    name, value = _painted_class(truth_info, class_name, info.name)
+    by_plane = _score_painted(
+        store, info.name, truth_info, value, left_out, planes, tolerance
+    )
+    return about(
+        scores={name: joined(by_plane.values()).compute()},
+        where=f"{'painted' if truth_info.kind == 'annotation' else 'chosen'} planes",
+        planes={name: {z: s.compute() for z, s in by_plane.items()}},
+    )
+
+
+def _score_painted(
+    store: Volume, labels: str, truth: ProductInfo, value: int, left_out: str | None,
+    planes: Sequence[int] | None, tolerance: float,
+) -> dict[int, Scores]:
+    """Scores of each plane of labels, where the truth is known."""
+    array = store.labels(truth.name)
+    numbers = painted_planes(array) if truth.kind == "annotation" else range(store.shape[0])
+    z = _chosen(numbers, planes, store, truth.name)
+    known = truth_planes(read_planes(array, z), z, numbered=truth.kind == "labels")
+    if left_out is not None:
+        known = _unpainted(known, read_planes(store.labels(left_out), z))
+    predicted = read_planes(store.labels(labels), z)
+    by_plane = score_each_plane(
+        known, lambda _: next(predicted), value=value, n_planes=len(z), tolerance_nm=tolerance,
+        spacing=store.spacing,
+    )
+    _require_truth(joined(by_plane.values()), f"labels/{truth.name} of {store.path} on planes {z}")
+    return by_plane
+
+
+def _unpainted(
+    planes: Iterator[TruthPlane], painting: Iterator[NDArray[Any]]
+) -> Iterator[TruthPlane]:
+    """Yield the planes, unlabelled where `painting` is not 0."""
+    for plane, painted in zip(planes, painting, strict=True):
+        yield TruthPlane(plane.z, np.where(painted > 0, 0, plane.annotation), plane.objects)
+
+
+def _evaluate_model(
+    store: Volume, model: str, truth: str | None, planes: Sequence[int] | None,
+    tolerance: float, backend: Any,
+) -> Evaluation:
+    """A model on held-out painting, through the code that inference itself uses."""
+    held = held_out_planes(store, model, truth)
+    z = _chosen(held.z, planes, store, held.annotation)
+    predict = predictor(store, model, backend)
+    values = class_values(store, held)
+    scores: dict[str, dict[int, Scores]] = {name: {} for name in values}
+    for number, probs in zip(z, predict(z), strict=True):
+        plane = _painted_plane(store, held, number)
+        for channel, (name, value) in enumerate(values.items()):
+            found = score_each_plane(
+                [plane], lambda _, p=probs[channel]: p >= 0.5, value=value,  # type: ignore[misc]
+                n_planes=1, tolerance_nm=tolerance, spacing=store.spacing,
+            )
+            scores[name].update(found)
+    total = {name: joined(s.values()) for name, s in scores.items()}
+    if not any(s.overlap.n_scored for s in total.values()):
+        raise DataError(f"Nothing is painted on the planes {z} of labels/{held.annotation}.")
+    return Evaluation(
+        volume=store.name, prediction=f"model {Path(model).name}",
+        truth=f"labels/{held.annotation}", where=held.where, tolerance_nm=tolerance,
+        scores={name: s.compute() for name, s in total.items()},
+        planes={n: {k: s.compute() for k, s in by.items()} for n, by in scores.items()},
+    )
+
+
+def _painted_plane(store: Volume, held: HeldOutPlanes, z: int) -> TruthPlane:
+    """Painting of plane `z`, unlabelled where it was trained on."""
+    (plane,) = read_planes(store.labels(held.annotation), [z])
+    return TruthPlane(z, plane).within(held.boxes.get(z))
+
+
+def _chosen(
+    numbers: Sequence[int], planes: Sequence[int] | None, store: Volume, truth: str
+) -> list[int]:
+    """Planes to score.
+
+    Raises
+    ------
+    DataError
+        If there is none, or one is asked for that has no truth.
+    """
+    if len(numbers) == 0:
+        raise DataError(f"labels/{truth} of {store.path} is empty: there is nothing to score.")
+    if planes is None:
+        return list(numbers)
+    unknown = sorted(set(planes) - set(numbers))
+    if unknown:
+        raise DataError(
+            f"planes={list(planes)}: labels/{truth} of {store.path} has no truth on {unknown}. "
+            f"It has it on {_short(numbers)}."
+        )
+    return sorted(set(planes))
+
+
+def _painted_class(
+    truth: ProductInfo, class_name: str | None, labels: str
+) -> tuple[str, int]:
+    """Name and value of the class of truth that labels are compared with.
+
+    Raises
+    ------
+    UsageError
+        If it is not clear which.
+    """
+    if truth.kind == "labels":
+        return labels, 2
+    classes = {n: v for n, v in truth.classes.items() if v >= 2}
+    wanted = class_name or (labels if labels in classes else None)
+    if wanted is None and len(classes) == 1:
+        wanted = next(iter(classes))
+    if wanted not in classes:
+        raise UsageError(
+            f"labels/{truth.name} has the classes {sorted(classes)}, not "
+            f"{wanted or 'one alone'}. Say which with class_name=…."
+        )
+    return wanted, classes[wanted]
+
+
+def _label_info(store: Volume, name: str, key: str) -> ProductInfo:
+    """What is known of a label image.
+
+    Raises
+    ------
+    DataError
+        If it is missing, or lies on another grid.
+    """
+    names = store.label_names()
+    if name not in names:
+        raise DataError(
+            f"{key}={name}: {store.path} has no such labels; it has {names or 'none'}."
+        )
+    shape = tuple(store.labels(name).shape)
+    if shape != store.shape:
+        raise DataError(
+            f"labels/{name} has shape {shape} but the raw {store.shape}. Import it again."
+        )
+    return store.labels_info(name)
+
+
+def _truth_info(store: Volume, name: str) -> ProductInfo:
+    """What is known of the truth; an annotation may be named without its prefix."""
+    if name not in store.label_names() and f"annotation_{name}" in store.label_names():
+        name = store.annotation_name(name)
+    return _label_info(store, name, "truth")
+
+
+def _require_truth(scores: Scores, what: str) -> None:
+    if scores.overlap.true_positive + scores.overlap.false_negative == 0:
+        raise DataError(f"{what} has no voxel of the class: there is nothing to compare with.")
+
+
+def _inputs(
+    store: Volume, model: str | None, labels: str | None, truth: str | None
+) -> dict[str, str]:
+    """Digests of what is compared."""
+    found = {"raw": store.raw_digest}
+    if model is not None:
+        found["model"] = str(model)
+    for name in (labels, truth):
+        if name in store.label_names():
+            assert name is not None
+            found[f"labels/{name}"] = store.labels_info(name).digest
+    return found
+
+
+def _save(result: Evaluation, record: Run, out: str | None) -> None:
+    data = result.as_dict()
+    if out is not None:
+        path = Path(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    record.finish(products={}, metrics=data)
+
+
+def _short(numbers: Sequence[int]) -> str:
+    shown = ", ".join(str(n) for n in numbers[:12])
+    return f"{shown} … {numbers[-1]}" if len(numbers) > 12 else shown
