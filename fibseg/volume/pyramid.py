@@ -47,7 +47,7 @@ def plan_levels(shape: Shape, spacing: Spacing) -> list[Level]:
     """Levels of a pyramid, finest first, until no axis is longer than 128 voxels.
 
     >>> [level.shape for level in plan_levels((60, 500, 500), (30.0, 10.0, 10.0))]
-    [(60, 500, 500), (60, 250, 250), (30, 125, 125)]
+    [(60, 500, 500), (60, 250, 250), (60, 125, 125)]
     """
     levels = [Level(shape, spacing)]
     while max(levels[-1].shape) > SMALL_ENOUGH and len(levels) < MAX_LEVELS:

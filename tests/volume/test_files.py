@@ -1,0 +1,82 @@
+"""Small files: canonical hashes, and nothing lost when a write fails."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fibseg.errors import DataError, UsageError
+from fibseg.volume import fingerprint
+from fibseg.volume.files import (
+    checked_name,
+    finite,
+    read_json,
+    remove_tree,
+    write_bytes,
+    write_json,
+)
+
+
+def test_fingerprint_ignores_order_and_kind_of_sequence():
+    first = fingerprint({"a": (1, 2.5), "b": {"x": None, "y": True}})
+    assert first == fingerprint({"b": {"y": True, "x": None}, "a": [1, np.float64(2.5)]})
+    assert len(first) == 64
+    assert int(first, 16) >= 0
+
+
+@pytest.mark.parametrize("other", [{"a": 2}, {"a": "1"}, {"b": 1}, {"a": [1]}, {"a": None}, {}])
+def test_fingerprint_tells_apart(other):
+    assert fingerprint({"a": 1}) != fingerprint(other)
+
+
+def test_fingerprint_takes_paths_and_numpy_integers():
+    assert fingerprint({"a": Path("x"), "n": np.int32(3)}) == fingerprint({"a": "x", "n": 3})
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), {1, 2}])
+def test_fingerprint_refuses_what_has_no_canonical_form(value):
+    with pytest.raises(UsageError, match="fingerprint"):
+        fingerprint({"a": value})
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(path, b"new")
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("text", ["", '{"a": 1', "[1]", "\x00\x01", '{"a": NaN}}'])
+def test_a_damaged_json_file_is_one_clear_error(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(DataError, match=r"x\.json"):
+        read_json(tmp_path / "x.json")
+
+
+def test_finite_makes_plain_json():
+    made = finite({"a": np.float32("nan"), "b": (np.int64(2), Path("p")), 3: np.array([1.5])})
+    assert made == {"a": None, "b": [2, "p"], "3": [1.5]}
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "..", "ä", "x\n"])
+def test_names_that_cannot_be_files_are_refused(name):
+    with pytest.raises(UsageError, match="cannot be the name"):
+        checked_name(name, what="table")
+    assert checked_name("mito_2.b-c", what="table") == "mito_2.b-c"
+
+
+def test_remove_tree_of_nothing_is_nothing(tmp_path):
+    remove_tree(tmp_path / "nothing")
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    remove_tree(tmp_path / "d")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,77 @@
+"""Chunks, shards and blocks fit one another for any shape; checksums catch a flipped bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fibseg.errors import DataError
+from fibseg.volume import layout
+
+SHAPES = st.tuples(st.integers(1, 2000), st.integers(1, 5000), st.integers(1, 5000))
+
+
+@given(shape=SHAPES, version=st.sampled_from(["0.5", "0.4"]))
+def test_blocks_are_whole_chunks_and_tile_the_volume(shape, version):
+    chunks = layout.chunk_shape(shape, ome_version=version)
+    block = layout.block_shape(shape, ome_version=version)
+    for n, c, b in zip(shape, chunks, block, strict=True):
+        assert 1 <= c <= n
+        assert b % c == 0
+        assert b < n + c  # no larger than the axis, rounded up to chunks
+    assert np.prod(block) <= np.prod(layout.BLOCK)
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 9)] * 3), block=st.tuples(*[st.integers(1, 4)] * 3)
+)
+def test_boxes_cover_every_voxel_once(shape, block):
+    seen = np.zeros(shape, int)
+    for box in layout.boxes(shape, block):
+        seen[box.slices] += 1
+    assert (seen == 1).all()
+
+
+def test_watched_boxes_are_the_same(caplog):
+    args = ((20, 2, 2), (1, 1, 1))
+    assert list(layout.watched(*args, label="x")) == list(layout.boxes(*args))
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_zeros_are_stored_and_a_missing_file_is_found(tmp_path, version):
+    path = tmp_path / "a"
+    array = layout.create_array(
+        path, shape=(70, 10, 10), dtype=np.dtype("uint8"), ome_version=version
+    )
+    with pytest.raises(DataError, match="lacks 2 of its files"):
+        layout.stored_bytes(path, array)
+    array[:] = 0
+    assert layout.stored_bytes(path, array) > 0
+    next(layout.array_files(path, array)).unlink()
+    with pytest.raises(DataError, match="lacks 1 of its files"):
+        layout.stored_bytes(path, array)
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_a_flipped_bit_is_noticed(tmp_path, version):
+    path = tmp_path / "a"
+    array = layout.create_array(
+        path, shape=(8, 16, 16), dtype=np.dtype("uint8"), ome_version=version
+    )
+    array[:] = np.random.default_rng(0).integers(0, 255, array.shape)
+    file = next(layout.array_files(path, array))
+    good = file.read_bytes()
+    rng = np.random.default_rng(1)
+    for position in rng.integers(0, len(good), 12):
+        bad = bytearray(good)
+        bad[position] ^= 1 << int(rng.integers(8))
+        file.write_bytes(bytes(bad))
+        with pytest.raises(Exception):  # noqa: B017, PT011 - any error of the codec will do
+            layout.open_array(path)[:]
+
+
+def test_no_array_is_one_clear_error(tmp_path):
+    with pytest.raises(DataError, match="not a readable Zarr array"):
+        layout.open_array(tmp_path / "nothing")
