@@ -43,6 +43,8 @@ class Split:
     train: tuple[tuple[int, ...], ...]
     """Plane numbers with a label left, per store."""
     held_out: tuple[HeldOut, ...]
+    annotation: tuple[NDArray[np.uint8], ...]
+    """What is painted in each held-out plane or its parts, working pixels, else 0; (y, x)."""
 
 
 def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: SparseData,
@@ -74,16 +76,22 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
                 f"{name} (value {value}) is painted on no plane of "
                 f"{', '.join(s.name for s in stacks)}. Paint some of it and import again."
             )
+    before = [s.annotation for s in stacks] if data.split == "none" else [
+        s.annotation.copy() for s in stacks
+    ]
+    held_out: tuple[HeldOut, ...] = ()
     if data.split == "planes":
         held_out = _hold_planes(stacks, counts, list(values), data, context)
     elif data.split == "boxes":
         held_out = _hold_boxes(stacks, list(values.values()), list(values), data)
-    else:
-        held_out = ()
+    kept = []
+    for held in held_out:
+        row = stacks[held.store].z.index(held.z)
+        kept.append(before[held.store][row] - stacks[held.store].annotation[row])
     train = tuple(
         tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
     )
-    return Split(data.split, train, held_out)
+    return Split(data.split, train, held_out, tuple(kept))
 
 
 def _counts(annotation: NDArray[np.uint8], values: list[int]) -> NDArray[np.int64]:

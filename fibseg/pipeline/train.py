@@ -1,0 +1,345 @@
+"""Train a network on sparsely painted planes and write its model folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from fibseg.data import HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
+from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
+from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
+from fibseg.training import TestPlane, TrainerSettings, fit, score_held_out
+from fibseg.volume import Volume
+
+logger = logging.getLogger("fibseg.train")
+FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
+NORMALISATION = {"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"}
+FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
+        "memory_gb")
+"""Settings that may differ when a training is continued: they do not change the result."""
+
+
+def run(
+    *, volume: str | Sequence[str], annotation: str | Sequence[str], out: str,
+    network: NetworkSpec, data: SparseData, trainer: TrainerSettings, seed: int = 0,
+    resume: str = "auto", overwrite: bool = False, overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Train, test on what was held out, write the model folder; returns scores and paths.
+
+    The same command again goes on where it was stopped, and does nothing once it is finished.
+
+    Parameters
+    ----------
+    volume
+        Stores to train on.
+    annotation
+        Name of the annotation, the same in every store, or one name each.
+    out
+        Model folder; checkpoints, TensorBoard and log go to ``out/training``.
+    network, data, trainer, seed
+        Settings.
+    resume
+        ``"auto"`` or ``"never"`` (refuses a folder in which a training has begun).
+    overwrite
+        Throw away what stands in `out` if it was made with other settings or data.
+    overrides
+        The command's overrides, kept in ``model.json``.
+
+    Raises
+    ------
+    DataError
+        For bad annotations, volumes that do not fit together, or an unsplittable annotation.
+    ExistsError
+        If `out` holds a training with other settings or data.
+    InterruptedRunError
+        If stopped by a signal.
+    """
+    started = time.monotonic()
+    if resume not in ("auto", "never"):
+        raise UsageError(f"resume={resume!r} is neither auto nor never.")
+    volumes, names = _sources(volume, annotation)
+    classes = shared_classes(volumes, names)
+    folder = Path(out)
+    settings = {"network": asdict(network), "data": asdict(data), "trainer": asdict(trainer),
+                "seed": seed}
+    sources = [
+        {"name": v.name, "raw_digest": v.raw_digest, "annotation": n,
+         "annotation_digest": v.labels_info(n).digest}
+        for v, n in zip(volumes, names, strict=True)
+    ]
+    record = json.loads(json.dumps({"settings": settings, "sources": sources}))
+    if _standing(folder, record, resume=resume, overwrite=overwrite):
+        return _summary(folder, load_spec(folder), resumed=True)
+    stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
+    split = split_planes(stacks, classes, data, context=network.context)
+    _begin(folder, record)
+    with _log_to(folder / FOLDER / LOG):
+        logger.info("training on %s", _split_text(volumes, split))
+        spec = _describe(network, classes, stacks, {
+            "volumes": sources, "split": _split_record(volumes, split),
+            "overrides": list(overrides), "settings": record["settings"],
+        })
+        planes = _test_planes(volumes, names, split, spec)
+        trained = fit(
+            stacks, split, classes, network=network, data=data, trainer=trainer, seed=seed,
+            folder=folder / FOLDER, started=started,
+            reserve=partial(_test_seconds, planes, classes),
+        )
+        metrics = score_held_out(
+            trained.network, planes, classes=classes, tolerance_nm=trainer.tolerance_nm,
+            split=split.kind,
+        )
+        spec = _describe(network, classes, stacks, {
+            **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
+        }, metrics)
+        save_model_folder(folder, trained.network, spec, overwrite=True)
+    return _summary(folder, spec, resumed=False)
+
+
+def shared_classes(volumes: Sequence[Volume], names: Sequence[str]) -> dict[str, int]:
+    """Value of each class, the same in every annotation, in the order of the values.
+
+    Raises
+    ------
+    DataError
+        If the annotations name different classes, or values with gaps.
+    """
+    found = [
+        dict(sorted(v.labels_info(n).classes.items(), key=lambda item: item[1]))
+        for v, n in zip(volumes, names, strict=True)
+    ]
+    found = [{k: v for k, v in f.items() if v >= 2} for f in found]
+    for other, volume in zip(found, volumes, strict=True):
+        if other != found[0]:
+            raise DataError(
+                f"The annotation of {volumes[0].name} has the classes {found[0]}, that of "
+                f"{volume.name} {other}. Import them with the same classes=."
+            )
+    values = list(found[0].values())
+    if not values or values != list(range(2, 2 + len(values))):
+        raise DataError(
+            f"The annotation of {volumes[0].name} has the classes {found[0]}, not values from 2 "
+            "on. Import it again with classes=."
+        )
+    return found[0]
+
+
+def _sources(
+    volume: str | Sequence[str], annotation: str | Sequence[str]
+) -> tuple[list[Volume], list[str]]:
+    """Opened stores, and the full name of each one's annotation."""
+    paths = [volume] if isinstance(volume, (str, Path)) else list(volume)
+    wanted = [annotation] * len(paths) if isinstance(annotation, str) else list(annotation)
+    if not paths or len(paths) != len(wanted):
+        raise UsageError(
+            f"{len(paths)} volumes and {len(wanted)} annotations were given. Give one annotation, "
+            "or one for each volume."
+        )
+    volumes = [Volume.open(p) for p in paths]
+    if len({v.name for v in volumes}) < len(volumes):
+        raise UsageError(
+            f"Two of the volumes {[v.name for v in volumes]} have the same name. Rename one."
+        )
+    return volumes, [v.annotation_name(n) for v, n in zip(volumes, wanted, strict=True)]
+
+
+def _standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:
+    """Whether this training is finished already; clears the way if it may.
+
+    Raises
+    ------
+    ExistsError
+        If something else stands in the folder.
+    """
+    path = folder / FOLDER / RECORD
+    before = json.loads(path.read_text()) if path.exists() else None
+    if before is None:
+        if not folder.exists() or not any(folder.iterdir()):
+            return False
+        if not (folder / FOLDER).exists() and not (folder / "model.json").exists():
+            raise ExistsError(f"{folder} holds other files. Choose another out.")
+        changes = ["no record of its training"]
+    else:
+        changes = _differences(_comparable(before), _comparable(record))
+        if not changes and resume == "never" and not overwrite:
+            changes = ["resume=never, but a training has begun here"]
+        if not changes:
+            return (folder / "model.json").exists()
+    if not overwrite:
+        raise ExistsError(
+            f"{folder} holds a training with other settings or data: {'; '.join(changes)}. "
+            "Use overwrite=true to start again there, or another out."
+        )
+    (folder / "model.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    return False
+
+
+def _comparable(record: dict[str, Any]) -> dict[str, Any]:
+    """Every value of a record under its dotted name, without those that are free to change."""
+    flat: dict[str, Any] = {}
+
+    def walk(node: Any, name: str) -> None:
+        if isinstance(node, dict):
+            for k, v in node.items():
+                walk(v, f"{name}.{k}" if name else k)
+        elif name.rpartition(".")[2] not in FREE:
+            flat[name.removeprefix("settings.")] = node
+
+    walk(record["settings"], "settings")
+    for i, source in enumerate(record["sources"]):
+        walk(source, f"volume[{i}]")
+    return flat
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs, in words."""
+    keys = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
+    return [
+        f"{k} differs" if k.endswith("digest") else f"{k} was {before.get(k)}, is {now.get(k)}"
+        for k in keys
+    ]
+
+
+def _begin(folder: Path, record: dict[str, Any]) -> None:
+    """Write down what is trained, before the first step."""
+    path = folder / FOLDER / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1))
+    os.replace(part, path)
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Everything that fibseg logs also goes to a file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    root = logging.getLogger("fibseg")
+    before = root.level
+    root.addHandler(handler)
+    if root.getEffectiveLevel() > logging.INFO:
+        root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+        handler.close()
+
+
+def _describe(
+    network: NetworkSpec, classes: dict[str, int], stacks: Sequence[PlaneStack],
+    training: dict[str, Any], metrics: dict[str, Any] | None = None,
+) -> ModelSpec:
+    """The model's description."""
+    return describe_model(
+        network={**asdict(network), "features": list(network.features)}, classes=list(classes),
+        normalisation=NORMALISATION, context=network.context,
+        receptive_field=receptive_margin(network), stride_multiple=stride_multiple(network),
+        training=training, metrics=metrics or {}, spacing=stacks[0].working,
+    )
+
+
+def _split_record(volumes: Sequence[Volume], split: Split) -> dict[str, Any]:
+    """The split as plain data: planes (and boxes) per store."""
+    held: dict[str, Any] = {v.name: [] for v in volumes}
+    for h in split.held_out:
+        held[volumes[h.store].name].append(
+            {"z": h.z, "boxes": None if h.boxes is None else [list(b) for b in h.boxes]}
+        )
+    train = {v.name: list(z) for v, z in zip(volumes, split.train, strict=True)}
+    return {"kind": split.kind, "train_planes": train, "held_out": held}
+
+
+def _split_text(volumes: Sequence[Volume], split: Split) -> str:
+    """The split in one line."""
+    n_train, n_held = sum(len(z) for z in split.train), len(split.held_out)
+    return (
+        f"{n_train} planes of {', '.join(v.name for v in volumes)}, split={split.kind}, "
+        f"{n_held} planes (or parts of them) held out"
+    )
+
+
+def _test_planes(
+    volumes: Sequence[Volume], names: Sequence[str], split: Split, spec: ModelSpec
+) -> list[TestPlane]:
+    """Held-out planes with the means to read and predict them."""
+    return [
+        TestPlane(
+            held=h, volume=volumes[h.store].name, spacing=volumes[h.store].spacing,
+            annotation=partial(_painted, volumes[h.store], names[h.store], h),
+            predict=partial(_predict, volumes[h.store], spec, h.z),
+        )
+        for h in split.held_out
+    ]
+
+
+def _painted(volume: Volume, name: str, held: HeldOut) -> NDArray[np.uint8]:
+    """What is painted in a held-out plane, 0 outside of its boxes."""
+    plane = np.asarray(volume.labels(name)[held.z], np.uint8)
+    if held.boxes is None:
+        return plane
+    kept = np.zeros_like(plane)
+    for y0, x0, y1, x1 in held.boxes:
+        kept[y0:y1, x0:x1] = plane[y0:y1, x0:x1]
+    return kept
+
+
+def _predict(volume: Volume, spec: ModelSpec, z: int, network: nn.Module) -> NDArray[np.float32]:
+    """Probabilities of the classes in a whole plane of level 0."""
+    import torch
+    from torch.nn import functional
+
+    from fibseg.data import Normalisation, mirrored, normalise, resample
+
+    rows = [mirrored(z + d, volume.shape[0]) for d in range(-spec.context, spec.context + 1)]
+    raw = np.stack([np.asarray(volume.raw()[r]) for r in rows])
+    image = normalise(resample(raw, volume.spacing[1:], spec.spacing[1:]), Normalisation.of(volume))
+    m = spec.stride_multiple
+    pad = [(0, 0), *((0, -n % m) for n in image.shape[1:])]
+    padded = torch.from_numpy(np.pad(image, pad, mode="reflect"))[None]
+    with torch.no_grad():
+        probs = network(padded).softmax(1)[:, 1:, : image.shape[1], : image.shape[2]]
+        probs = functional.interpolate(probs, volume.shape[1:], mode="bilinear")
+    return np.asarray(probs[0].numpy(), np.float32)
+
+
+def _test_seconds(
+    planes: Sequence[TestPlane], classes: dict[str, int], network: nn.Module
+) -> float:
+    """Seconds that the test will take, from its first plane."""
+    if not planes:
+        return 1.0
+    begin = time.monotonic()
+    level = logging.getLogger("fibseg.training").level
+    logging.getLogger("fibseg.training").setLevel(logging.WARNING)
+    score_held_out(network, planes[:1], classes=classes, split="planes")
+    logging.getLogger("fibseg.training").setLevel(level)
+    return 1.0 + 1.2 * len(planes) * (time.monotonic() - begin)
+
+
+def _summary(folder: Path, spec: ModelSpec, *, resumed: bool) -> dict[str, Any]:
+    """What the command prints."""
+    return {
+        "model": str(folder), "classes": list(spec.classes),
+        "steps": spec.training.get("n_steps"), "already_finished": resumed,
+        "held_out": spec.metrics.get("classes", {}),
+        **({"note": spec.metrics["note"]} if "note" in spec.metrics else {}),
+    }
+
+

@@ -1,0 +1,200 @@
+"""The training as a whole: build or resume, run, and return the averaged network."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from fibseg.data import Patches, PlaneStack, SparseData, Split, Steps
+from fibseg.errors import DataError, InterruptedRunError
+from fibseg.models import NetworkSpec, build_network, stride_multiple
+from fibseg.training.callbacks import Board, Budget, Checkpoints
+from fibseg.training.checkpoint import CrashSafeIO, newest
+from fibseg.training.panels import HeldOutPictures
+from fibseg.training.precision import choose_precision
+from fibseg.training.segmenter import Segmenter, class_weights
+from fibseg.training.settings import TrainerSettings
+
+logger = logging.getLogger("fibseg.training")
+CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training ends with: the averaged network, on the CPU, in eval mode."""
+
+    network: nn.Module
+    n_steps: int
+    precision: str
+    seconds: float
+
+
+def fit(
+    stacks: Sequence[PlaneStack], split: Split, classes: dict[str, int], *, network: NetworkSpec,
+    data: SparseData, trainer: TrainerSettings, seed: int, folder: Path, started: float,
+    reserve: Callable[[nn.Module], float] = lambda _: 0.0,
+) -> Trained:
+    """Return the trained network; goes on from the newest checkpoint in `folder`.
+
+    Parameters
+    ----------
+    stacks, split
+        Planes with the held-out parts set to 0, and what those are.
+    classes
+        Value of each class in the annotation, 2 and up, in order.
+    network, data, trainer, seed
+        Settings. Weights are the same for the same settings, CPU and number of threads, however
+        often the training was stopped and resumed.
+    folder
+        For checkpoints and TensorBoard.
+    started
+        `time.monotonic` when the command began, for `max_time`.
+    reserve
+        Measures the seconds that the test will take.
+
+    Raises
+    ------
+    InterruptedRunError
+        If stopped by SIGINT or SIGTERM; the checkpoint is written.
+    DataError
+        If no checkpoint is whole, or training has diverged.
+    """
+    begin = time.monotonic()
+    with _threads(trainer.threads):
+        found = newest(folder / CHECKPOINTS)
+        step = int(found[1]["global_step"]) if found else 0
+        module = build_module(stacks, classes, network, data, trainer, seed)
+        device = torch.device("cuda" if trainer.accelerator in ("gpu", "cuda") else "cpu")
+        shape = (data.batch + data.unlabelled, network.in_channels, data.patch, data.patch)
+        precision = str(found[1]["precision"]) if found else choose_precision(
+            trainer.precision, module.network, shape, device=device
+        )
+        module.precision_name = precision
+        if found:
+            logger.info("going on from step %d (%s)", step, found[0].name)
+        if found and found[1]["total"] == step:
+            module.load_state_dict(found[1]["state_dict"])
+            module.total = step
+        else:
+            pictures = HeldOutPictures(stacks, split, classes, multiple=stride_multiple(network))
+            callbacks = [
+                Budget(trainer, started=started, reserve=lambda: reserve(module.average)),
+                Checkpoints(trainer, folder / CHECKPOINTS),
+                Board(folder / TENSORBOARD, trainer, lambda m: pictures.draw(m.average)),
+            ]
+            lightning = build_trainer(trainer, callbacks, precision=precision, folder=folder)
+            patches = Patches(
+                stacks, n_channels=len(classes) + 1, data=data, seed=seed,
+                rank=lightning.global_rank,
+            )
+            _run(lightning, module, Steps(patches, start=step), found[0] if found else None)
+    _check_finite(module.average)
+    assert module.total is not None
+    return Trained(
+        module.average.cpu().eval(), module.total, precision, time.monotonic() - begin
+    )
+
+
+def build_module(
+    stacks: Sequence[PlaneStack], classes: dict[str, int], network: NetworkSpec, data: SparseData,
+    trainer: TrainerSettings, seed: int,
+) -> Segmenter:
+    """Return the untrained module; its weights depend on the seed only."""
+    n = np.sum([
+        np.bincount(plane.ravel(), minlength=256)[1 : len(classes) + 2]
+        for s in stacks for plane in s.annotation
+    ], 0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = build_network(network, in_channels=network.in_channels, n_classes=len(classes))
+    return Segmenter(
+        built, settings=trainer, augmentation=data.augmentation, n_channels=len(classes) + 1,
+        patch=data.patch, n_labelled=data.batch, seed=seed,
+        class_weights=class_weights((n / max(1, n.sum())).tolist(), trainer.class_balance),
+    )
+
+
+def build_trainer(
+    settings: TrainerSettings, callbacks: list[pl.Callback], *, precision: str, folder: Path
+) -> pl.Trainer:
+    """Return Lightning's trainer with everything that fibseg does itself switched off."""
+    distributed = settings.devices > 1
+    return pl.Trainer(
+        accelerator=settings.accelerator, devices=settings.devices, strategy=settings.strategy,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        max_epochs=-1, max_steps=-1, callbacks=callbacks, plugins=[CrashSafeIO()],
+        sync_batchnorm=distributed, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+        default_root_dir=str(folder),
+    )
+
+
+def _run(
+    lightning: pl.Trainer, module: Segmenter, steps: Steps, checkpoint: Path | None
+) -> None:
+    """Run Lightning's loop to the end, or to a signal."""
+    if module.total is not None:
+        lightning.fit_loop.epoch_loop.max_steps = module.total
+    loader = DataLoader(steps, batch_size=None, num_workers=0)
+    with _quiet():
+        lightning.fit(
+            module, loader, ckpt_path=None if checkpoint is None else str(checkpoint),
+            weights_only=True,
+        )
+    if module.total is None or lightning.global_step < module.total:
+        raise InterruptedRunError(
+            f"Training was stopped at step {lightning.global_step} of "
+            f"{module.total or 'an unknown number'}. The same command goes on from there."
+        )
+
+
+def _check_finite(network: nn.Module) -> None:
+    """Refuse weights that are no numbers."""
+    bad = [k for k, v in network.state_dict().items() if not torch.isfinite(v).all()]
+    if bad:
+        raise DataError(
+            f"Training has diverged: {bad[0]} and {len(bad) - 1} more are not finite. "
+            "Start again with a lower trainer.learning_rate and overwrite=true."
+        )
+
+
+@contextlib.contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    """A number of CPU threads, and denormal numbers taken as 0 (they are slow)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        torch.set_flush_denormal(False)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning without its advice: data are made in this process on purpose."""
+    names = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric")
+    loggers: list[Any] = [logging.getLogger(n) for n in names]
+    levels = [x.level for x in loggers]
+    for x in loggers:
+        x.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            for x, level in zip(loggers, levels, strict=True):
+                x.setLevel(level)

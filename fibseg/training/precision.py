@@ -1,0 +1,67 @@
+"""Which number format is faster here, by trying."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+
+import torch
+from torch import Tensor, nn
+
+logger = logging.getLogger("fibseg.training")
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the hardware itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capable = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return bool(capable()) or bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+def choose_precision(
+    wanted: str, network: nn.Module, shape: tuple[int, int, int, int], *, device: torch.device
+) -> str:
+    """Return ``"bf16"`` or ``"32"``: as wanted, or for ``"auto"`` the faster in a few steps.
+
+    Parameters
+    ----------
+    wanted
+        ``"auto"``, ``"bf16"`` or ``"32"``.
+    network
+        Is copied, not changed.
+    shape
+        Of a batch (b, c, y, x).
+    device
+        Where it will be trained.
+    """
+    if wanted != "auto":
+        return wanted
+    if not native_bf16(device):
+        return "32"
+    with torch.random.fork_rng(devices=[]):
+        trial = copy.deepcopy(network).to(device).train()
+        image = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
+        seconds = {p: _time(trial, image, p) for p in ("bf16", "32")}
+    best = min(seconds, key=lambda p: seconds[p])
+    logger.info(
+        "precision %s: a step takes %.0f ms in bfloat16, %.0f ms in float32",
+        best, 1e3 * seconds["bf16"], 1e3 * seconds["32"],
+    )
+    return best
+
+
+def _time(network: nn.Module, image: Tensor, precision: str) -> float:
+    """Shortest time of a forward and backward pass, after one to warm up."""
+    times = []
+    for _ in range(4):
+        begin = time.perf_counter()
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = network(image).float().square().mean()
+        loss.backward()
+        network.zero_grad()
+        if image.device.type == "cuda":
+            torch.cuda.synchronize(image.device)
+        times.append(time.perf_counter() - begin)
+    return min(times[1:])
