@@ -29,7 +29,7 @@ def conf_dir() -> Path:
     """
     package = Path(fibseg.__file__).parent
     for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
+        if (folder / "demo.yaml").is_file():
             return folder
     raise UsageError(f"No conf folder beside {package}. Install fibseg again.")
 
