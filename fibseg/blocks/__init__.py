@@ -1,5 +1,6 @@
 """The engine: three verbs that give the answer of the whole volume, block by block."""
 
+from fibseg.blocks.components import label_blocks
 from fibseg.blocks.functions import BlockFunction, LocalOperator
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
@@ -15,6 +16,7 @@ __all__ = [
     "Processes",
     "Runner",
     "Serial",
+    "label_blocks",
     "layout_key",
     "map_blocks",
     "reduce_blocks",

@@ -67,7 +67,7 @@ def map_blocks(
     read_from, targets = as_list(sources), as_list(target)
     function = block_function(fn, read_from, targets[0].shape, spacing)
     grid = Grid.over(targets[0].shape, block_shape)
-    _check_targets(grid, targets, runner)
+    check_targets(grid, targets, runner)
     kinds = [(tuple(t.shape), str(t.dtype)) for t in targets]
     key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
     task = packed(runner, _compute_and_write, function, read_from, targets)
@@ -151,7 +151,8 @@ def fold(values: Iterable[Any], combine: Callable[[Any, Any], Any]) -> Any:
     return result
 
 
-def _check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
+def check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
+    """Refuse targets that differ in shape, share shards between blocks or are out of reach."""
     for target in targets:
         if tuple(target.shape) != grid.shape:
             raise UsageError(

@@ -1,0 +1,293 @@
+"""The verb label_blocks: connected components of a volume that no memory holds.
+
+1. *Survey*: cc3d numbers the components of every block; kept are their voxel counts, their first
+   voxels and the outermost planes.
+2. *Seams*: components of neighbouring blocks that touch across faces, edges and corners are
+   joined by one union-find; ids are ranked by the first voxel in C order.
+3. *Relabel*: cc3d numbers every block again, which is cheaper than storing its provisional
+   labels, and the ids are looked up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cc3d
+import fastremap
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csgraph
+
+from fibseg.blocks.functions import Array
+from fibseg.blocks.grid import Block, Grid
+from fibseg.blocks.journal import Journal, layout_key
+from fibseg.blocks.run import check_targets, map_blocks
+from fibseg.blocks.runners import Runner, Serial
+from fibseg.blocks.schedule import packed, run_blocks
+from fibseg.blocks.seams import Faces, cut_faces, directions, touching
+from fibseg.errors import DataError, UsageError
+from fibseg.geometry import Box
+from fibseg.volume.files import write_bytes
+
+
+def label_blocks(
+    mask: Array,
+    target: Array,
+    *,
+    block_shape: Sequence[int],
+    connectivity: int = 26,
+    min_voxels: int = 0,
+    runner: Runner | None = None,
+    scratch: Path | None = None,
+    journal: Path | None = None,
+    fingerprint: str = "",
+    label: str = "components",
+) -> int:
+    """Write the connected components of `mask` into `target`; returns how many there are.
+
+    They are those of the whole volume, numbered 1 … N by their first voxel in C order, whatever
+    the blocks are.
+
+    Parameters
+    ----------
+    mask
+        Anything but 0 is inside.
+    target
+        Unsigned integers on the same grid; must not be `mask` itself.
+    block_shape
+        Voxels per block, a multiple of the shards of `target`.
+    connectivity
+        6, 18 or 26 neighbours.
+    min_voxels
+        Components with fewer voxels in the whole volume are left out.
+    runner, journal, fingerprint, label
+        As in `map_blocks`; the fingerprint must stand for the contents of `mask`.
+    scratch
+        Folder for what is known of each block, so that the same call continues after a crash;
+        the caller removes it. Without it a temporary one is used.
+
+    Raises
+    ------
+    UsageError
+        If the connectivity is none of 6, 18, 26, or the blocks do not fit.
+    DataError
+        If there are more components than `target` can number.
+    PartlyDoneError, InterruptedRunError
+        As in `map_blocks`.
+    """
+    runner = runner or Serial()
+    if connectivity not in (6, 18, 26):
+        raise UsageError(f"connectivity {connectivity} does not exist in 3D. Use 6, 18 or 26.")
+    grid = Grid.over(mask.shape, block_shape)
+    check_targets(grid, [target], runner)
+    key = layout_key(
+        shape=grid.shape, block_shape=grid.block_shape, connectivity=connectivity,
+        min_voxels=min_voxels, fingerprint=fingerprint,
+    )
+    with _folder(scratch) as folder:
+        result = folder / "result.json"
+        if not _matches(result, key):
+            _survey(mask, grid, folder, connectivity, runner, key, f"{label}: survey")
+            joined = _join(grid, folder, connectivity, runner, key, f"{label}: seams")
+            n = _rank(*joined, folder, min_voxels=min_voxels, dtype=target.dtype)
+            write_bytes(result, json.dumps({"key": key, "n": n}).encode())
+        n = int(json.loads(result.read_bytes())["n"])
+        shutil.rmtree(folder / "blocks", ignore_errors=True)
+        map_blocks(
+            Relabel(folder, connectivity), mask, target, block_shape=block_shape, runner=runner,
+            journal=journal, fingerprint=key, label=f"{label}: number",
+        )
+    return n
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """Block function: the mask of a block with the final ids from the tables in `folder`."""
+
+    folder: Path
+    connectivity: int
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        """`write` itself: the seams are solved."""
+        return write
+
+    def __call__(self, mask: NDArray[Any], *, block: Block) -> NDArray[Any]:
+        """Final ids, 0 where there is no object."""
+        labels, n = _components(mask, self.connectivity)
+        start, stop = np.load(self.folder / "offsets.npy", mmap_mode="r")[block.index :][:2]
+        if n != stop - start:
+            raise DataError(
+                f"the mask has {n} components in block {block.index}, but had {stop - start} a "
+                "moment ago: it is being changed. Run again when nothing else writes to it."
+            )
+        ids = np.load(self.folder / "ids.npy", mmap_mode="r")[start:stop]
+        lookup: NDArray[Any] = np.concatenate([np.zeros(1, dtype=ids.dtype), ids])
+        found: NDArray[Any] = lookup[labels]
+        return found
+
+
+def _survey(
+    mask: Array, grid: Grid, folder: Path, connectivity: int, runner: Runner, key: str, label: str
+) -> None:
+    (folder / "blocks").mkdir(parents=True, exist_ok=True)
+    task = packed(runner, _survey_block, mask, grid.shape, connectivity, folder)
+    with Journal(folder / "survey.journal", key) as done:
+        todo = (block for block in grid.blocks() if block.index not in done.done)
+        for outcome in run_blocks(
+            runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done
+        ):
+            done.mark(outcome.block.index)
+
+
+def _survey_block(
+    mask: Array, shape: tuple[int, ...], connectivity: int, folder: Path, block: Block
+) -> None:
+    labels, n = _components(np.asarray(mask[block.write.slices]), connectivity)
+    values, first, counts = fastremap.unique(labels, return_index=True, return_counts=True)
+    inside = values > 0
+    place = np.unravel_index(first[inside].astype(np.int64), labels.shape)
+    start = block.write.start
+    first = np.ravel_multi_index(
+        tuple(p + a for p, a in zip(place, start, strict=True)), shape
+    ).astype(np.int64)
+    table = np.stack([first, counts[inside].astype(np.int64)])
+    if table.shape[1] != n:
+        raise DataError(f"cc3d found {n} components, but {table.shape[1]} have voxels.")
+    planes = [face.astype(np.uint32).ravel() for face in cut_faces(labels).values()]
+    _store(_file(folder, block.index, "table"), table)
+    _store(_file(folder, block.index, "faces"), np.concatenate(planes))
+
+
+def _join(
+    grid: Grid, folder: Path, connectivity: int, runner: Runner, key: str, label: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets, first voxels and counts of all provisional components, and which ones touch."""
+    empty = np.zeros((2, 0), dtype=np.int64)
+    tables = [_load_table(folder, index) for index in range(len(grid))]
+    offsets = np.cumsum([0, *(table.shape[1] for table in tables)], dtype=np.int64)
+    first, counts = np.concatenate([empty, *tables], axis=1)
+    task = packed(runner, _seams_of_block, grid, folder, connectivity, key)
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for outcome in run_blocks(
+        runner, task, grid.blocks(), total=len(grid), label=label, ordered=True
+    ):
+        here = offsets[outcome.block.index] - 1
+        for index, touch in outcome.value:
+            pairs.append(touch + np.array([here, offsets[index] - 1]))
+    return offsets, first, counts, np.concatenate(pairs)
+
+
+def _seams_of_block(
+    grid: Grid, folder: Path, connectivity: int, key: str, block: Block
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """Touching components of a block and each of its later neighbours."""
+    found = []
+    position = grid.position(block.index)
+    for direction in directions(connectivity):
+        place = tuple(p + d for p, d in zip(position, direction, strict=True))
+        if all(0 <= p < n for p, n in zip(place, grid.counts, strict=True)):
+            index = grid.index(place)
+            here = _load_faces(folder, grid, block.index, key)
+            there = _load_faces(folder, grid, index, key)
+            pairs = touching(here, there, direction, connectivity=connectivity)
+            if len(pairs):
+                found.append((index, pairs))
+    return found
+
+
+def _rank(
+    offsets: NDArray[np.int64], first: NDArray[np.int64], counts: NDArray[np.int64],
+    pairs: NDArray[np.int64], folder: Path, *, min_voxels: int, dtype: Any,
+) -> int:
+    """Write the final id of every provisional component; returns the number of objects."""
+    n = len(first)
+    graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
+    n_joined, joined = csgraph.connected_components(graph, directed=False) if n else (0, first)
+    voxels = np.zeros(n_joined, dtype=np.int64)
+    np.add.at(voxels, joined, counts)
+    earliest = np.full(n_joined, np.iinfo(np.int64).max)
+    np.minimum.at(earliest, joined, first)
+    order = np.argsort(earliest)
+    order = order[voxels[order] >= min_voxels]
+    limit = np.iinfo(dtype).max
+    if len(order) > limit:
+        raise DataError(
+            f"{len(order)} components cannot be numbered in {np.dtype(dtype)} (at most {limit}). "
+            "Raise the smallest size of an object, or clean the mask first."
+        )
+    ids = np.zeros(n_joined, dtype=dtype)
+    ids[order] = np.arange(1, len(order) + 1, dtype=dtype)
+    for name, array in (("offsets", offsets), ("ids", ids[joined])):
+        partial = folder / f".{name}.npy"
+        np.save(partial, array)
+        partial.replace(folder / f"{name}.npy")
+    return len(order)
+
+
+def _components(mask: NDArray[Any], connectivity: int) -> tuple[NDArray[Any], int]:
+    labels, n = cc3d.connected_components(
+        np.ascontiguousarray(mask != 0), connectivity=connectivity, return_N=True
+    )
+    return labels, int(n)
+
+
+def _file(folder: Path, index: int, kind: str) -> Path:
+    return folder / "blocks" / f"{index}.{kind}"
+
+
+def _store(path: Path, array: NDArray[Any]) -> None:
+    # No fsync: the journal that says it is there is not synced either, and zlib's checksum tells.
+    partial = path.with_name(f".{path.name}")
+    partial.write_bytes(zlib.compress(array.tobytes(), 1))
+    partial.replace(path)
+
+
+def _load(path: Path, dtype: Any) -> NDArray[Any]:
+    try:
+        content = zlib.decompress(path.read_bytes())
+    except (OSError, zlib.error) as error:
+        raise DataError(
+            f"what an earlier run left of {path.name} is damaged ({error}). "
+            f"Remove {path.parent.parent} and run again."
+        ) from error
+    return np.frombuffer(content, dtype=dtype)
+
+
+def _load_table(folder: Path, index: int) -> NDArray[np.int64]:
+    return _load(_file(folder, index, "table"), np.int64).reshape(2, -1)
+
+
+@functools.lru_cache(maxsize=32)
+def _load_faces(folder: Path, grid: Grid, index: int, key: str) -> Faces:
+    # The key is part of what is cached: the same folder may be filled again for other inputs.
+    planes = _load(_file(folder, index, "faces"), np.uint32)
+    template = cut_faces(np.broadcast_to(np.uint32(0), grid.box(index).shape))
+    ends = np.cumsum([face.size for face in template.values()])
+    parts = np.split(planes, ends[:-1])
+    return {
+        side: part.reshape(face.shape)
+        for (side, face), part in zip(template.items(), parts, strict=True)
+    }
+
+
+def _matches(result: Path, key: str) -> bool:
+    return result.is_file() and json.loads(result.read_bytes())["key"] == key
+
+
+@contextlib.contextmanager
+def _folder(scratch: Path | None) -> Iterator[Path]:
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        yield scratch
+    else:
+        with tempfile.TemporaryDirectory(prefix="fibseg-") as folder:
+            yield Path(folder)
