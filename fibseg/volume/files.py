@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import math
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from fibseg.errors import DataError, UsageError
 
@@ -70,9 +72,21 @@ def finite(value: Any) -> Any:
     return str(value)
 
 
+def partial_path(path: Path) -> Path:
+    """Hidden name beside `path` for what is not whole yet; leftovers of killed processes go."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        writer = leftover.name.split(".")[-2].split("-")[0]
+        if not (writer.isdigit() and psutil.pid_exists(int(writer))):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a crash at any moment leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    temporary = partial_path(path)
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -121,8 +135,8 @@ def sync_folder(folder: Path) -> None:
 
 def remove_tree(folder: Path) -> None:
     """Delete `folder`, which first gets a hidden name so that a crash leaves no half product."""
+    doomed = partial_path(folder)
     if folder.exists():
-        doomed = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
         folder.replace(doomed)
         shutil.rmtree(doomed)
 

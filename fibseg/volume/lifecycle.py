@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from fibseg.errors import DataError, ExistsError
 from fibseg.types import Shape
 from fibseg.volume import layout, metadata
+from fibseg.volume.files import partial_path
 from fibseg.volume.levels import open_level
 from fibseg.volume.metadata import State
 from fibseg.volume.product import Product
@@ -58,9 +57,7 @@ def prepare(
 def new_group(path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any]) -> None:
     """Make the group with an empty level 0, under a hidden name until it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    building = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    building = partial_path(path)
     try:
         layout.create_array(
             building / "0", shape=shape, dtype=dtype, ome_version=state["ome_version"]

@@ -130,15 +130,20 @@ def image_label(
         colors = {label: distinct_color(label) for label in range(1, maximum + 1)}
         if kind == "annotation" and maximum:
             colors[1] = BACKGROUND_GREY
+    known = {int(value): name for name, value in classes.items()}
+    if known and kind == "annotation":
+        known = {1: "background", **known}
     if colors:
+        # Validators want colours and properties to name the same labels.
+        colors = {**{label: distinct_color(label) for label in known}, **colors}
         entry["colors"] = [
             {"label-value": int(label), "rgba": [*map(int, rgb), 255]}
             for label, rgb in sorted(colors.items())
         ]
-    if classes:
+    if known:
         entry["properties"] = [
-            {"label-value": int(value), "class": name}
-            for name, value in sorted(classes.items(), key=lambda item: item[1])
+            {"label-value": label, **({"class": known[label]} if label in known else {})}
+            for label in sorted(map(int, colors or known))
         ]
     return entry
 

@@ -109,8 +109,10 @@ def new_run(
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
     """Records of all runs in `folder`, oldest first, each with its ``name``."""
-    files = sorted(folder.glob("*/run.json"))
-    return [{"name": file.parent.name, **read_json(file)} for file in files]
+    found = [
+        {"name": file.parent.name, **read_json(file)} for file in folder.glob("*/run.json")
+    ]
+    return sorted(found, key=lambda record: str(record["started"]))
 
 
 def environment() -> dict[str, str]:
@@ -128,4 +130,4 @@ def environment() -> dict[str, str]:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")

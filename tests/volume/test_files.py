@@ -75,6 +75,17 @@ def test_names_that_cannot_be_files_are_refused(name):
     assert checked_name("mito_2.b-c", what="table") == "mito_2.b-c"
 
 
+def test_leftovers_of_killed_processes_go_and_those_of_live_ones_stay(tmp_path):
+    dead = tmp_path / ".x.json.99999999-a.partial"
+    alive = tmp_path / f".x.json.{os.getpid()}-b.partial"
+    folder = tmp_path / ".x.json.99999999-c.partial"
+    dead.touch()
+    alive.touch()
+    folder.mkdir()
+    write_json(tmp_path / "x.json", {})
+    assert sorted(p.name for p in tmp_path.iterdir()) == [alive.name, "x.json"]
+
+
 def test_remove_tree_of_nothing_is_nothing(tmp_path):
     remove_tree(tmp_path / "nothing")
     (tmp_path / "d" / "e").mkdir(parents=True)

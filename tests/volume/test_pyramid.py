@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,7 +20,7 @@ SPACINGS = st.tuples(*[st.sampled_from([4.0, 8.0, 10.0, 13.0, 20.0, 50.0])] * 3)
 def test_plan_never_halves_a_coarse_axis_and_keeps_the_extent(shape, spacing):
     levels = plan_levels(shape, spacing)
     assert levels[0].shape == shape
-    for fine, coarse in zip(levels, levels[1:], strict=False):
+    for fine, coarse in itertools.pairwise(levels):
         for axis in range(3):
             factor = coarse.factors[axis]
             assert coarse.shape[axis] == -(-fine.shape[axis] // factor)
@@ -34,7 +36,7 @@ def test_levels_of_an_anisotropic_volume_become_cubes():
 @pytest.mark.parametrize("kind", ["image", "labels", "annotation"])
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
 def test_blocks_equal_the_whole(tmp_path, kind, version):
-    data = np.random.default_rng(0).integers(0, 4, (131, 301, 1100), dtype=np.uint8)
+    data = np.random.default_rng(0).integers(0, 4, (66, 140, 1100), dtype=np.uint8)
     array = layout.create_array(
         tmp_path / "0", shape=data.shape, dtype=data.dtype, ome_version=version
     )
