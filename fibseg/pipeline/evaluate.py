@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from fibseg.blocks import Runner
 from fibseg.data.planes import painted_planes, read_planes
 from fibseg.errors import DataError, UsageError
-from fibseg.metrics import Evaluation, Scores, default_tolerance_nm
-from fibseg.pipeline.held_out import HeldOutPlanes, class_values, held_out_planes, predictor
+from fibseg.export import load_spec, weights_digest
+from fibseg.metrics import Evaluation, Scores, default_tolerance_nm, score_planes
+from fibseg.pipeline.held_out import held_out_planes, require_folder
 from fibseg.pipeline.scoring import (
     TruthPlane,
     joined,
@@ -23,14 +24,18 @@ from fibseg.pipeline.scoring import (
     score_volume,
     truth_planes,
 )
+from fibseg.progress import track
 from fibseg.volume import ProductInfo, Run, Volume
+
+INSIDE = 128
+"""Probability, 0–255, from which a voxel belongs to the class."""
 
 
 def run(
     *, volume: str, model: str | None = None, labels: str | None = None,
     truth: str | None = None, class_name: str | None = None, without: str | None = None,
     planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
-    backend: Any = None, blocks: Runner | None = None, out: str | None = None,
+    backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
@@ -54,7 +59,7 @@ def run(
     tolerance_nm
         Boundaries this near agree; two voxels in the plane if left out.
     backend
-        Of inference, with `model`.
+        Of inference, with `model`: ``"auto"``, ``"torch"`` or ``"openvino"``.
     blocks
         Where blocks are computed.
     out
@@ -165,22 +170,26 @@ def _unpainted(
 
 def _evaluate_model(
     store: Volume, model: str, truth: str | None, planes: Sequence[int] | None,
-    tolerance: float, backend: Any,
+    tolerance: float, backend: str,
 ) -> Evaluation:
     """A model on held-out painting, through the code that inference itself uses."""
-    held = held_out_planes(store, model, truth)
+    from fibseg.export import load_network  # these two bring torch along
+    from fibseg.inference import predict_planes
+
+    held = held_out_planes(store, load_spec(model), truth)
     z = _chosen(held.z, planes, store, held.annotation)
-    predict = predictor(store, model, backend)
-    values = class_values(store, held)
-    scores: dict[str, dict[int, Scores]] = {name: {} for name in values}
-    for number, probs in zip(z, predict(z), strict=True):
-        plane = _painted_plane(store, held, number)
-        for channel, (name, value) in enumerate(values.items()):
-            found = score_each_plane(
-                [plane], lambda _, p=probs[channel]: p >= 0.5, value=value,  # type: ignore[misc]
-                n_planes=1, tolerance_nm=tolerance, spacing=store.spacing,
+    network, spec = load_network(model)
+    painted = read_planes(store.labels(held.annotation), z)
+    probabilities = predict_planes(network, spec, store, z, backend=backend)
+    scores: dict[str, dict[int, Scores]] = {name: {} for name in held.classes}
+    both = zip(z, painted, probabilities, strict=True)
+    for number, plane, probs in track(both, total=len(z), label="evaluate", unit="plane"):
+        known = TruthPlane(number, plane).within(held.boxes.get(number))
+        for channel, (name, value) in zip(probs, held.classes.items(), strict=True):
+            scores[name][number] = score_planes(
+                (channel >= INSIDE)[None], known.annotation[None], value=value,
+                tolerance_nm=tolerance, spacing=store.spacing,
             )
-            scores[name].update(found)
     total = {name: joined(s.values()) for name, s in scores.items()}
     if not any(s.overlap.n_scored for s in total.values()):
         raise DataError(f"Nothing is painted on the planes {z} of labels/{held.annotation}.")
@@ -190,12 +199,6 @@ def _evaluate_model(
         scores={name: s.compute() for name, s in total.items()},
         planes={n: {k: s.compute() for k, s in by.items()} for n, by in scores.items()},
     )
-
-
-def _painted_plane(store: Volume, held: HeldOutPlanes, z: int) -> TruthPlane:
-    """Painting of plane `z`, unlabelled where it was trained on."""
-    (plane,) = read_planes(store.labels(held.annotation), [z])
-    return TruthPlane(z, plane).within(held.boxes.get(z))
 
 
 def _chosen(
@@ -284,7 +287,7 @@ def _inputs(
     """Digests of what is compared."""
     found = {"raw": store.raw_digest}
     if model is not None:
-        found["model"] = str(model)
+        found["model"] = weights_digest(require_folder(model))
     for name in (labels, truth):
         if name in store.label_names():
             assert name is not None

@@ -1,41 +1,147 @@
-"""What a model has not seen of a store, and its predictions there."""
+"""What a model has not seen of a store, and what it predicts there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from fibseg.data.planes import painted_planes
 from fibseg.errors import DataError
-from fibseg.export import load_spec
+from fibseg.export import ModelSpec
 from fibseg.pipeline.scoring import Rectangle
 from fibseg.volume import Volume
+
+_log = logging.getLogger("fibseg.evaluate")
+
+Boxes: TypeAlias = dict[int, list[Rectangle]]
+"""Plane number to the parts of it that count."""
+
+_WHERE = {
+    "planes": "held-out planes",
+    "boxes": "held-out boxes on planes that were trained on (rather too good)",
+}
 
 
 @dataclass(frozen=True)
 class HeldOutPlanes:
-    """Painted planes, or parts of them, that a model was not trained on."""
+    """Painted planes, or parts of them, that a model was not trained on.
+
+    Parameters
+    ----------
+    annotation
+        Name of the painting.
+    classes
+        Class of the model to its value in the painting.
+    z
+        Plane numbers.
+    where
+        What these planes are, in words.
+    boxes
+        Parts that count; a plane that is not here counts as a whole.
+    """
 
     annotation: str
-    classes: tuple[str, ...]
+    classes: dict[str, int]
     z: list[int]
     where: str
-    boxes: dict[int, list[Rectangle]] = field(default_factory=dict)
+    boxes: Boxes = field(default_factory=dict)
 
 
-def held_out_planes(store: Volume, model: str, truth: str | None) -> HeldOutPlanes:
-    raise NotImplementedError
+def held_out_planes(store: Volume, spec: ModelSpec, truth: str | None) -> HeldOutPlanes:
+    """Planes held out of training on this store; all painted ones if it was not trained on.
+
+    Parameters
+    ----------
+    truth
+        Name of the painting; the one that the model was trained on if None.
+
+    Raises
+    ------
+    DataError
+        If nothing was held out, or there is no such painting, or it lacks the model's classes.
+    """
+    source = _source(store, spec)
+    annotation = _annotation(store, spec, source, truth)
+    values = store.labels_info(annotation).classes
+    missing = [name for name in spec.classes if name not in values]
+    if missing:
+        raise DataError(
+            f"labels/{annotation} of {store.path} has the classes {sorted(values)}, but the model "
+            f"finds {', '.join(missing)}. Name the right painting with truth=…, or import it "
+            "with classes=."
+        )
+    classes = {name: values[name] for name in spec.classes}
+    if source is None:
+        z = painted_planes(store.labels(annotation))
+        where = "painted planes of a volume that was not trained on"
+        return HeldOutPlanes(annotation, classes, z, where)
+    split: dict[str, Any] = spec.training.get("split", {})
+    held = split.get("held_out", {}).get(source["name"], [])
+    if not held:
+        raise DataError(
+            f"The model was trained on {source['name']} with data.split={split.get('kind')} and "
+            "nothing of it was held out, so nothing can be tested there. Evaluate another "
+            "volume, or train with data.split=planes."
+        )
+    if source["annotation_digest"] != store.labels_info(annotation).digest:
+        _log.warning(
+            "labels/%s is not what the model was trained on any more: the held-out planes are "
+            "scored as they are painted now.", annotation,
+        )
+    return HeldOutPlanes(
+        annotation, classes, [h["z"] for h in held], _WHERE.get(split["kind"], split["kind"]),
+        {h["z"]: [_rectangle(b) for b in h["boxes"]] for h in held if h["boxes"] is not None},
+    )
 
 
-def class_values(store: Volume, held: HeldOutPlanes) -> dict[str, int]:
-    raise NotImplementedError
+def _source(store: Volume, spec: ModelSpec) -> dict[str, Any] | None:
+    """Record of this store among those trained on, whatever it is called now."""
+    for source in spec.training.get("volumes", []):
+        if source["raw_digest"] == store.raw_digest:
+            return dict(source)
+    return None
 
 
-def predictor(
-    store: Volume, model: str, backend: Any
-) -> Callable[[Sequence[int]], Iterator[NDArray[np.float32]]]:
-    raise NotImplementedError
+def _annotation(
+    store: Volume, spec: ModelSpec, source: dict[str, Any] | None, truth: str | None
+) -> str:
+    """Name of the painting to score against."""
+    if truth is not None:
+        return store.annotation_name(truth)
+    if source is not None:
+        return store.annotation_name(source["annotation"])
+    painted = store.label_names(kind="annotation")
+    known = {s["annotation"] for s in spec.training.get("volumes", [])} & set(painted)
+    if len(known) == 1:
+        return known.pop()
+    if len(painted) == 1:
+        return painted[0]
+    raise DataError(
+        f"The model was not trained on {store.path}, which has the paintings "
+        f"{painted or 'none'}. "
+        + ("Say which is the truth with truth=…." if painted else
+           f"Import one: 'fibseg import source=… volume={store.path} kind=annotation name=…'.")
+    )
+
+
+def _rectangle(box: Sequence[int]) -> Rectangle:
+    y0, x0, y1, x1 = (int(v) for v in box)
+    return y0, x0, y1, x1
+
+
+def require_folder(model: str) -> str:
+    """Path of a model folder.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    if not Path(model).is_dir():
+        raise DataError(
+            f"There is no model folder {model}. Train one with 'fibseg train … out={model}'."
+        )
+    return model
