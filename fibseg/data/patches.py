@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from fibseg.data.sparse import SparseData
 from fibseg.errors import DataError
 
 JITTER = 0.25
-"""A patch centre is this share of a patch, at most, away from the labelled voxel it was drawn for."""
+"""A patch centre is at most this share of a patch away from the voxel it was drawn for."""
 
 WHERE, TURN, DROPOUT = 1, 2, 3
 """The purposes that random numbers are drawn for, part of every key."""
@@ -142,9 +144,6 @@ class Steps(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield one batch per step."""
-        import itertools
-        import time
-
         for step in itertools.count(self.start):
             begin = time.perf_counter()
             image, annotation, inside = (torch.from_numpy(a) for a in self.patches.batch(step))

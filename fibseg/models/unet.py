@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -33,7 +34,7 @@ class UNet(nn.Module):
             [_floor(a, b, norm) for a, b in zip(below, features, strict=True)]
         )
         self.decoder = nn.ModuleList(
-            [_floor(a + b, a, norm) for a, b in zip(features[:-1], features[1:], strict=True)]
+            [_floor(a + b, a, norm) for a, b in itertools.pairwise(features)]
         )
         self.drop = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(features[0], n_out, 1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from torch import nn
 from fibseg.data import HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
+from fibseg.inference import predict_planes
 from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
-from fibseg.training import TestPlane, TrainerSettings, fit, score_held_out
+from fibseg.training import TestVolume, TrainerSettings, fit, log_scores, score_held_out
 from fibseg.volume import Volume
 
 logger = logging.getLogger("fibseg.train")
@@ -93,16 +93,17 @@ def run(
             "volumes": sources, "split": _split_record(volumes, split),
             "overrides": list(overrides), "settings": record["settings"],
         })
-        planes = _test_planes(volumes, names, split, spec)
+        tests = _test_volumes(volumes, names, split, spec)
         trained = fit(
             stacks, split, classes, network=network, data=data, trainer=trainer, seed=seed,
             folder=folder / FOLDER, started=started,
-            reserve=partial(_test_seconds, planes, classes),
+            reserve=partial(_test_seconds, tests, classes),
         )
         metrics = score_held_out(
-            trained.network, planes, classes=classes, tolerance_nm=trainer.tolerance_nm,
+            trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
             split=split.kind,
         )
+        log_scores(metrics)
         spec = _describe(network, classes, stacks, {
             **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
         }, metrics)
@@ -221,7 +222,7 @@ def _begin(folder: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(record, indent=1))
-    os.replace(part, path)
+    part.replace(path)
 
 
 @contextmanager
@@ -275,62 +276,53 @@ def _split_text(volumes: Sequence[Volume], split: Split) -> str:
     )
 
 
-def _test_planes(
+def _test_volumes(
     volumes: Sequence[Volume], names: Sequence[str], split: Split, spec: ModelSpec
-) -> list[TestPlane]:
-    """Held-out planes with the means to read and predict them."""
-    return [
-        TestPlane(
-            held=h, volume=volumes[h.store].name, spacing=volumes[h.store].spacing,
-            annotation=partial(_painted, volumes[h.store], names[h.store], h),
-            predict=partial(_predict, volumes[h.store], spec, h.z),
-        )
-        for h in split.held_out
-    ]
+) -> list[TestVolume]:
+    """Held-out planes of each store with the means to read and predict them."""
+    parts = []
+    for store, (volume, name) in enumerate(zip(volumes, names, strict=True)):
+        held = {h.z: h for h in split.held_out if h.store == store}
+        if held:
+            parts.append(TestVolume(
+                volume=volume.name, z=tuple(held), spacing=volume.spacing,
+                annotation=partial(_painted, volume, name, held),
+                predict=partial(_predict, volume, spec),
+            ))
+    return parts
 
 
-def _painted(volume: Volume, name: str, held: HeldOut) -> NDArray[np.uint8]:
+def _painted(
+    volume: Volume, name: str, held_out: Mapping[int, HeldOut], z: int
+) -> NDArray[np.uint8]:
     """What is painted in a held-out plane, 0 outside of its boxes."""
-    plane = np.asarray(volume.labels(name)[held.z], np.uint8)
-    if held.boxes is None:
+    plane = np.asarray(volume.labels(name)[z], np.uint8)
+    boxes = held_out[z].boxes
+    if boxes is None:
         return plane
     kept = np.zeros_like(plane)
-    for y0, x0, y1, x1 in held.boxes:
+    for y0, x0, y1, x1 in boxes:
         kept[y0:y1, x0:x1] = plane[y0:y1, x0:x1]
     return kept
 
 
-def _predict(volume: Volume, spec: ModelSpec, z: int, network: nn.Module) -> NDArray[np.float32]:
-    """Probabilities of the classes in a whole plane of level 0."""
-    import torch
-    from torch.nn import functional
-
-    from fibseg.data import Normalisation, mirrored, normalise, resample
-
-    rows = [mirrored(z + d, volume.shape[0]) for d in range(-spec.context, spec.context + 1)]
-    raw = np.stack([np.asarray(volume.raw()[r]) for r in rows])
-    image = normalise(resample(raw, volume.spacing[1:], spec.spacing[1:]), Normalisation.of(volume))
-    m = spec.stride_multiple
-    pad = [(0, 0), *((0, -n % m) for n in image.shape[1:])]
-    padded = torch.from_numpy(np.pad(image, pad, mode="reflect"))[None]
-    with torch.no_grad():
-        probs = network(padded).softmax(1)[:, 1:, : image.shape[1], : image.shape[2]]
-        probs = functional.interpolate(probs, volume.shape[1:], mode="bilinear")
-    return np.asarray(probs[0].numpy(), np.float32)
+def _predict(
+    volume: Volume, spec: ModelSpec, network: nn.Module, z: Sequence[int]
+) -> Iterator[NDArray[np.uint8]]:
+    """Probabilities of the classes in whole planes of level 0, as infer writes them."""
+    return predict_planes(network, spec, volume, z)
 
 
 def _test_seconds(
-    planes: Sequence[TestPlane], classes: dict[str, int], network: nn.Module
+    volumes: Sequence[TestVolume], classes: dict[str, int], network: nn.Module
 ) -> float:
     """Seconds that the test will take, from its first plane."""
-    if not planes:
+    if not volumes:
         return 1.0
+    one = replace(volumes[0], z=volumes[0].z[:1])
     begin = time.monotonic()
-    level = logging.getLogger("fibseg.training").level
-    logging.getLogger("fibseg.training").setLevel(logging.WARNING)
-    score_held_out(network, planes[:1], classes=classes, split="planes")
-    logging.getLogger("fibseg.training").setLevel(level)
-    return 1.0 + 1.2 * len(planes) * (time.monotonic() - begin)
+    score_held_out(network, [one], classes=classes, split="trial")
+    return 1.0 + 1.2 * sum(len(v.z) for v in volumes) * (time.monotonic() - begin)
 
 
 def _summary(folder: Path, spec: ModelSpec, *, resumed: bool) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from fibseg.training.checkpoint import CrashSafeIO, newest
 from fibseg.training.fit import Trained, fit
-from fibseg.training.held_out import TestPlane, score_held_out
+from fibseg.training.held_out import TestVolume, log_scores, score_held_out
 from fibseg.training.settings import TrainerSettings, parse_duration
 
 __all__ = [
-    "CrashSafeIO", "TestPlane", "Trained", "TrainerSettings", "fit", "newest", "parse_duration",
-    "score_held_out",
+    "CrashSafeIO", "TestVolume", "Trained", "TrainerSettings", "fit", "log_scores", "newest",
+    "parse_duration", "score_held_out",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import time
 import warnings
@@ -72,7 +73,7 @@ def fit(
         If no checkpoint is whole, or training has diverged.
     """
     begin = time.monotonic()
-    with _threads(trainer.threads):
+    with _threads(trainer.threads), _quiet():
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
         module = build_module(stacks, classes, network, data, trainer, seed)
@@ -90,7 +91,11 @@ def fit(
         else:
             pictures = HeldOutPictures(stacks, split, classes, multiple=stride_multiple(network))
             callbacks = [
-                Budget(trainer, started=started, reserve=lambda: reserve(module.average)),
+                # Backends may move or trace the network, hence a copy.
+                Budget(
+                    trainer, started=started,
+                    reserve=lambda: reserve(copy.deepcopy(module.average)),
+                ),
                 Checkpoints(trainer, folder / CHECKPOINTS),
                 Board(folder / TENSORBOARD, trainer, lambda m: pictures.draw(m.average)),
             ]
@@ -148,11 +153,10 @@ def _run(
     if module.total is not None:
         lightning.fit_loop.epoch_loop.max_steps = module.total
     loader = DataLoader(steps, batch_size=None, num_workers=0)
-    with _quiet():
-        lightning.fit(
-            module, loader, ckpt_path=None if checkpoint is None else str(checkpoint),
-            weights_only=True,
-        )
+    lightning.fit(
+        module, loader, ckpt_path=None if checkpoint is None else str(checkpoint),
+        weights_only=True,
+    )
     if module.total is None or lightning.global_step < module.total:
         raise InterruptedRunError(
             f"Training was stopped at step {lightning.global_step} of "

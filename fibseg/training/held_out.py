@@ -4,54 +4,52 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.data import HeldOut
 from fibseg.metrics import Scores, default_tolerance_nm, score_planes
 from fibseg.types import Spacing
 
 logger = logging.getLogger("fibseg.training")
-THRESHOLD = 0.5
-SCORES = (
-    "iou", "dice", "precision", "recall", "boundary_f1", "object_precision", "object_recall",
-    "object_f1", "n_scored",
-)
+INSIDE = 128
+"""A probability of one half."""
+
+SCORES = ("iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50")
 
 
 @dataclass(frozen=True)
-class TestPlane:
-    """One held-out plane at level 0.
+class TestVolume:
+    """The held-out planes of one store at level 0.
 
     Parameters
     ----------
-    held
-        Which.
     volume
-        Name of its store.
+        Name of the store.
+    z
+        Plane numbers.
     annotation
-        Reads what is painted there, shape (y, x), 0 where it is not held out.
+        Reads what is painted in a plane, shape (y, x), 0 where it is not held out.
     predict
-        Gives probabilities of the classes, shape (n_classes, y, x), 0 to 1, for a network.
+        Gives probabilities of planes with a network, uint8 0 to 255, shape (n_classes, y, x).
     spacing
         Of level 0, nm.
     """
 
     __test__ = False  # no test case, whatever pytest thinks of the name
 
-    held: HeldOut
     volume: str
-    annotation: Callable[[], NDArray[np.uint8]]
-    predict: Callable[[Any], NDArray[Any]]
+    z: tuple[int, ...]
+    annotation: Callable[[int], NDArray[np.uint8]]
+    predict: Callable[[Any, Sequence[int]], Iterable[NDArray[np.uint8]]]
     spacing: Spacing
 
 
 def score_held_out(
-    network: Any, planes: Sequence[TestPlane], *, classes: dict[str, int],
+    network: Any, volumes: Sequence[TestVolume], *, classes: dict[str, int],
     tolerance_nm: float | None = None, split: str,
 ) -> dict[str, Any]:
     """Return scores per class over all held-out planes, and per plane; plain data, None for NaN.
@@ -59,8 +57,8 @@ def score_held_out(
     Parameters
     ----------
     network
-        Passed on to each plane's `predict`.
-    planes
+        Passed on to each `predict`.
+    volumes
         What is tested; empty for ``split="none"``.
     classes
         Value of each class in the annotation.
@@ -71,33 +69,38 @@ def score_held_out(
     """
     total = {name: Scores() for name in classes}
     rows = []
-    for plane in planes:
-        probs, annotation = plane.predict(network), plane.annotation()
-        row: dict[str, Any] = {"volume": plane.volume, "z": plane.held.z, "classes": {}}
-        for i, (name, value) in enumerate(classes.items()):
-            scores = score_planes(
-                (probs[i] > THRESHOLD)[None], annotation[None], value=value,
-                tolerance_nm=tolerance_nm, spacing=plane.spacing,
-            )
-            total[name] += scores
-            row["classes"][name] = _plain(scores.compute())
-        rows.append(row)
-    result: dict[str, Any] = {"split": split, "threshold": THRESHOLD}
-    if not planes:
+    for volume in volumes:
+        for z, probs in zip(volume.z, volume.predict(network, volume.z), strict=True):
+            annotation = volume.annotation(z)
+            row: dict[str, Any] = {"volume": volume.volume, "z": z, "classes": {}}
+            for i, (name, value) in enumerate(classes.items()):
+                scores = score_planes(
+                    (probs[i] >= INSIDE)[None], annotation[None], value=value,
+                    tolerance_nm=tolerance_nm, spacing=volume.spacing,
+                )
+                total[name] += scores
+                row["classes"][name] = _plain(scores.compute())
+            rows.append(row)
+    result: dict[str, Any] = {"split": split, "threshold": 0.5}
+    if not rows:
         return {**result, "note": "Nothing was held out, so nothing is known of the quality."}
     if split == "boxes":
         result["note"] = "Held-out regions lie in planes that were trained on: rather too good."
-    tolerances = {tolerance_nm or default_tolerance_nm(p.spacing) for p in planes}
+    tolerances = {tolerance_nm or default_tolerance_nm(v.spacing) for v in volumes}
     result |= {
         "tolerance_nm": max(tolerances),
         "classes": {name: _plain(scores.compute()) for name, scores in total.items()},
         "planes": rows,
     }
-    for name, scores in result["classes"].items():
+    return result
+
+
+def log_scores(result: dict[str, Any]) -> None:
+    """Log what `score_held_out` returned, a line per class."""
+    for name, scores in result.get("classes", {}).items():
         logger.info("held-out %s: %s", name, ", ".join(
             f"{k} {v:.3f}" for k, v in scores.items() if k in SCORES and isinstance(v, float)
         ))
-    return result
 
 
 def _plain(scores: dict[str, float]) -> dict[str, float | None]:
