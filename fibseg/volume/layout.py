@@ -86,8 +86,28 @@ def create_array(
     )
 
 
+class StoredArray(zarr.Array[Any]):
+    """A Zarr array that says which file of which store is damaged, when one is."""
+
+    def __getitem__(self, selection: Any) -> Any:
+        """Voxels of `selection`.
+
+        Raises
+        ------
+        DataError
+            If a chunk cannot be decoded or its checksum is wrong.
+        """
+        try:
+            return super().__getitem__(selection)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise DataError(
+                f"{self.store_path} cannot be read at {selection} ({error}). The store is damaged: "
+                "take it from a copy, or make it again."
+            ) from error
+
+
 def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:
-    """Array at `path`.
+    """Array at `path`, whose reading raises `DataError` where a chunk is damaged.
 
     Raises
     ------
@@ -96,8 +116,8 @@ def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]
     """
     try:
         # open_array drops its `config` for arrays that exist (zarr 3.1.6).
-        array: zarr.Array[Any] = zarr.open_array(path, mode=mode).with_config(WRITE)
-        return array
+        array = zarr.open_array(path, mode=mode).with_config(WRITE)
+        return StoredArray(array.async_array)
     except Exception as error:
         raise DataError(
             f"{path} is not a readable Zarr array ({error}). The store is damaged: take it from a "
