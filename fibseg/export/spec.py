@@ -23,7 +23,7 @@ from fibseg.types import Spacing
 FORMAT_VERSION = 1
 """Raised whenever an older fibseg could misread a newer `model.json`."""
 
-CORE = 512
+CORE = 768
 """Side in pixels of the part of a window that counts, before a volume's size trims it."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,7 +99,24 @@ def _compile_torch(network: nn.Module, precision: str, device: str) -> Compiled:
             logits: Tensor = ready(images)
             return logits.float().cpu().contiguous()
 
-    return run
+    return _window_per_thread(run) if device == "cpu" else run
+
+
+def _window_per_thread(run: Compiled) -> Compiled:
+    """Windows of a batch side by side, each on one thread.
+
+    A convolution split over threads adds up in another order: its result would depend on the
+    number of threads, hence of workers.
+    """
+    pool = ThreadPoolExecutor(
+        torch.get_num_threads(), thread_name_prefix="window",
+        initializer=torch.set_num_threads, initargs=(1,),
+    )
+
+    def spread(images: Tensor) -> Tensor:
+        return torch.cat(list(pool.map(run, images.split(1))))
+
+    return spread
 
 
 def _compile_openvino(

@@ -22,7 +22,7 @@ WHOLE_AXIS = 2048
 """Axes up to this many voxels are one block, and their windows are of equal, fitting size."""
 MOST_FINER = 8
 """A model that works this many times finer than the volume is refused: there is nothing to see."""
-_STEPS = (1024, 512, 256, 128, 64)
+_STEPS = (1536, 1024, 512, 256, 128, 64)
 
 
 class Pyramid(Protocol):
