@@ -46,6 +46,7 @@ def label_blocks(
     block_shape: Sequence[int],
     connectivity: int = 26,
     min_voxels: int = 0,
+    numbered: bool = True,
     runner: Runner | None = None,
     scratch: Path | None = None,
     journal: Path | None = None,
@@ -69,6 +70,8 @@ def label_blocks(
         6, 18 or 26 neighbours.
     min_voxels
         Components with fewer voxels in the whole volume are left out.
+    numbered
+        If false, every component that stays is written as 1: a mask without small objects.
     runner, journal, fingerprint, label
         As in `map_blocks`; the fingerprint must stand for the contents of `mask`.
     scratch
@@ -91,14 +94,15 @@ def label_blocks(
     check_targets(grid, [target], runner)
     key = layout_key(
         shape=grid.shape, block_shape=grid.block_shape, connectivity=connectivity,
-        min_voxels=min_voxels, fingerprint=fingerprint,
+        min_voxels=min_voxels, numbered=numbered, fingerprint=fingerprint,
     )
     with _folder(scratch) as folder:
         result = folder / "result.json"
         if not _matches(result, key):
             _survey(mask, grid, folder, connectivity, runner, key, f"{label}: survey")
             joined = _join(grid, folder, connectivity, runner, key, f"{label}: seams")
-            n = _rank(*joined, folder, min_voxels=min_voxels, dtype=target.dtype)
+            dtype = np.dtype(target.dtype)
+            n = _rank(*joined, folder, min_voxels=min_voxels, numbered=numbered, dtype=dtype)
             write_bytes(result, json.dumps({"key": key, "n": n}).encode())
         n = int(json.loads(result.read_bytes())["n"])
         shutil.rmtree(folder / "blocks", ignore_errors=True)
@@ -206,7 +210,8 @@ def _seams_of_block(
 
 def _rank(
     offsets: NDArray[np.int64], first: NDArray[np.int64], counts: NDArray[np.int64],
-    pairs: NDArray[np.int64], folder: Path, *, min_voxels: int, dtype: Any,
+    pairs: NDArray[np.int64], folder: Path, *, min_voxels: int, numbered: bool,
+    dtype: np.dtype[Any],
 ) -> int:
     """Write the final id of every provisional component; returns the number of objects."""
     n = len(first)
@@ -218,19 +223,23 @@ def _rank(
     np.minimum.at(earliest, joined, first)
     order = np.argsort(earliest)
     order = order[voxels[order] >= min_voxels]
-    limit = np.iinfo(dtype).max
-    if len(order) > limit:
-        raise DataError(
-            f"{len(order)} components cannot be numbered in {np.dtype(dtype)} (at most {limit}). "
-            "Raise the smallest size of an object, or clean the mask first."
-        )
     ids = np.zeros(n_joined, dtype=dtype)
-    ids[order] = np.arange(1, len(order) + 1, dtype=dtype)
+    ids[order] = _numbers(len(order), dtype) if numbered else 1
     for name, array in (("offsets", offsets), ("ids", ids[joined])):
         partial = folder / f".{name}.npy"
         np.save(partial, array)
         partial.replace(folder / f"{name}.npy")
     return len(order)
+
+
+def _numbers(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    limit = np.iinfo(dtype).max
+    if n > limit:
+        raise DataError(
+            f"{n} components cannot be numbered in {dtype} (at most {limit}). "
+            "Raise the smallest size of an object, or clean the mask first."
+        )
+    return np.arange(1, n + 1, dtype=dtype)
 
 
 def _components(mask: NDArray[Any], connectivity: int) -> tuple[NDArray[Any], int]:

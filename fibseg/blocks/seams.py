@@ -60,7 +60,8 @@ def touching(
         hit = inside[from_a] & gap[from_a] & other[from_b]
         keys.append(_keys(a[from_a], b[from_b], hit))
     found = np.unique(np.concatenate(keys))
-    return np.stack([found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)], axis=1).astype(np.int64)
+    low = np.uint64(0xFFFFFFFF)
+    return np.stack([found >> np.uint64(32), found & low], axis=1).astype(np.int64)
 
 
 def _contact(faces: Faces, direction: Sequence[int], *, near: bool) -> NDArray[np.uint32]:
