@@ -55,7 +55,7 @@ class Box:
         )
 
     def relative_to(self, origin: Box) -> Box:
-        """This box in the index frame of an array that was cut out at `origin`."""
+        """The same box in the index frame of an array that was cut out at `origin`."""
         return self.shift(tuple(-a for a in origin.start))
 
     def intersect(self, other: Box) -> Box:
