@@ -1,0 +1,96 @@
+"""Planes of the report: raw below, one transparent layer per kind of object above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.pictures import Color, error_map, gray, label_layer, length_text, scale_bar_nm
+from fibseg.report.encode import jpeg_uri, png_uri
+
+AXES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
+"""Axes of the volume that are the rows and columns of a plane; yz lies on its side, z downwards."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One plane, ready for the page.
+
+    Parameters
+    ----------
+    title, place
+        Such as ``"XY"`` and ``"z = 88"``.
+    base
+        Data URI of the raw, or of a finished picture.
+    layers
+        Number of the kind of object and data URI of its layer.
+    aspect
+        Physical width / height.
+    bar_percent, bar_text
+        Scale bar: share of the width, and its length in words.
+    """
+
+    title: str
+    place: str
+    base: str
+    layers: tuple[tuple[int, str], ...]
+    aspect: float
+    bar_percent: float
+    bar_text: str
+
+
+def plane_view(
+    raw: NDArray[Any], layers: Sequence[tuple[NDArray[Any], Color | None]], *, title: str,
+    place: str, low: float, high: float, invert: bool = False, spacing: tuple[float, float],
+) -> View:
+    """View of a plane with objects over it.
+
+    Parameters
+    ----------
+    raw
+        Intensities (rows, columns).
+    layers
+        Label planes of the same shape, each with its one colour, or None for one per object.
+    low, high
+        Intensities shown black and white.
+    invert
+        Show dark as bright.
+    spacing
+        Distance of rows and of columns, nm.
+    """
+    base = gray(raw, low=low, high=high, invert=invert)
+    pictures = tuple(
+        (i, png_uri(label_layer(labels, color=color, alpha=0.35 if color is None else 0.16)))
+        for i, (labels, color) in enumerate(layers)
+    )
+    return _view(base.shape, jpeg_uri(base), pictures, title=title, place=place, spacing=spacing)
+
+
+def error_view(
+    raw: NDArray[Any], prediction: NDArray[Any], truth: NDArray[Any], *, title: str, place: str,
+    low: float, high: float, invert: bool = False, scored: NDArray[np.bool_] | None = None,
+    spacing: tuple[float, float],
+) -> View:
+    """View of a plane with what is right, invented and missed in it, hatched if not `scored`."""
+    below = gray(raw, low=low, high=high, invert=invert)
+    picture = error_map(below, prediction, truth, scored=scored)
+    return _view(
+        picture.shape[:2], png_uri(picture), (), title=title, place=place, spacing=spacing
+    )
+
+
+def _view(
+    shape: Sequence[int], base: str, layers: tuple[tuple[int, str], ...], *, title: str,
+    place: str, spacing: tuple[float, float],
+) -> View:
+    height_nm, width_nm = (n * s for n, s in zip(shape, spacing, strict=True))
+    bar = scale_bar_nm(width_nm)
+    return View(
+        title=title, place=place, base=base, layers=layers,
+        aspect=round(width_nm / height_nm, 4),
+        bar_percent=round(100 * bar / width_nm, 2), bar_text=length_text(bar),
+    )
