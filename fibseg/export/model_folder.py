@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fibseg.errors import DataError, ExistsError
+from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export.card import model_card
 from fibseg.export.spec import ModelSpec
 
@@ -123,7 +123,7 @@ def load_network(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
             network = build_network(
                 architecture, in_channels=spec.in_channels, n_classes=len(spec.classes)
             )
-    except (TypeError, ValueError, KeyError) as error:
+    except (UsageError, TypeError, ValueError, KeyError) as error:
         raise DataError(
             f"network {spec.network} of {folder} cannot be built ({error}). Use the fibseg "
             f"release that made it ({spec.versions.get('fibseg', 'unknown')}), or train again."

@@ -84,12 +84,12 @@ class Plan:
         return self.z.length, self.y.length, self.x.length
 
     def block_shape(self, shards: Sequence[int]) -> Shape:
-        """Voxels per block: whole planes where they fit, else whole windows, whole shards."""
-        sides = [
-            axis.length if axis.length <= WHOLE_AXIS
-            else min(math.lcm(axis.step, shard), -(-WHOLE_AXIS // shard) * shard)
-            for axis, shard in zip((self.y, self.x), shards[1:], strict=True)
-        ]
+        """Voxels per block: whole planes where they fit, else whole windows of whole shards."""
+        sides = []
+        for axis, shard in zip((self.y, self.x), shards[1:], strict=True):
+            unit = math.lcm(axis.step, shard)
+            fits = max(WHOLE_AXIS // unit, 1) * unit if unit <= WHOLE_AXIS else shard
+            sides.append(axis.length if axis.length <= WHOLE_AXIS else fits)
         return shards[0], sides[0], sides[1]
 
     def read_box(self, write: Box) -> Box:
