@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.blocks import label_blocks
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
@@ -256,8 +257,6 @@ def _store(
 ) -> int:
     """Largest label written; a mask is numbered first if so wished."""
     if objects == "components":
-        from fibseg.blocks import label_blocks
-
         n = label_blocks(
             _MaskArray(source), product.array, block_shape=product.block_shape,
             label=f"objects of {product.name}",

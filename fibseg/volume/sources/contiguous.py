@@ -47,13 +47,14 @@ class ContiguousFile(Source):
     def read(self, box: Box) -> NDArray[Any]:
         """Voxels of `box`."""
         _, n_y, n_x = self.shape
-        n_z, rows, columns = box.shape
-        out = np.empty((n_z, rows, n_x), self._file_dtype)
+        n_z, n_rows, _ = box.shape
+        out = np.empty(box.shape, self.dtype)
+        rows = np.empty((n_rows, n_x), self._file_dtype)
         with self._data_path.open("rb") as file:
             for k in range(n_z):
                 voxel = ((box.start[0] + k) * n_y + box.start[1]) * n_x
                 file.seek(self._offset + voxel * self._file_dtype.itemsize)
-                # a row band is contiguous in the file; columns are cut afterwards
-                file.readinto(out[k].view(np.uint8).data)
-        part = out if columns == n_x else out[:, :, box.slices[2]]
-        return part.astype(self.dtype, copy=False)
+                # a row band is contiguous in the file; columns and byte order come afterwards
+                file.readinto(rows.view(np.uint8).data)
+                out[k] = rows[:, box.slices[2]]
+        return out

@@ -67,7 +67,8 @@ def survey(source: Source, *, memory_bytes: float, count: bool) -> Survey:
             lowest = min(lowest, float(block.min()))
             highest = max(highest, float(block.max()))
         counts = _counted(counts, block)
-    return Survey(lowest, highest, n_bad, first_bad, counts, digest.hexdigest())
+    ordered = None if counts is None else dict(sorted(counts.items()))
+    return Survey(lowest, highest, n_bad, first_bad, ordered, digest.hexdigest())
 
 
 def _counted(counts: dict[int, int] | None, block: NDArray[Any]) -> dict[int, int] | None:

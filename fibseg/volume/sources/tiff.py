@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from fibseg.types import Shape
 from fibseg.volume.sources.contiguous import ContiguousFile
 from fibseg.volume.sources.source import PlaneSource, Source
 from fibseg.volume.sources.tiff_metadata import check_complete, tiff_spacing
+
+# what tifffile complains about is refused in plain words; without this it also goes to stderr
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 PALETTE = 3
 _STACK_AXES = "ZIQT"  # T: many ImageJ stacks of sections are saved as time points

@@ -14,6 +14,10 @@ from fibseg.errors import DataError
 from fibseg.volume.sources.units import FileSpacing, file_spacing, nm_per_unit
 
 LARGEST_PIXEL_NM = 10_000.0  # the 72 or 300 dpi of an office program are 350 µm and 85 µm
+_TAG_BYTES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8,
+    17: 8, 18: 8,
+}  # fmt: skip
 _RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "µm"}
 
 
@@ -117,12 +121,25 @@ def _walk_pages(tif: tifffile.TiffFile) -> tuple[int, bool]:
             seen.add(offset)
             file.seek(offset)
             (n_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+            tags = file.read(n_tags * layout.tagsize)
             position = offset + layout.tagnosize + n_tags * layout.tagsize
-            if position + layout.offsetsize > file.size:
+            if position + layout.offsetsize > file.size or _end_of_values(tags, layout) > file.size:
                 return n_pages, False
             n_pages += 1
     except (struct.error, OSError, ValueError):
         return n_pages, False
+
+
+def _end_of_values(tags: bytes, layout: Any) -> int:
+    """Byte at which the last of the values that are stored outside their tags ends."""
+    order, wide = layout.byteorder, layout.offsetsize == 8
+    form = f"{order}HHQQ" if wide else f"{order}HHII"
+    end = 0
+    for _, kind, count, offset in struct.iter_unpack(form, tags):
+        n_bytes = count * _TAG_BYTES.get(kind, 0)
+        if n_bytes > layout.offsetsize:
+            end = max(end, offset + n_bytes)
+    return end
 
 
 def _promised_planes(tif: tifffile.TiffFile) -> int | None:
