@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fibseg.data import Normalisation, PlaneStack, SparseData, split_planes
+from fibseg.errors import DataError
+
+ONE = {"mitochondria": 2}
+
+
+def stack(
+    annotation: NDArray[np.uint8], z: list[int], *, name: str = "a", factor: int = 1
+) -> PlaneStack:
+    """Planes without an image."""
+    working = (20.0, 20.0 * factor, 20.0 * factor)
+    return PlaneStack(
+        name, tuple(z), np.zeros_like(annotation), np.arange(len(z))[:, None], annotation,
+        Normalisation(0, 1, invert=False),
+        (max(z) + 1, annotation.shape[1] * factor, annotation.shape[2] * factor),
+        (20.0, 20.0, 20.0), working,
+    )
+
+
+def both(n: int, size: int = 8) -> NDArray[np.uint8]:
+    """Planes with background and class in every one."""
+    annotation = np.ones((n, size, size), np.uint8)
+    annotation[:, 2:5, 2:5] = 2
+    return annotation
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, 60), min_size=4, max_size=20, unique=True), st.integers(2, 6),
+    st.floats(0, 150),
+)
+def test_held_out_planes_are_a_block_with_a_gap(z: list[int], folds: int, gap: float) -> None:
+    planes = stack(both(len(z)), sorted(z))
+    try:
+        got = split_planes([planes], ONE, SparseData(folds=folds, gap_nm=gap))
+    except DataError:  # too dense for the gap
+        return
+    held = [h.z for h in got.held_out]
+    where = [planes.z.index(h) for h in held]
+    assert where == list(range(where[0], where[-1] + 1))
+    assert len(held) == max(1, round(len(z) / folds))
+    assert min(abs(a - b) for a in got.train[0] for b in held) * 20 >= gap - 1e-6
+    assert {t for t in got.train[0]} == {
+        p for p, a in zip(planes.z, planes.annotation, strict=True) if a.any()
+    }
+    for h, a in zip(got.held_out, got.annotation, strict=True):
+        assert np.array_equal(a, both(1)[0])
+        assert not planes.annotation[planes.z.index(h.z)].any()
+
+
+def test_context_widens_the_gap() -> None:
+    planes = stack(both(9), list(range(9)))
+    got = split_planes([planes], ONE, SparseData(gap_nm=0.0, folds=9, fold=4), context=2)
+    assert [h.z for h in got.held_out] == [4]
+    assert got.train == ((0, 8),)
+
+
+def test_folds_cover_every_plane_once() -> None:
+    z = list(range(0, 110, 10))
+    held = [
+        [h.z for h in split_planes(
+            [stack(both(11), z)], ONE, SparseData(folds=5, fold=fold)
+        ).held_out]
+        for fold in range(5)
+    ]
+    assert sum(held, []) == z
+
+
+def test_the_block_with_every_class_is_taken() -> None:
+    annotation = np.ones((6, 8, 8), np.uint8)
+    annotation[[1, 4], :3] = 2
+    got = split_planes([stack(annotation, [0, 10, 20, 30, 40, 50])], ONE, SparseData(folds=5))
+    assert [h.z for h in got.held_out] in ([10], [40])
+
+
+def test_one_plane_stores_are_split_between_stores() -> None:
+    stacks = [stack(both(1), [0], name=n) for n in "abc"]
+    got = split_planes(stacks, ONE, SparseData())
+    assert len(got.held_out) == 1
+    assert sum(len(t) for t in got.train) == 2
+
+
+def test_every_store_with_planes_enough_is_tested() -> None:
+    stacks = [stack(both(5), [0, 10, 20, 30, 40], name=n) for n in "ab"]
+    got = split_planes(stacks, ONE, SparseData())
+    assert [h.store for h in got.held_out] == [0, 1]
+
+
+@pytest.mark.parametrize("z", [[0], [0, 1]])
+def test_too_few_planes_name_boxes(z: list[int]) -> None:
+    with pytest.raises(DataError, match=r"data\.split=boxes.*data\.split=none"):
+        split_planes([stack(both(len(z)), z)], ONE, SparseData())
+
+
+@pytest.mark.parametrize("split", ["planes", "boxes", "none"])
+def test_a_class_painted_nowhere_is_named(split: str) -> None:
+    with pytest.raises(DataError, match=r"nucleus \(value 3\) is painted on no plane"):
+        split_planes(
+            [stack(both(5), [0, 10, 20, 30, 40])], {"mitochondria": 2, "nucleus": 3},
+            SparseData(split=split),
+        )
+    with pytest.raises(DataError, match="background"):
+        split_planes([stack(np.full((3, 4, 4), 2, np.uint8), [0, 9, 18])], ONE,
+                     SparseData(split=split))
+
+
+def boxes_of(n: int) -> NDArray[np.uint8]:
+    """Separate painted squares, each with background and class."""
+    annotation = np.zeros((2, 20, 10 * n), np.uint8)
+    for i in range(n):
+        annotation[0, 2:9, 10 * i + 1 : 10 * i + 8] = 1
+        annotation[0, 4:6, 10 * i + 3 : 10 * i + 6] = 2
+    annotation[1] = annotation[0]
+    return annotation
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_boxes_are_held_out_whole(factor: int) -> None:
+    planes = stack(boxes_of(5), [0, 10], factor=factor)
+    before = planes.annotation.copy()
+    got = split_planes([planes], ONE, SparseData(split="boxes", folds=5))
+    assert [h.z for h in got.held_out] in ([0], [10], [0, 10])
+    assert sum(len(h.boxes or ()) for h in got.held_out) == 2
+    for h, annotation in zip(got.held_out, got.annotation, strict=True):
+        row = planes.z.index(h.z)
+        assert np.array_equal(annotation + planes.annotation[row], before[row])
+        for y0, x0, y1, x1 in h.boxes or ():
+            part = annotation[y0 // factor : y1 // factor, x0 // factor : x1 // factor]
+            assert part.shape == (7, 7)
+            assert (part > 0).all()
+
+
+def test_planes_that_follow_each_other_are_one_box() -> None:
+    planes = stack(boxes_of(5), [0, 1])
+    got = split_planes([planes], ONE, SparseData(split="boxes", folds=5))
+    assert [h.z for h in got.held_out] == [0, 1]
+    assert got.held_out[0].boxes == got.held_out[1].boxes
+
+
+def test_one_region_cannot_be_split_into_boxes() -> None:
+    with pytest.raises(DataError, match=r"1 painted region .*split=none"):
+        split_planes([stack(both(1), [0])], ONE, SparseData(split="boxes"))
+
+
+def test_none_holds_nothing_out() -> None:
+    planes = stack(both(1), [0])
+    got = split_planes([planes], ONE, SparseData(split="none"))
+    assert got.held_out == ()
+    assert planes.annotation.any()
