@@ -103,7 +103,7 @@ def make_cell(
     )  # fmt: skip
     round_bodies = next(streams)
     lysosomes = scatter_balls(
-        grid, crowd, per_um3=0.8, radius_nm=(80, 190), gap_nm=40, rng=round_bodies
+        grid, crowd, per_um3=0.8, radius_nm=(80, 170), gap_nm=40, rng=round_bodies
     )
     droplets = scatter_balls(
         grid, crowd, per_um3=0.35, radius_nm=(80, 180), gap_nm=40, rng=round_bodies
@@ -152,13 +152,14 @@ def _truth(parts: Parts, body: Body) -> dict[str, Labels]:
     """Masks and numbered objects by name, none in two places that exclude each other."""
     nucleus = body.nucleus < 0
     inner: Field = body.nucleus + body.gap
-    nucleolus = parts.chromatin.nucleolus < 0
+    pores = parts.pores.labels > 0
+    nucleolus = (parts.chromatin.nucleolus < 0) & ~pores
     return {
         "cell": (body.cell < 0) | nucleus,
         "cytoplasm": body.cytoplasm,
         "nucleus": nucleus,
         "envelope": nucleus & (inner >= 0),
-        "heterochromatin": (parts.chromatin.hetero > 0.5) & ~nucleolus,
+        "heterochromatin": (parts.chromatin.hetero > 0.5) & (inner < 0) & ~nucleolus & ~pores,
         "nucleolus": nucleolus,
         "er": parts.er < 0,
         "golgi": parts.golgi < 0,

@@ -20,19 +20,22 @@ class Crowd:
     depth: Field
     """Distance to the plasma membrane and the nuclear envelope, nm."""
     grid: Grid
-    centres: list[Point] = field(default_factory=list)
-    radii: list[float] = field(default_factory=list)
+    n: int = 0
+    balls: Point = field(default_factory=lambda: np.empty((256, 4)))
+    """Centre (z, y, x) and radius in nm of the first `n`; the rest is reserve."""
 
     def clearance(self, points: Point) -> NDArray[np.float64]:
         """Room in nm around each of `points` (n, 3); negative in another body."""
         room = np.asarray(self.depth[self.grid.index(points)], dtype=np.float64)
-        if self.centres:
-            centres = np.array(self.centres)
-            away = np.linalg.norm(points[:, None, :] - centres[None, :, :], axis=2)
-            room = np.minimum(room, (away - np.array(self.radii)[None, :]).min(axis=1))
+        if self.n:
+            balls = self.balls[: self.n]
+            away = np.linalg.norm(points[:, None, :] - balls[None, :, :3], axis=2)
+            room = np.minimum(room, (away - balls[None, :, 3]).min(axis=1))
         return room
 
     def add(self, centre: Point, radius: float) -> None:
         """Let a ball stand."""
-        self.centres.append(centre)
-        self.radii.append(radius)
+        if self.n == len(self.balls):
+            self.balls = np.concatenate([self.balls, np.empty_like(self.balls)])
+        self.balls[self.n] = (*centre, radius)
+        self.n += 1

@@ -70,9 +70,9 @@ def stack_golgi(grid: Grid, crowd: Crowd, *, n: int, rng: np.random.Generator) -
         room = crowd.clearance(centres)
         centre, size = centres[room.argmax()], min(float(room.max()) - 20, 380.0)
         if size >= 170:
-            crowd.add(centre, 0.85 * size)
+            crowd.add(centre, size)
             _stack(out, grid, centre, size, rng)
-    return out
+    return np.asarray(np.maximum(out, np.float32(70) - crowd.depth), dtype=np.float32)
 
 
 def _stack(
@@ -89,7 +89,7 @@ def _stack(
     z, y, x = (a - np.float32(c) for a, c in zip(grid.axes(box), centre, strict=True))
     wave = smooth_noise(grid, wavelength_nm=240, rng=rng)[box]
     height = away + 9 * wave
-    rim = np.sqrt(z * z + y * y + x * x) - np.float32(0.9 * size) + 35 * wave
+    rim = np.sqrt(z * z + y * y + x * x) - np.float32(0.85 * size) + 12 * np.clip(wave, -2, 2)
     layer = np.abs((height + 35) % 70 - 35) - 14
     flat = np.maximum(np.abs(height) - 175, rim)
     out[box] = np.minimum(out[box], np.maximum(layer, flat))

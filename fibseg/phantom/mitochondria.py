@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from fibseg.phantom.crowd import Crowd, Point
 from fibseg.phantom.grid import FAR_NM, Field, Grid
@@ -45,7 +46,7 @@ def grow_mitochondria(
         np.zeros(grid.shape, np.float32),
     )
     wobble = np.clip(9 * smooth_noise(grid, wavelength_nm=260, rng=rng), -15, 15)
-    spots = np.flatnonzero(crowd.depth > 90)
+    spots = np.flatnonzero(crowd.depth > 70)
     wanted = share * np.count_nonzero(crowd.depth > 0)
     n_voxels = number = 0
     for _ in range(400 if spots.size else 0):
@@ -74,16 +75,17 @@ class _Worm:
         self.radii: list[float] = []
         self.links: list[tuple[int, int]] = []
         self.own = float(rng.uniform(95, 165))
-        # Numbered objects must stay apart on coarse grids, too.
-        self.gap = max(55.0, 25 + 2 * max(crowd.grid.spacing))
+        # Small cells have smaller mitochondria; numbered objects stay apart on coarse grids, too.
+        self.size = max(0.6, crowd.grid.scale)
+        self.gap = max(55.0 * self.size, 20 + 1.5 * max(crowd.grid.spacing))
 
     def radius(self, points: Point) -> NDArray[np.float64]:
         """Radius in nm wanted at `points`."""
         if not self.gradient:
-            return np.full(len(points), self.own)
+            return np.full(len(points), self.own * self.size)
         depth = self.crowd.depth[self.crowd.grid.index(points)]
-        wanted = np.clip(75 + 0.42 * (depth - 140), 62, 235)
-        return np.asarray(wanted * (self.own / 130) ** 0.35, dtype=np.float64)
+        wanted = np.clip(75 + 0.42 * (depth / self.size - 140), 62, 235)
+        return np.asarray(wanted * self.size * (self.own / 130) ** 0.35, dtype=np.float64)
 
     def fits(self, points: Point) -> NDArray[np.bool_]:
         """Where a ball of the wanted radius has room."""
@@ -145,10 +147,13 @@ def _draw(
         walked[b] = walked[a] + STEP_NM
         _draw_segment(near, phase, box, grid, centres[[a, b]], radii[[a, b]], walked[[a, b]], tilt)
     near += wobble[box]
+    # Numbered mitochondria never touch, not even by a corner.
+    taken = binary_dilation(out.labels[box] > 0, np.ones((3, 3, 3), bool))
+    near = np.where(taken & (near < 0), np.float32(1.0), near)
     # A wobble must not cut a worm in two, nor may a sliver survive as a second object.
     parts = cc3d.largest_k(near < 0, k=1, connectivity=6)
     n_voxels = int(np.count_nonzero(parts))
-    if n_voxels * grid.voxel_nm3 < 2e6 or n_voxels < 4:
+    if n_voxels * grid.voxel_nm3 < 2e6 * worm.size**3 or n_voxels < 4:
         return 0
     near = np.where((near < 0) & (parts == 0), np.float32(1.0), near)
     closer = near < out.distance[box]

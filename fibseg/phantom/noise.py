@@ -30,7 +30,7 @@ def _bspline_basis(n: int, step: float, n_knots: int, phase: float) -> NDArray[n
     t = np.abs(position[:, None] - np.arange(n_knots)[None, :])
     near = (4 - 6 * t**2 + 3 * t**3) / 6
     far = np.clip(2 - t, 0, None) ** 3 / 6
-    return np.where(t < 1, near, far).astype(np.float32)
+    return np.asarray(np.where(t < 1, near, far), dtype=np.float32)
 
 
 def grain(grid: Grid, *, size_nm: float, rng: np.random.Generator) -> Field:

@@ -100,9 +100,9 @@ def _brush(
         if isinstance(what, list):
             seed = what.pop(int(rng.integers(len(what)))) if what else None
         elif isinstance(what, str):
-            seed = _STROKES[what](truth, rng)
+            seed = _STROKES[what](truth, painted, rng)
         else:
-            seed = _spot(what, rng)
+            seed = _spot(what & ~painted, rng)
         if seed is not None:
             # The last strokes get thinner, so that the painted part ends near what is wanted.
             widest = max(2.5, np.sqrt(left / np.pi))
@@ -110,14 +110,16 @@ def _brush(
     return painted
 
 
-def _plain(truth: NDArray[np.uint8], rng: np.random.Generator) -> Plane | None:
-    return _spot(truth == BACKGROUND, rng)
+def _plain(truth: NDArray[np.uint8], painted: Plane, rng: np.random.Generator) -> Plane | None:
+    """A voxel of background that is not painted yet."""
+    return _spot((truth == BACKGROUND) & ~painted, rng)
 
 
-def _inside(truth: NDArray[np.uint8], rng: np.random.Generator) -> Plane | None:
-    """A voxel of one of the classes that are there, each with the same chance."""
-    classes = np.unique(truth[truth > BACKGROUND])
-    return _spot(truth == rng.choice(classes), rng) if classes.size else None
+def _inside(truth: NDArray[np.uint8], painted: Plane, rng: np.random.Generator) -> Plane | None:
+    """An unpainted voxel of one of the classes that have any, each with the same chance."""
+    left = np.where(painted, 0, truth)
+    classes = np.unique(left[left > BACKGROUND])
+    return _spot(left == rng.choice(classes), rng) if classes.size else None
 
 
 def _small_objects(truth: NDArray[np.uint8]) -> list[Plane]:
@@ -129,14 +131,14 @@ def _small_objects(truth: NDArray[np.uint8]) -> list[Plane]:
     return [numbers == i for i in range(1, len(sizes)) if sizes[i] <= largest]
 
 
-def _outline(truth: NDArray[np.uint8], rng: np.random.Generator) -> Plane | None:
-    """A piece of the outline of an object, about 25 pixels long; None without objects."""
+def _outline(truth: NDArray[np.uint8], painted: Plane, rng: np.random.Generator) -> Plane | None:
+    """An unpainted piece of the outline of an object, about 25 pixels long, or None."""
     objects = truth > BACKGROUND
     change = truth != np.roll(truth, 1, axis=0)
     change |= truth != np.roll(truth, 1, axis=1)
-    rows, columns = np.nonzero(change & objects)
+    rows, columns = np.nonzero(change & objects & ~painted)
     if not rows.size:
-        return _spot(objects, rng)
+        return _spot(objects & ~painted, rng)
     i = int(rng.integers(rows.size))
     near = np.hypot(rows - rows[i], columns - columns[i]) < 13
     seed = np.zeros(truth.shape, bool)
@@ -160,4 +162,4 @@ def _spot(mask: Plane, rng: np.random.Generator) -> Plane | None:
 def _around(seed: Plane, margin: float, shake: NDArray[np.float64]) -> Plane:
     """Voxels within `margin` of `seed`, with a hand-drawn outline."""
     away = edt.edt(~seed, black_border=False, parallel=1)
-    return np.asarray(away < margin + shake)
+    return np.asarray((away < margin + shake) | seed)

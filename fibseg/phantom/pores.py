@@ -81,9 +81,9 @@ def place_pores(
                 rows.append(row)
                 left[site.lobe] -= 1
                 blocked[tree.query_ball_point(site.point, CLOSEST_NM)] = True
-            elif rng.random() < 0.5:
+            else:
                 # What failed here fails next door as well.
-                blocked[tree.query_ball_point(site.point, 20.0)] = True
+                blocked[tree.query_ball_point(site.point, 30.0)] = True
     out.table = _table(rows)
     return out
 
@@ -128,7 +128,9 @@ def _sites(
     area = {k: float(share[lobes == k].sum()) for k in (BIG_LOBE, SMALL_LOBE)}
     normal /= np.maximum(length, 1e-9)[:, None]
     points = near * np.array(grid.spacing) - distance[:, None] * normal
-    keep = np.flatnonzero((length > 0.3) & (np.abs(distance) <= shell / 2))
+    margin = np.array([min(50.0, e / 2) for e in grid.extent])
+    whole = grid.contains(points - margin) & grid.contains(points + margin)
+    keep = np.flatnonzero((length > 0.3) & (np.abs(distance) <= shell / 2) & whole)
     order = rng.permutation(keep)
     gaps = body.gap[tuple(near.T)]
     sites = [_Site(points[i], normal[i], int(lobes[i]), float(gaps[i])) for i in order]
@@ -139,8 +141,9 @@ def _build(
     out: Pores, grid: Grid, body: Body, site: _Site, number: int, rng: np.random.Generator
 ) -> dict[str, float] | None:
     """Put one pore and its pocket into `out`, or change nothing and return None."""
-    reach = 420.0 + 2 * max(grid.spacing)
-    box = grid.box(site.point - reach, site.point + reach)
+    middle = site.point - 130 * site.axis
+    reach = 240.0 + 2 * np.array(grid.spacing)
+    box = grid.box(middle - reach, middle + reach)
     high, radial = _cylinder(grid, box, site)
     pore = _pore_voxels(grid, box, high, radial, float(rng.uniform(*PORE_NM3)))
     if pore is None or _touches(pore, out.labels[box]) or _touches(pore, out.pockets[box]):
@@ -206,7 +209,7 @@ def _pocket_voxels(
     n = max(least, round(volume / grid.voxel_nm3))
     wide = 0.78 * (volume * 3 / (4 * np.pi)) ** (1 / 3)
     rank = np.hypot(radial / wide, (high + 105) / (1.65 * wide))
-    ranked = np.where(allowed & (rank < 1.6), rank, np.float32(np.inf))
+    ranked = np.where(allowed & (rank < 1.4), rank, np.float32(np.inf))
     n = min(n, int(np.isfinite(ranked).sum()))
     if n < least:
         return None

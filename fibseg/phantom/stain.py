@@ -26,7 +26,7 @@ CRISTA = 84.0
 MEMBRANE = 70.0
 LUMEN = 178.0
 VESICLE = 182.0
-LYSOSOME = 104.0
+LYSOSOME = 96.0
 DROPLET = 141.0
 
 
@@ -80,7 +80,8 @@ def _cytoplasm(grid: Grid, grains: Field, mottle: Field, rng: np.random.Generato
     clouds = np.clip(0.55 + 0.5 * smooth_noise(grid, wavelength_nm=520, rng=rng), 0.1, 1.6)
     dense = smooth_noise(grid, wavelength_nm=1000, rng=rng)
     ribosomes = np.clip(grains - 0.7, 0, 3) * clouds
-    return np.asarray(CYTOPLASM + 6 * mottle - 6 * dense - 36 * ribosomes + 5 * np.minimum(grains, 0.7))
+    ground = CYTOPLASM + 6 * mottle - 6 * dense + 5 * np.minimum(grains, 0.7)
+    return np.asarray(ground - 36 * ribosomes)
 
 
 def _er(canvas: Field, grid: Grid, parts: Parts, grains: Field) -> None:
@@ -110,7 +111,7 @@ def _mitochondria(
     distance = mitochondria.distance
     near = np.flatnonzero(distance < 60)
     n = int(mitochondria.labels.max()) + 1
-    tone = np.clip(rng.normal(0, 9, n), -18, 14).astype(np.float32)
+    tone = np.clip(rng.normal(0, 8, n), -18, 12).astype(np.float32)
     period = rng.uniform(72, 100, n).astype(np.float32)
     bend = 45 * smooth_noise(grid, wavelength_nm=210, rng=rng).ravel()[near]
     gaps = smooth_noise(grid, wavelength_nm=190, rng=rng).ravel()[near]

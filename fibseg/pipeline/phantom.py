@@ -43,9 +43,10 @@ def run(
     """Write a synthetic cell to the folder `out`; returns what was written and what to type next.
 
     ``stack/plane_0000.tif …`` one plane each; ``painted_mitochondria.tif``,
-    ``painted_nucleus.tif`` and ``painted_organelles.tif`` (2 mitochondria, 3 nucleus, 4 lysosomes) with 0 = unlabelled and
-    1 = background; ``truth_*.tif`` numbered objects or 0/1; ``pores.csv``; ``phantom.json`` with
-    the settings. A finished phantom of the same settings is left as it is.
+    ``painted_nucleus.tif`` and ``painted_organelles.tif`` (2 mitochondria, 3 nucleus,
+    4 lysosomes) with 0 = unlabelled and 1 = background; ``truth_*.tif`` numbered objects or 0/1;
+    ``pores.csv``; ``phantom.json`` with the settings. A finished phantom of the same
+    settings is left as it is.
 
     Parameters
     ----------

@@ -1,0 +1,96 @@
+"""`fibseg phantom` writes files that a microscopist and a painter would hand over."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from fibseg.errors import ExistsError, UsageError
+from fibseg.phantom import make_cell
+from fibseg.pipeline import phantom
+
+SMALL: dict[str, Any] = {"shape": (24, 64, 64), "seed": 2}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    out = tmp_path_factory.mktemp("phantom") / "my sample"
+    return out, phantom.run(out=out, **SMALL)
+
+
+def test_the_stack_has_one_file_per_plane(sample: tuple[Path, dict[str, Any]]) -> None:
+    files = sorted((sample[0] / "stack").iterdir())
+    planes = np.stack([tifffile.imread(f) for f in files])
+    assert np.array_equal(planes, make_cell(**SMALL).image)
+
+
+def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, dict[str, Any]]) -> None:
+    out, cell = sample[0], make_cell(**SMALL)
+    for name in phantom.TRUTHS:
+        assert np.array_equal(tifffile.imread(out / f"truth_{name}.tif"), cell.labels[name])
+    for name in ("mitochondria", "nucleus"):
+        painted = tifffile.imread(out / f"painted_{name}.tif")
+        assert painted.dtype == np.uint8
+        assert (cell.labels[name][painted == 2] > 0).all()
+        assert (cell.labels[name][painted == 1] == 0).all()
+    assert tifffile.imread(out / "painted_organelles.tif").max() >= 3
+
+
+def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, dict[str, Any]]) -> None:
+    with (sample[0] / "pores.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    pores = make_cell(**SMALL).pores
+    assert len(rows) == len(pores["label"]) == sample[1]["pores"]
+    assert [int(r["n_voxels"]) for r in rows] == pores["n_voxels"].tolist()
+    assert np.allclose([float(r["z_um"]) for r in rows], pores["z_um"], rtol=1e-5)
+
+
+def test_the_result_says_spacing_and_what_to_type_next(sample: tuple[Path, dict[str, Any]]) -> None:
+    result = sample[1]
+    assert result["spacing"] == [20.0, 20.0, 20.0]
+    assert result["next"][0].startswith("fibseg import source=")
+    assert "spacing=[20,20,20] polarity=dark" in result["next"][0]
+
+
+def test_the_same_command_again_leaves_everything_as_it_is(
+    sample: tuple[Path, dict[str, Any]],
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in sample[0].rglob("*")}
+    assert phantom.run(out=sample[0], **SMALL) == sample[1]
+    assert before == {p: p.stat().st_mtime_ns for p in sample[0].rglob("*")}
+
+
+def test_other_contents_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"out": tmp_path, "shape": (4, 16, 16)}
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(ExistsError, match="overwrite=true"):
+        phantom.run(**settings)
+    phantom.run(**settings, overwrite=True)
+    with pytest.raises(ExistsError, match="not empty"):
+        phantom.run(**{**settings, "shape": (3, 16, 16)})
+    phantom.run(**{**settings, "shape": (3, 16, 16)}, overwrite=True)
+    assert len(list((tmp_path / "stack").iterdir())) == 3
+    assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_senseless_settings_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="spacing"):
+        phantom.run(out=tmp_path / "a", shape=(4, 4, 4), spacing=(20, 20, -1))
+    with pytest.raises(UsageError, match="every"):
+        phantom.run(out=tmp_path / "a", shape=(4, 4, 4), every=0)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_conf_has_the_defaults_of_the_verb() -> None:
+    path = Path(__file__).parents[2] / "conf" / "phantom.yaml"
+    conf = yaml.safe_load(path.read_text(encoding="utf-8"))
+    defaults = phantom.run.__kwdefaults__
+    assert set(conf) - {"defaults"} == {"out", *defaults}
+    for key, value in defaults.items():
+        assert (tuple(conf[key]) if isinstance(conf[key], list) else conf[key]) == value
