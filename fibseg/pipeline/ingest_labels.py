@@ -69,7 +69,8 @@ def add(
         largest = _store(source, product, found, objects, memory_bytes)
         info = product.finish()
         run.finish(products={f"labels/{product.name}": info.digest})
-    return {**_summary(volume, product, found, "imported"), "largest_label": largest}
+    summary = _summary(volume, product, found, "imported")
+    return summary if kind == "annotation" else {**summary, "largest_label": largest}
 
 
 def numbering(source: Source) -> dict[str, int]:
