@@ -14,7 +14,7 @@ import numpy as np
 
 import fibseg
 from fibseg.errors import DataError
-from fibseg.export import ModelSpec, load_spec
+from fibseg.export import ModelSpec, load_spec, weights_digest
 from fibseg.metrics import SCORE_NAMES, score_text
 from fibseg.pictures import Color
 from fibseg.report import (
@@ -37,6 +37,7 @@ GAUGED = (
 )
 OTHERS = ("voi_split", "voi_merge", "volume_error", "n_objects", "n_true_objects", "n_scored")
 BARS = "#5b8db8"
+N_HEADLINES = 8
 FEW = 3
 """Kinds of up to this many objects have one colour and no histogram."""
 
@@ -129,7 +130,13 @@ def headline(
                         f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}",
                         _against(record.data),
                     ))
-    return tuple(facts[:6])
+    for spec, model in _models(store):
+        facts += [
+            Fact(f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}", f"{model}, held-out")
+            for name, scores in (spec.metrics.get("classes") or {}).items()
+            if scores.get("iou") is not None
+        ]
+    return tuple(facts[:N_HEADLINES])
 
 
 def object_section(
@@ -275,7 +282,7 @@ def text_for_methods(
             postprocess=config.get("postprocess") or {},
         ))
     scores = [
-        (plain_name(name).capitalize(), _against(r.data), found)
+        (plain_name(name).capitalize(), f"{r.data['truth']}, {r.data['where']}", found)
         for r in evaluations if not r.stale for name, found in r.data["scores"].items()
     ]
     return methods_text(
@@ -302,13 +309,14 @@ def _product(record: Mapping[str, Any], name: str) -> bool:
 
 
 def _models(store: Volume) -> list[tuple[ModelSpec, str]]:
-    """Descriptions of the models that ran on this store, as far as their folders still stand."""
+    """Descriptions of the models that ran on this store, as far as they still stand as they ran."""
     found: dict[str, ModelSpec] = {}
     for record in store.runs():
         model = record["config"].get("model") if record["verb"] == "infer" else None
         if model and Path(model).is_dir():
             try:
-                found[Path(model).name] = load_spec(model)
+                if weights_digest(model) == record["inputs"].get("model"):
+                    found[Path(model).name] = load_spec(model)
             except DataError:
                 continue  # a report of what is there; infer is the one to complain
     return [(spec, name) for name, spec in found.items()]
@@ -325,7 +333,7 @@ def _run_row(record: Mapping[str, Any]) -> RunRow:
     settings = {k: v for k, v in record.get("config", {}).items() if v is not None}
     return RunRow(
         verb=str(record["verb"]),
-        started=str(record["started"]).replace("T", " ").replace("+00:00", " UTC"),
+        started=str(record["started"])[:19].replace("T", " ") + " UTC",
         duration=_duration(record.get("started"), record.get("finished")),
         status=str(record["status"]),
         command=f"fibseg {record['verb']} {words}".strip(),

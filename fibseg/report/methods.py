@@ -131,6 +131,6 @@ def _step(name: str, settings: Any) -> str:
 
 def _scores(what: str, against: str, scores: Mapping[str, float | None]) -> str:
     words = {"iou": "IoU", "dice": "Dice", "boundary_f1": "boundary F1",
-             "object_f1_50": "object F1 at IoU 0.5"}
-    shown = [f"{text} {scores[k]:.2f}" for k, text in words.items() if scores.get(k) is not None]
-    return f"{what} agreed with {against}: {', '.join(shown)}." if shown else ""
+             "object_f1_50": "F1 of objects"}
+    shown = [f"{text} {scores[k]:.3f}" for k, text in words.items() if scores.get(k) is not None]
+    return f"{what} agreed with {against} ({'; '.join(shown)})." if shown else ""

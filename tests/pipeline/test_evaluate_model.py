@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fibseg.errors import DataError, UsageError
+from fibseg.export import ModelSpec, describe_model, save_model_folder
+from fibseg.inference import predict_planes
+from fibseg.metrics import score_planes
+from fibseg.models import NetworkSpec, build_network, receptive_margin, stride_multiple
+from fibseg.pipeline import evaluate
+from fibseg.volume import Volume
+
+SHAPE = (12, 64, 80)
+SPACING = (30.0, 10.0, 10.0)
+CLASSES = {"background": 1, "nucleus": 2, "mitochondria": 3}
+
+
+def painted() -> np.ndarray:
+    """Planes 1, 4, 7 and 10, left of x = 60, with all classes."""
+    rng = np.random.default_rng(0)
+    annotation = np.zeros(SHAPE, np.uint8)
+    for z in (1, 4, 7, 10):
+        annotation[z, :, :60] = rng.integers(1, 4, (8, 6)).repeat(8, 0).repeat(10, 1)
+    return annotation
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    path = tmp_path_factory.mktemp("held") / "cell.ome.zarr"
+    volume = Volume.create(path, shape=SHAPE, dtype="uint8", spacing=SPACING, polarity="dark")
+    volume.raw()[...] = np.random.default_rng(1).integers(0, 255, SHAPE, np.uint8)
+    volume.finish_raw()
+    for name in ("mito", "empty"):
+        product = volume.create_labels(
+            name, kind="annotation", dtype="uint8", inputs=name,
+            classes=CLASSES if name == "mito" else {"background": 1, "golgi": 2},
+        )
+        product.array[...] = painted() if name == "mito" else 0
+        product.finish()
+    return volume
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[nn.Module, ModelSpec]:
+    network = NetworkSpec(features=(4, 8))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build_network(network, in_channels=1, n_classes=2).eval()
+    spec = describe_model(
+        network={"name": "unet", "features": [4, 8], "dropout": 0.1, "norm": "batch", "context": 0},
+        classes=["nucleus", "mitochondria"], context=0,
+        normalisation={"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"},
+        receptive_field=receptive_margin(network), stride_multiple=stride_multiple(network),
+        training={}, metrics={}, spacing=SPACING,
+    )
+    return module, spec
+
+
+Folder = Callable[..., str]
+
+
+@pytest.fixture
+def folder(trained: tuple[nn.Module, ModelSpec], store: Volume, tmp_path: Path) -> Folder:
+    """Writes the model as if trained on the store with this split."""
+
+    def write(kind: str, held: list[dict[str, Any]], **source: str) -> str:
+        network, spec = trained
+        training = {
+            "volumes": [{
+                "name": "cell", "raw_digest": store.raw_digest,
+                "annotation": "annotation_mito",
+                "annotation_digest": store.labels_info("annotation_mito").digest, **source,
+            }],
+            "split": {"kind": kind, "train_planes": {"cell": [1]}, "held_out": {"cell": held}},
+        }
+        path = tmp_path / f"model-{kind}"
+        save_model_folder(path, network, replace(spec, training=training), overwrite=True)
+        return str(path)
+
+    return write
+
+
+def expected(
+    trained: tuple[nn.Module, ModelSpec], store: Volume, z: list[int], annotation: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Scores by predicting and scoring all planes at once."""
+    network, spec = trained
+    probs = np.stack(list(predict_planes(network, spec, store, z, backend="torch")))
+    return {
+        name: score_planes(
+            probs[:, i] >= 128, annotation[z], value=CLASSES[name], spacing=SPACING
+        ).compute()
+        for i, name in enumerate(spec.classes)
+    }
+
+
+def test_held_out_planes_are_predicted_by_infer_and_scored(
+    trained: tuple[nn.Module, ModelSpec], store: Volume, folder: Folder
+) -> None:
+    model = folder("planes", [{"z": 4, "boxes": None}, {"z": 7, "boxes": None}])
+    result = evaluate.run(volume=str(store.path), model=model, backend="torch")
+    want = expected(trained, store, [4, 7], painted())
+    assert list(result.scores) == ["nucleus", "mitochondria"]
+    for name, scores in result.scores.items():
+        assert scores == pytest.approx(want[name], nan_ok=True)
+    assert list(result.planes["nucleus"]) == [4, 7]
+    assert result.where == "held-out planes"
+    assert "nucleus" in result.text()
+    record = next(r for r in store.runs() if r["metrics"] == result.as_dict())
+    assert set(record["inputs"]) == {"raw", "model"}
+
+
+def test_only_what_lies_in_held_out_boxes_counts(
+    trained: tuple[nn.Module, ModelSpec], store: Volume, folder: Folder
+) -> None:
+    model = folder("boxes", [{"z": 4, "boxes": [[0, 0, 30, 40], [40, 10, 64, 50]]}])
+    result = evaluate.run(volume=str(store.path), model=model, backend="torch")
+    annotation = painted()
+    kept = np.zeros_like(annotation)
+    kept[4, :30, :40] = annotation[4, :30, :40]
+    kept[4, 40:64, 10:50] = annotation[4, 40:64, 10:50]
+    want = expected(trained, store, [4], kept)
+    assert result.scores["mitochondria"] == pytest.approx(want["mitochondria"], nan_ok=True)
+    assert result.scores["mitochondria"]["n_scored"] == 30 * 40 + 24 * 40
+    assert "trained on" in result.where
+
+
+def test_all_painting_counts_on_a_volume_that_was_not_trained_on(
+    trained: tuple[nn.Module, ModelSpec], store: Volume, folder: Folder
+) -> None:
+    model = folder("planes", [{"z": 4, "boxes": None}], raw_digest="another")
+    result = evaluate.run(volume=str(store.path), model=model, backend="torch")
+    assert list(result.planes["nucleus"]) == [1, 4, 7, 10]
+    want = expected(trained, store, [1, 4, 7, 10], painted())
+    assert result.scores["nucleus"] == pytest.approx(want["nucleus"], nan_ok=True)
+    chosen = evaluate.run(
+        volume=str(store.path), model=model, truth="mito", planes=[7], backend="torch"
+    )
+    assert list(chosen.planes["nucleus"]) == [7]
+
+
+def test_painting_that_changed_since_is_scored_and_said(
+    store: Volume, folder: Folder, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = folder("planes", [{"z": 4, "boxes": None}], annotation_digest="older")
+    evaluate.run(volume=str(store.path), model=model, backend="torch")
+    assert "not what the model was trained on any more" in caplog.text
+
+
+def test_what_cannot_be_tested_is_one_clear_error(store: Volume, folder: Folder) -> None:
+    volume = str(store.path)
+    with pytest.raises(DataError, match=r"split=none and nothing of it was held out"):
+        evaluate.run(volume=volume, model=folder("none", []))
+    held = folder("planes", [{"z": 4, "boxes": None}])
+    with pytest.raises(DataError, match=r"has the classes .*golgi.* finds nucleus, mitochondria"):
+        evaluate.run(volume=volume, model=held, truth="empty")
+    with pytest.raises(DataError, match=r"no truth on \[5\]"):
+        evaluate.run(volume=volume, model=held, planes=[5])
+    with pytest.raises(DataError, match="no model folder"):
+        evaluate.run(volume=volume, model="models/none")
+    with pytest.raises(UsageError, match="without=… goes with labels"):
+        evaluate.run(volume=volume, model=held, without="mito")
