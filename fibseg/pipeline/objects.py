@@ -1,0 +1,230 @@
+"""``fibseg objects``: from stored probabilities to numbered objects and their table.
+
+A model of several classes has one probability map per class, and each class becomes a label image
+of its own. At a threshold of 0.5 or more they share no voxel; a closing may let two classes claim
+the same gap, and both keep it: no class is favoured.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fibseg.blocks import Runner, Serial
+from fibseg.errors import DataError
+from fibseg.pipeline.chain import Operator, describe, planned
+from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
+from fibseg.types import Table
+from fibseg.volume import Product, Volume, fingerprint
+
+_log = logging.getLogger("fibseg.pipeline")
+_FOLDER = ".scratch"
+
+
+def run(
+    *,
+    volume: str,
+    name: str,
+    postprocess: Mapping[str, Operator | None],
+    out: str | None = None,
+    blocks: Runner | None = None,
+    overwrite: bool = False,
+    config: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Number of objects and their volume, for each label image that was made.
+
+    Parameters
+    ----------
+    volume
+        Path of the store.
+    name
+        Probabilities ``probabilities/NAME``, or those of all classes ``NAME_CLASS`` of a model.
+    postprocess
+        Name to operator, in order, None to leave it out; the last is `components`.
+    out
+        Name of the label image and the table; that of the probabilities if left out.
+    blocks
+        Where blocks are computed; in this process if left out.
+    overwrite
+        Replace labels that stand there and were not derived from these probabilities.
+
+    Raises
+    ------
+    DataError
+        If there are no such probabilities.
+    ExistsError
+        If other labels of that name stand there, or somebody has edited them.
+    UsageError
+        If an operator or a setting cannot be meant, before any work.
+    """
+    store = Volume.open(volume)
+    jobs = planned_jobs(store, name, postprocess, out=out)
+    if all(job.finished(store) for job in jobs):
+        _log.info("the objects of %s are there already, made with the same settings", name)
+        return {job.path: job.summary(store) for job in jobs}
+    sources = {
+        f"probabilities/{job.source}": store.probabilities_info(job.source).digest for job in jobs
+    }
+    record = store.start_run(
+        "objects", config=dict(config or {}), overrides=list(overrides), inputs=sources
+    )
+    with record:
+        for job in jobs:
+            make_objects(store, job, postprocess, blocks=blocks, overwrite=overwrite)
+        result = {job.path: job.summary(store) for job in jobs}
+        record.finish(
+            products={job.path: store.labels_info(job.target).digest for job in jobs},
+            metrics=result,
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class Job:
+    """One label image to be made: from which probabilities, under which name, of which inputs."""
+
+    source: str
+    target: str
+    inputs: str
+
+    @property
+    def path(self) -> str:
+        """Where in the store the labels lie."""
+        return f"labels/{self.target}"
+
+    def finished(self, store: Volume) -> bool:
+        """Whether the labels, made of the same inputs, and their table are there."""
+        if self.target not in store.label_names(kind="labels"):
+            return False
+        store.labels(self.target)  # a damaged one is an error here
+        info = store.labels_info(self.target)
+        return info.inputs == self.inputs and measured(store, self.target)
+
+    def summary(self, store: Volume) -> dict[str, Any]:
+        """Number of objects and their volume in µm³."""
+        table = store.table(self.target)
+        return {
+            "n_objects": len(table["label"]),
+            "volume_um3": round(float(table["volume_um3"].sum()), 6),
+            "table": f"tables/{self.target}.parquet",
+        }
+
+
+def planned_jobs(
+    store: Volume, name: str, postprocess: Mapping[str, Operator | None], *, out: str | None = None
+) -> list[Job]:
+    """What is to be made of probabilities `name`, one job per class; checks all settings.
+
+    Raises
+    ------
+    DataError
+        If there are no such probabilities.
+    UsageError
+        If an operator or a setting cannot be meant.
+    """
+    there = store.probability_names()
+    sources = [name] if name in there else [n for n in there if n.startswith(f"{name}_")]
+    if not sources:
+        raise DataError(
+            f"{store.path} has no probabilities {name!r}; it has {', '.join(there) or 'none'}. "
+            f"Make them with 'fibseg infer model=… volume={store.path} name={name}'."
+        )
+    list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
+    return [
+        Job(source, (out or name) + source.removeprefix(name), _inputs(store, source, postprocess))
+        for source in sources
+    ]
+
+
+def make_objects(
+    store: Volume,
+    job: Job,
+    postprocess: Mapping[str, Operator | None],
+    *,
+    blocks: Runner | None = None,
+    overwrite: bool = False,
+) -> Table:
+    """Make the labels and the table of one job, or whatever of it is missing; returns the table.
+
+    Raises
+    ------
+    ExistsError
+        If other labels stand there and may not be replaced.
+    """
+    product = store.create_labels(
+        job.target, kind="labels", dtype=np.uint32, inputs=job.inputs, overwrite=overwrite,
+        derived_from=f"probabilities/{job.source}",
+    )
+    shape, runner = product.block_shape, blocks or Serial()
+    if not product.complete:
+        bench = StoreBench(store, job.target)
+        target = Sheet(product.array, product.journal_path, bench.folder("labels"))
+        work = Work(bench=bench, block_shape=shape, runner=runner, spacing=store.spacing)
+        n = find_objects(
+            store.probabilities(job.source), target, postprocess, work=work, inputs=job.inputs
+        )
+        product.finish()
+        bench.clear()
+        _log.info("%s: %d objects", job.path, n)
+    if not measured(store, job.target):
+        table = region_table(
+            store.labels(job.target), block_shape=shape, runner=runner, spacing=store.spacing
+        )
+        digest = store.labels_info(job.target).digest
+        store.write_table(job.target, table, labels_digest=digest)
+    return store.table(job.target)
+
+
+def measured(store: Volume, name: str) -> bool:
+    """Whether there is a table of the labels `name` as they are now."""
+    if name not in store.table_names():
+        return False
+    digest = store.labels_info(name).digest
+    return bool(store.table_info(name)["labels_digest"] == digest)
+
+
+class StoreBench:
+    """Intermediate arrays in a hidden folder of the store, all named after the product."""
+
+    def __init__(self, store: Volume, product: str) -> None:
+        self._store = store
+        self._prefix = f"{product}--"
+
+    def sheet(self, name: str, *, dtype: DTypeLike, inputs: str) -> Sheet:
+        """Array `name`; the same one again after a crash if `inputs` are the same."""
+        product = self._store.scratch(f"{self._prefix}{name}", dtype=dtype, inputs=inputs)
+        return Sheet(product.array, product.journal_path, self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Folder for what the engine keeps of step `name`."""
+        return self._store.path / _FOLDER / f".{self._prefix}{name}.blocks"
+
+    def clear(self) -> None:
+        """Remove everything, also what earlier interrupted runs with other settings left."""
+        scratch = self._store.path / _FOLDER
+        for folder in scratch.glob(f".{self._prefix}*.blocks"):
+            shutil.rmtree(folder)
+        for path in scratch.glob(f"{self._prefix}*"):
+            Product(path).discard()
+        if scratch.is_dir() and not any(scratch.iterdir()):
+            scratch.rmdir()
+
+
+def _inputs(
+    store: Volume, source: str, postprocess: Mapping[str, Operator | None]
+) -> str:
+    return fingerprint(
+        {
+            "probabilities": store.probabilities_info(source).digest,
+            "postprocess": describe(postprocess),
+            "spacing": list(store.spacing),
+        }
+    )

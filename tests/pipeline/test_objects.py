@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from fibseg.blocks import Processes, Serial
+from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.measure import regions
+from fibseg.pipeline import objects
+from fibseg.postprocess import closing, components, fill_holes, remove_small, threshold
+from fibseg.volume import Volume
+
+P = functools.partial
+SHAPE, SPACING = (70, 90, 80), (20.0, 20.0, 20.0)
+
+
+def chain(radius_nm=30.0):
+    return {
+        "threshold": P(threshold, level=0.5), "remove_small": P(remove_small, min_voxels=20),
+        "closing": P(closing, radius_nm=radius_nm), "fill_holes": P(fill_holes),
+        "components": P(components, min_voxels=50),
+    }
+
+
+def balls(seed=0, n=12):
+    """Probabilities of a few balls with grainy surfaces, holes in some, and specks."""
+    rng = np.random.default_rng(seed)
+    grid = np.indices(SHAPE)
+    probs = rng.integers(0, 110, SHAPE)
+    for number in range(n):
+        centre = rng.uniform(6, np.array(SHAPE) - 6).reshape(3, 1, 1, 1)
+        distance = np.sqrt(((grid - centre) ** 2).sum(axis=0)) + rng.normal(0, 0.4, SHAPE)
+        probs[distance < 7] = 220
+        if number % 2:
+            probs[distance < 2] = 20
+    probs[rng.random(SHAPE) < 0.001] = 255
+    return probs.astype(np.uint8)
+
+
+def store(path, **maps):
+    volume = Volume.create(
+        path, shape=SHAPE, dtype=np.uint8, spacing=SPACING, polarity="dark"
+    )
+    volume.raw()[:] = 100
+    volume.finish_raw()
+    for name, probs in maps.items():
+        product = volume.create_probabilities(name, inputs=f"made of {name}")
+        product.array[:] = probs
+        product.finish()
+    return volume
+
+
+@pytest.fixture
+def volume(tmp_path):
+    return store(tmp_path / "cell.ome.zarr", mitochondria=balls())
+
+
+def run(volume, **change):
+    plan = {"name": "mitochondria", "postprocess": chain(), **change}
+    return objects.run(volume=str(volume.path), **plan)
+
+
+def bytes_of(volume, *names):
+    """Every file of the named products and tables."""
+    files = [
+        file for name in names
+        for folder in (volume.path / "labels" / name, volume.path / "tables")
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and (folder.name != "tables" or file.stem == name)
+    ]
+    return {str(file.relative_to(volume.path)): file.read_bytes() for file in files}
+
+
+def test_objects_are_those_of_the_array_functions(volume):
+    result = run(volume)
+    expected = balls()
+    for fn in chain().values():
+        takes = {} if fn.func is threshold else {"spacing": SPACING}
+        expected = fn(expected, **takes)
+    np.testing.assert_array_equal(volume.labels("mitochondria")[:], expected)
+    table = volume.table("mitochondria")
+    for name, column in regions.measure(expected, spacing=SPACING).items():
+        np.testing.assert_array_equal(table[name], column)
+    n = int(expected.max())
+    assert n > 3
+    assert result["labels/mitochondria"]["n_objects"] == n
+    info = volume.labels_info("mitochondria")
+    assert (info.kind, info.derived_from) == ("labels", "probabilities/mitochondria")
+    assert volume.table_info("mitochondria")["labels_digest"] == info.digest
+
+
+def test_the_run_is_recorded(volume):
+    run(volume, config={"name": "mitochondria"}, overrides=["blocks=serial"])
+    (record,) = volume.runs()
+    assert (record["verb"], record["status"]) == ("objects", "done")
+    assert record["overrides"] == ["blocks=serial"]
+    assert record["products"] == {
+        "labels/mitochondria": volume.labels_info("mitochondria").digest
+    }
+
+
+def test_nothing_intermediate_is_left(volume):
+    run(volume)
+    hidden = [p.name for p in volume.path.rglob("*") if p.name.startswith(".") or "--" in p.name]
+    assert hidden == []
+
+
+def test_the_same_again_does_nothing(volume):
+    first = run(volume)
+    files = {p: p.stat().st_mtime_ns for p in volume.path.rglob("*")}
+    assert run(volume) == first
+    assert {p: p.stat().st_mtime_ns for p in volume.path.rglob("*")} == files
+
+
+def test_other_settings_derive_the_objects_again(volume):
+    run(volume)
+    before = volume.labels("mitochondria")[:]
+    run(volume, postprocess=chain(radius_nm=60.0))
+    after = volume.labels("mitochondria")[:]
+    assert (after > 0).sum() > (before > 0).sum()
+    digest = volume.labels_info("mitochondria").digest
+    assert volume.table_info("mitochondria")["labels_digest"] == digest
+
+
+def test_labels_of_another_origin_are_not_replaced(volume):
+    product = volume.create_labels("mitochondria", kind="labels", dtype=np.uint32, inputs="mine")
+    product.array[:] = 1
+    product.finish()
+    with pytest.raises(ExistsError, match="overwrite=true"):
+        run(volume)
+    run(volume, overwrite=True)
+    assert volume.labels_info("mitochondria").derived_from
+
+
+def test_a_lost_table_is_measured_again(volume):
+    run(volume)
+    before = bytes_of(volume, "mitochondria")
+    (volume.path / "tables" / "mitochondria.parquet").unlink()
+    run(volume)
+    assert bytes_of(volume, "mitochondria") == before
+
+
+def test_each_class_of_a_model_is_a_label_image(tmp_path):
+    volume = store(tmp_path / "cell.ome.zarr", em_er=balls(1), em_golgi=balls(2))
+    result = run(volume, name="em")
+    assert sorted(result) == ["labels/em_er", "labels/em_golgi"]
+    assert volume.label_names() == volume.table_names() == ["em_er", "em_golgi"]
+    assert sorted(run(volume, name="em", out="clean")) == ["labels/clean_er", "labels/clean_golgi"]
+
+
+def test_missing_probabilities_are_named(volume):
+    with pytest.raises(DataError, match="no probabilities 'nucleus'; it has mitochondria"):
+        run(volume, name="nucleus")
+
+
+def test_a_bad_setting_leaves_no_trace(volume):
+    before = sorted(volume.path.rglob("*"))
+    with pytest.raises(UsageError, match="radius_nm=-5"):
+        run(volume, postprocess=chain(radius_nm=-5.0))
+    assert sorted(volume.path.rglob("*")) == before
+
+
+def test_processes_and_serial_make_the_same_bytes(tmp_path):
+    made = []
+    for number, runner in enumerate([Serial(), Processes(n_workers=2)]):
+        volume = store(tmp_path / f"{number}.ome.zarr", mitochondria=balls())
+        run(volume, blocks=runner)
+        made.append(bytes_of(volume, "mitochondria"))
+    assert made[0] == made[1]
+
+
+SCRIPT = """
+    import sys, functools
+    import numpy as np
+    from fibseg.blocks import Processes, Serial
+    from fibseg.pipeline import objects
+    from fibseg.postprocess import closing, components, fill_holes, remove_small, threshold
+
+    if __name__ == "__main__":
+        P = functools.partial
+        objects.run(volume=sys.argv[1], name="mitochondria", blocks=Serial(),
+            postprocess={
+                "threshold": P(threshold, level=0.5),
+                "remove_small": P(remove_small, min_voxels=20),
+                "closing": P(closing, radius_nm=30.0), "fill_holes": P(fill_holes),
+                "components": P(components, min_voxels=50),
+            })
+"""
+
+
+def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
+    undisturbed = store(tmp_path / "whole.ome.zarr", mitochondria=balls())
+    run(undisturbed)
+    volume = store(tmp_path / "cell.ome.zarr", mitochondria=balls())
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    command = [sys.executable, str(script), str(volume.path)]
+    kills = 0
+    for wanted in ("1-remove_small", "3-fill_holes", "labels"):
+        victim = subprocess.Popen(command)
+        marks = (f".mitochondria--{wanted}", f"mitochondria--{wanted}")
+        deadline = time.monotonic() + 30
+        while victim.poll() is None and time.monotonic() < deadline:
+            scratch = volume.path / ".scratch"
+            names = [p.name for p in scratch.iterdir()] if scratch.is_dir() else []
+            if any(name.startswith(marks) for name in names):
+                break
+            time.sleep(0.002)
+        victim.kill()
+        kills += victim.wait() != 0
+        time.sleep(0.2)
+    assert kills >= 2
+    subprocess.run(command, check=True)
+    assert bytes_of(volume, "mitochondria") == bytes_of(undisturbed, "mitochondria")
+    assert not (volume.path / ".scratch").exists()
