@@ -13,11 +13,11 @@ from fibseg.phantom.body import Body, make_body
 from fibseg.phantom.chromatin import fold_chromatin
 from fibseg.phantom.crowd import Crowd
 from fibseg.phantom.endomembranes import scatter_balls, stack_golgi, weave_er
-from fibseg.phantom.grid import Field, Grid
+from fibseg.phantom.grid import Grid
 from fibseg.phantom.microscope import photograph
 from fibseg.phantom.mitochondria import grow_mitochondria
 from fibseg.phantom.pores import no_pores, place_pores
-from fibseg.phantom.stain import Parts, stain
+from fibseg.phantom.stain import Filling, Parts, stain
 from fibseg.types import Labels, Shape, Spacing, Table
 
 
@@ -92,29 +92,9 @@ def make_cell(
         If `shape`, `spacing` or a density cannot be meant.
     """
     grid = _grid(shape, spacing, mitochondria_share, pores_per_um2)
-    streams = iter(np.random.default_rng(seed).spawn(10))
+    streams = iter(np.random.default_rng(seed).spawn(7))
     body = make_body(grid, next(streams))
-    depth = body.depth(grid)
-    crowd = Crowd(depth, grid)
-    golgi = stack_golgi(grid, crowd, n=3, rng=next(streams))
-    mitochondria = grow_mitochondria(
-        grid, crowd, share=mitochondria_share, thickness_gradient=thickness_gradient,
-        rng=next(streams),
-    )  # fmt: skip
-    round_bodies = next(streams)
-    lysosomes = scatter_balls(
-        grid, crowd, per_um3=0.8, radius_nm=(80, 170), gap_nm=40, rng=round_bodies
-    )
-    droplets = scatter_balls(
-        grid, crowd, per_um3=0.35, radius_nm=(80, 180), gap_nm=40, rng=round_bodies
-    )
-    vesicles = scatter_balls(grid, crowd, per_um3=22, radius_nm=(28, 68), rng=round_bodies)
-    others = np.minimum(
-        np.minimum(mitochondria.distance, lysosomes.distance),
-        np.minimum(droplets.distance, vesicles.distance),
-    )
-    others = np.minimum(others, golgi)
-    er = weave_er(grid, depth=depth, nucleus=body.nucleus, others=others, rng=next(streams))
+    filling = _fill_cytoplasm(grid, body, mitochondria_share, thickness_gradient, next(streams))
     stream = next(streams)
     npc = (
         place_pores(
@@ -124,9 +104,34 @@ def make_cell(
         else no_pores(grid)
     )
     chromatin = fold_chromatin(grid, body, npc.pockets, next(streams))
-    parts = Parts(body, mitochondria, er, golgi, vesicles, lysosomes, droplets, chromatin, npc)
+    parts = Parts(body, filling, chromatin, npc)
     image = photograph(stain(grid, parts, next(streams)), next(streams))
-    return Cell(image, _truth(parts, body), npc.table, grid.spacing)
+    return Cell(image, _truth(parts), npc.table, grid.spacing)
+
+
+def _fill_cytoplasm(
+    grid: Grid, body: Body, share: float, thickness_gradient: bool, rng: np.random.Generator
+) -> Filling:
+    """Everything between plasma membrane and envelope, the large first, the ER in what is left."""
+    depth = body.depth(grid)
+    crowd = Crowd(depth, grid)
+    golgi_rng, worm_rng, ball_rng, er_rng = rng.spawn(4)
+    golgi = stack_golgi(grid, crowd, n=3, rng=golgi_rng)
+    mitochondria = grow_mitochondria(
+        grid, crowd, share=share, thickness_gradient=thickness_gradient, rng=worm_rng
+    )
+    lysosomes = scatter_balls(
+        grid, crowd, per_um3=0.8, radius_nm=(80, 170), gap_nm=40, rng=ball_rng
+    )
+    droplets = scatter_balls(
+        grid, crowd, per_um3=0.35, radius_nm=(80, 180), gap_nm=40, rng=ball_rng
+    )
+    vesicles = scatter_balls(grid, crowd, per_um3=22, radius_nm=(28, 68), rng=ball_rng)
+    others = np.minimum(golgi, mitochondria.distance)
+    for balls in (lysosomes, droplets, vesicles):
+        others = np.minimum(others, balls.distance)
+    er = weave_er(grid, depth=depth, nucleus=body.nucleus, others=others, rng=er_rng)
+    return Filling(mitochondria, er, golgi, vesicles, lysosomes, droplets)
 
 
 def _grid(
@@ -148,11 +153,12 @@ def _grid(
     return Grid(full, (steps[0], steps[1], steps[2]))
 
 
-def _truth(parts: Parts, body: Body) -> dict[str, Labels]:
+def _truth(parts: Parts) -> dict[str, Labels]:
     """Masks and numbered objects by name, none in two places that exclude each other."""
+    body, filling, npc = parts.body, parts.filling, parts.pores
     nucleus = body.nucleus < 0
-    inner: Field = body.nucleus + body.gap
-    pores = parts.pores.labels > 0
+    inner = body.nucleus + body.gap
+    pores = npc.labels > 0
     nucleolus = (parts.chromatin.nucleolus < 0) & ~pores
     return {
         "cell": (body.cell < 0) | nucleus,
@@ -161,12 +167,12 @@ def _truth(parts: Parts, body: Body) -> dict[str, Labels]:
         "envelope": nucleus & (inner >= 0),
         "heterochromatin": (parts.chromatin.hetero > 0.5) & (inner < 0) & ~nucleolus & ~pores,
         "nucleolus": nucleolus,
-        "er": parts.er < 0,
-        "golgi": parts.golgi < 0,
-        "mitochondria": parts.mitochondria.labels,
-        "pores": parts.pores.labels,
-        "pockets": parts.pores.pockets,
-        "vesicles": parts.vesicles.labels,
-        "lysosomes": parts.lysosomes.labels,
-        "droplets": parts.droplets.labels,
+        "er": filling.er < 0,
+        "golgi": filling.golgi < 0,
+        "mitochondria": filling.mitochondria.labels,
+        "pores": npc.labels,
+        "pockets": npc.pockets,
+        "vesicles": filling.vesicles.labels,
+        "lysosomes": filling.lysosomes.labels,
+        "droplets": filling.droplets.labels,
     }

@@ -31,16 +31,23 @@ DROPLET = 141.0
 
 
 @dataclass
-class Parts:
-    """Everything in the cell, as distances and densities."""
+class Filling:
+    """What fills the cytoplasm; `er` and `golgi` are signed distances in nm."""
 
-    body: Body
     mitochondria: Mitochondria
     er: Field
     golgi: Field
     vesicles: Balls
     lysosomes: Balls
     droplets: Balls
+
+
+@dataclass
+class Parts:
+    """Everything in the cell, as distances and densities."""
+
+    body: Body
+    filling: Filling
     chromatin: Chromatin
     pores: Pores
 
@@ -52,9 +59,9 @@ def stain(grid: Grid, parts: Parts, rng: np.random.Generator) -> Field:
     canvas = RESIN + 1.0 * smooth_noise(grid, wavelength_nm=1500, rng=rng)
     _lay(canvas, fraction_inside(parts.body.cell, spacing=grid.spacing),
          _cytoplasm(grid, grains, mottle, rng))  # fmt: skip
-    _er(canvas, grid, parts, grains)
-    _round_bodies(canvas, grid, parts, grains)
-    _mitochondria(canvas, grid, parts.mitochondria, grains, rng)
+    _cisternae(canvas, grid, parts.filling, grains)
+    _round_bodies(canvas, grid, parts.filling, grains)
+    _mitochondria(canvas, grid, parts.filling.mitochondria, grains, rng)
     _nucleus(canvas, grid, parts, grains, mottle, rng)
     _line(canvas, sheet(parts.body.cell, at=-4, sigma=_thin(grid, 9)), 0.85)
     return np.asarray(canvas, dtype=np.float32)
@@ -84,24 +91,24 @@ def _cytoplasm(grid: Grid, grains: Field, mottle: Field, rng: np.random.Generato
     return np.asarray(ground - 36 * ribosomes)
 
 
-def _er(canvas: Field, grid: Grid, parts: Parts, grains: Field) -> None:
+def _cisternae(canvas: Field, grid: Grid, filling: Filling, grains: Field) -> None:
     """Pale lumen between two membranes; the ER is studded, the Golgi smooth."""
-    _lay(canvas, 0.7 * fraction_inside(parts.golgi + 4, spacing=grid.spacing), LUMEN)
-    _line(canvas, sheet(parts.golgi, at=0, sigma=_thin(grid, 9)), 0.55)
-    _lay(canvas, 0.8 * fraction_inside(parts.er + 6, spacing=grid.spacing), LUMEN)
+    _lay(canvas, 0.7 * fraction_inside(filling.golgi + 4, spacing=grid.spacing), LUMEN)
+    _line(canvas, sheet(filling.golgi, at=0, sigma=_thin(grid, 9)), 0.55)
+    _lay(canvas, 0.8 * fraction_inside(filling.er + 6, spacing=grid.spacing), LUMEN)
     rough = np.clip(0.62 + 0.22 * grains, 0.2, 0.95)
-    _lay(canvas, sheet(parts.er, at=0, sigma=_thin(grid, 9)) * rough, MEMBRANE + 8)
+    _lay(canvas, sheet(filling.er, at=0, sigma=_thin(grid, 9)) * rough, MEMBRANE + 8)
 
 
-def _round_bodies(canvas: Field, grid: Grid, parts: Parts, grains: Field) -> None:
+def _round_bodies(canvas: Field, grid: Grid, filling: Filling, grains: Field) -> None:
     """Pale vesicles with a membrane, dark lysosomes, grey lipid droplets."""
-    _lay(canvas, fraction_inside(parts.vesicles.distance + 8, spacing=grid.spacing), VESICLE)
-    _line(canvas, sheet(parts.vesicles.distance, at=-2, sigma=_thin(grid, 8)), 0.75)
-    _lay(canvas, fraction_inside(parts.lysosomes.distance, spacing=grid.spacing),
+    _lay(canvas, fraction_inside(filling.vesicles.distance + 8, spacing=grid.spacing), VESICLE)
+    _line(canvas, sheet(filling.vesicles.distance, at=-2, sigma=_thin(grid, 8)), 0.75)
+    _lay(canvas, fraction_inside(filling.lysosomes.distance, spacing=grid.spacing),
          LYSOSOME + 11 * grains)  # fmt: skip
-    _line(canvas, sheet(parts.lysosomes.distance, at=-2, sigma=_thin(grid, 9)), 0.7)
-    _lay(canvas, fraction_inside(parts.droplets.distance, spacing=grid.spacing), DROPLET)
-    _line(canvas, sheet(parts.droplets.distance, at=0, sigma=_thin(grid, 8)), 0.35)
+    _line(canvas, sheet(filling.lysosomes.distance, at=-2, sigma=_thin(grid, 9)), 0.7)
+    _lay(canvas, fraction_inside(filling.droplets.distance, spacing=grid.spacing), DROPLET)
+    _line(canvas, sheet(filling.droplets.distance, at=0, sigma=_thin(grid, 8)), 0.35)
 
 
 def _mitochondria(
@@ -111,7 +118,7 @@ def _mitochondria(
     distance = mitochondria.distance
     near = np.flatnonzero(distance < 60)
     n = int(mitochondria.labels.max()) + 1
-    tone = np.clip(rng.normal(0, 8, n), -18, 12).astype(np.float32)
+    tone = np.clip(rng.normal(0, 8, n), -18, 8).astype(np.float32)
     period = rng.uniform(72, 100, n).astype(np.float32)
     bend = 45 * smooth_noise(grid, wavelength_nm=210, rng=rng).ravel()[near]
     gaps = smooth_noise(grid, wavelength_nm=190, rng=rng).ravel()[near]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -175,13 +176,26 @@ def _summary(
         ),
         "pores": len(cell.pores["label"]),
         "painted_planes": planes,
-        "next": [
-            f"fibseg import source={folder}/stack volume=cell.ome.zarr spacing={steps} "
-            "polarity=dark",
-            f"fibseg import source={folder}/painted_mitochondria.tif volume=cell.ome.zarr "
-            "kind=annotation name=mitochondria",
-            "fibseg check volume=cell.ome.zarr",
-            "fibseg train experiment=mitochondria volume=cell.ome.zarr annotation=mitochondria "
-            "out=models/mitochondria trainer.max_time=00:00:05:00",
-        ],
+        "next": _next_commands(folder, steps),
     }
+
+
+def _next_commands(folder: Path, steps: str) -> list[str]:
+    """The walk from these files to measured mitochondria, as it can be typed."""
+    store = "volume=cell.ome.zarr"
+
+    def source(name: str) -> str:
+        return shlex.quote(f"source={folder / name}")
+
+    return [
+        f"fibseg import {source('stack')} {store} spacing={steps} polarity=dark",
+        f"fibseg import {source('painted_mitochondria.tif')} {store} "
+        "kind=annotation name=mitochondria",
+        f"fibseg check {store}",
+        f"fibseg train experiment=mitochondria {store} annotation=mitochondria "
+        "out=models/mitochondria trainer.max_time=00:00:05:00",
+        f"fibseg infer model=models/mitochondria {store} name=mitochondria",
+        f"fibseg import {source('truth_mitochondria.tif')} {store} "
+        "kind=labels name=truth_mitochondria",
+        f"fibseg evaluate {store} labels=mitochondria truth=truth_mitochondria",
+    ]
