@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -101,7 +102,9 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def load(path: Path) -> dict[str, Any]:
     """Return the contents of a checkpoint; see `CrashSafeIO.load_checkpoint`."""
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of other pickles before it refuses them
+            stored = torch.load(path, map_location="cpu", weights_only=True)
         return dict(_join(json.loads(stored["json"]), stored["tensors"]))
     except BROKEN as error:
         raise DataError(

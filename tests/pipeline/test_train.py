@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from painted_cell import make_cell
+
+from fibseg.data import SparseData
+from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.export import load_network, load_spec
+from fibseg.models import NetworkSpec
+from fibseg.pipeline import train
+from fibseg.training import TrainerSettings
+
+NETWORK = NetworkSpec(features=(4, 8), dropout=0.1)
+DATA = SparseData(patch=32, batch=4, gap_nm=40.0)
+TRAINER = TrainerSettings(max_time=None, max_steps=4, precision="32", threads=1)
+
+
+def run(volume: Any, out: Path, **changes: Any) -> dict[str, Any]:
+    keywords = {
+        "annotation": "mitochondria", "network": NETWORK, "data": DATA, "trainer": TRAINER,
+        "seed": 0, **changes,
+    }
+    volumes = [str(v.path) for v in volume] if isinstance(volume, list) else str(volume.path)
+    return train.run(volume=volumes, out=str(out), **keywords)
+
+
+def test_the_model_folder_tells_all(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    got = run(volume, tmp_path / "m", overrides=["trainer.max_steps=4"])
+    network, spec = load_network(tmp_path / "m")
+    assert not network.training
+    assert spec.classes == ("mitochondria",)
+    assert spec.spacing == (20.0, 20.0, 20.0)
+    assert spec.training["overrides"] == ["trainer.max_steps=4"]
+    assert spec.training["n_steps"] == 4
+    assert spec.training["volumes"] == [{
+        "name": "a", "raw_digest": volume.raw_digest, "annotation": "annotation_mitochondria",
+        "annotation_digest": volume.labels_info("annotation_mitochondria").digest,
+    }]
+    split = spec.training["split"]
+    assert split["kind"] == "planes"
+    assert len(split["held_out"]["a"]) == 1
+    scores = spec.metrics["classes"]["mitochondria"]
+    assert {"iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50"} <= set(scores)
+    assert spec.metrics["planes"][0]["z"] == split["held_out"]["a"][0]["z"]
+    assert spec.metrics["tolerance_nm"] == 40.0
+    assert got["held_out"] == spec.metrics["classes"]
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "README.md", "model.json", "training", "weights.safetensors",
+    ]
+    assert "training on" in (tmp_path / "m/training/log.txt").read_text()
+
+
+def test_a_finished_training_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    first = run(volume, tmp_path / "m")
+    monkeypatch.setattr(train, "fit", None)
+    second = run(volume, tmp_path / "m", trainer=TrainerSettings(
+        max_time=None, max_steps=4, precision="32", threads=2, log_every=1,
+    ))
+    assert second == {**first, "already_finished": True}
+
+
+def test_changed_settings_are_named_and_overwrite_starts_again(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    run(volume, tmp_path / "m")
+    with pytest.raises(ExistsError, match=r"seed was 0, is 1.*overwrite=true"):
+        run(volume, tmp_path / "m", seed=1)
+    with pytest.raises(ExistsError, match=r"data\.patch was 32, is 16"):
+        run(volume, tmp_path / "m", data=SparseData(patch=16, batch=4, gap_nm=40.0))
+    with pytest.raises(ExistsError, match="resume=never"):
+        run(volume, tmp_path / "m", resume="never")
+    got = run(volume, tmp_path / "m", seed=1, overwrite=True)
+    assert not got["already_finished"]
+    assert load_spec(tmp_path / "m").training["settings"]["seed"] == 1
+
+
+def test_another_painting_is_another_training(tmp_path: Path) -> None:
+    run(make_cell(tmp_path / "1" / "a.ome.zarr"), tmp_path / "m")
+    with pytest.raises(ExistsError, match=r"volume\[0\]\.annotation_digest differs"):
+        run(make_cell(tmp_path / "2" / "a.ome.zarr", planes=(1, 5, 9)), tmp_path / "m")
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ExistsError, match="other files"):
+        run(volume, tmp_path / "m", overwrite=True)
+    assert (tmp_path / "m" / "thesis.tex").exists()
+
+
+def test_three_classes_of_two_stores_on_coarser_pixels(tmp_path: Path) -> None:
+    volumes = [
+        make_cell(tmp_path / f"{n}.ome.zarr", n_classes=3, seed=i, planes=(0, 3, 6, 9))
+        for i, n in enumerate("ab")
+    ]
+    got = run(
+        volumes, tmp_path / "m", network=NetworkSpec(features=(4, 8), context=1),
+        data=SparseData(patch=16, batch=4, pixel_nm=40.0),
+    )
+    spec = load_spec(tmp_path / "m")
+    assert spec.spacing == (20.0, 40.0, 40.0)
+    assert spec.context == 1
+    assert set(got["held_out"]) == {"class_0", "class_1", "class_2"}
+    assert {p["volume"] for p in spec.metrics["planes"]} == {"a", "b"}
+
+
+def test_boxes_are_flagged_and_only_they_are_scored(tmp_path: Path) -> None:
+    annotation = np.zeros((12, 80, 80), np.uint8)
+    for i in range(5):
+        annotation[4, 10:26, 15 * i + 2 : 15 * i + 14] = 1
+        annotation[4, 14:20, 15 * i + 5 : 15 * i + 10] = 2
+    volume = make_cell(tmp_path / "a.ome.zarr", annotation=annotation)
+    got = run(volume, tmp_path / "m", data=SparseData(patch=32, batch=2, split="boxes"))
+    spec = load_spec(tmp_path / "m")
+    assert "too good" in got["note"]
+    (held,) = spec.training["split"]["held_out"]["a"]
+    assert held["z"] == 4
+    assert len(held["boxes"]) == 1
+    assert spec.metrics["classes"]["mitochondria"]["n_scored"] == 16 * 12
+
+
+def test_nothing_held_out_is_said(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr", planes=(5,))
+    with pytest.raises(DataError, match=r"1 annotated plane .*data\.split=boxes"):
+        run(volume, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+    got = run(volume, tmp_path / "m", data=SparseData(patch=32, batch=4, split="none"))
+    assert "Nothing was held out" in got["note"]
+    assert got["held_out"] == {}
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("nothing painted", "unlabelled"), ("class missing", "nucleus .value 3. is painted on no"),
+        ("no background", "background .value 1. is painted on no"),
+        ("small", "less than a patch of 96"), ("no annotation", "no annotation 'cristae'"),
+        ("no volume", "There is no volume"), ("other classes", "the classes"),
+    ],
+)
+def test_bad_input_is_one_clear_error(tmp_path: Path, case: str, words: str) -> None:
+    changes: dict[str, Any] = {}
+    if case == "nothing painted":
+        volume: Any = make_cell(tmp_path / "a.ome.zarr", planes=())
+    elif case == "class missing":
+        volume = make_cell(tmp_path / "a.ome.zarr", classes={"mitochondria": 2, "nucleus": 3})
+    elif case == "no background":
+        labels = np.full((12, 80, 80), 2, np.uint8)
+        volume = make_cell(tmp_path / "a.ome.zarr", annotation=labels)
+    else:
+        volume = make_cell(tmp_path / "a.ome.zarr")
+    if case == "small":
+        changes["data"] = SparseData(patch=96)
+    if case == "no annotation":
+        changes["annotation"] = "cristae"
+    if case == "no volume":
+        volume = type(volume)(tmp_path / "b.ome.zarr")
+    if case == "other classes":
+        other = make_cell(tmp_path / "b.ome.zarr", classes={"lysosomes": 2})
+        volume = [volume, other]
+    with pytest.raises(DataError, match=words):
+        run(volume, tmp_path / "m", **changes)
+    assert not (tmp_path / "m").exists()
+
+
+def test_wrong_words(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    with pytest.raises(UsageError, match="resume"):
+        run(volume, tmp_path / "m", resume="yes")
+    with pytest.raises(UsageError, match="1 volumes and 2 annotations"):
+        run(volume, tmp_path / "m", annotation=["mitochondria", "nucleus"])
+    with pytest.raises(UsageError, match="same name"):
+        run([volume, volume], tmp_path / "m")
+
+
+def test_a_pickle_as_checkpoint_is_refused(tmp_path: Path) -> None:
+    import pickle
+
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    run(volume, tmp_path / "m")
+    (tmp_path / "m" / "model.json").unlink()
+    for name in ("last.ckpt", "previous.ckpt"):
+        (tmp_path / "m/training/checkpoints" / name).write_bytes(pickle.dumps({"a": object()}))
+    with pytest.raises(DataError, match="overwrite=true"):
+        run(volume, tmp_path / "m")
+
+
+def test_the_log_level_is_put_back(tmp_path: Path) -> None:
+    before = logging.getLogger("fibseg").level, len(logging.getLogger("fibseg").handlers)
+    run(make_cell(tmp_path / "a.ome.zarr"), tmp_path / "m")
+    assert before == (
+        logging.getLogger("fibseg").level, len(logging.getLogger("fibseg").handlers)
+    )
+
+
+def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    for name in "mn":
+        run(volume, tmp_path / name)
+    for file in ("weights.safetensors", "model.json", "README.md"):
+        assert (tmp_path / "m" / file).read_bytes() == (tmp_path / "n" / file).read_bytes()
+    json.loads((tmp_path / "m" / "model.json").read_text())
