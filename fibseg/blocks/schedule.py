@@ -60,7 +60,9 @@ def run_blocks(
     succeeded = 0
     with Interrupt() as stop:
         stream = takewhile(
-            lambda _: not stop.requested and (succeeded or len(failed) < GIVE_UP_AFTER), blocks
+            lambda _: not stop.requested
+            and (done or succeeded or len(failed) < GIVE_UP_AFTER),
+            blocks,
         )
         outcomes = runner.outcomes(task, stream, ordered=ordered)
         for outcome in track(outcomes, total=total, label=label, unit="block", done=done):

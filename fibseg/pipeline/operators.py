@@ -90,7 +90,7 @@ def find_objects(
             sheet = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
             map_blocks(
                 step, current, sheet.array, block_shape=work.block_shape, runner=work.runner,
-                journal=sheet.journal, fingerprint=inputs, label=name,
+                journal=sheet.journal, fingerprint=inputs, label=_word(name),
             )
             current = sheet.array
     name, step = steps[-1]
@@ -172,7 +172,7 @@ def _remove_small(mask: Array, name: str, inputs: str, work: Work, **options: An
     label_blocks(
         mask, sheet.array, block_shape=work.block_shape, connectivity=options["connectivity"],
         min_voxels=least, numbered=False, runner=work.runner, scratch=sheet.folder,
-        journal=sheet.journal, fingerprint=inputs, label=name,
+        journal=sheet.journal, fingerprint=inputs, label=_word(name),
     )
     return sheet.array
 
@@ -183,9 +183,9 @@ def _fill_holes(mask: Array, name: str, inputs: str, work: Work, **options: Any)
     n = label_blocks(
         Voxelwise(mask, _outside), background.array, block_shape=work.block_shape,
         connectivity=options["connectivity"], runner=work.runner, scratch=background.folder,
-        journal=background.journal, fingerprint=inputs, label=f"{name}: background",
+        journal=background.journal, fingerprint=inputs, label=f"{_word(name)}: background",
     )
-    sums = _region_sums(background.array, work.block_shape, work.runner, f"{name}: sizes")
+    sums = _region_sums(background.array, work.block_shape, work.runner, f"{_word(name)}: sizes")
     filled = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
     most = most_voxels(max_volume_um3=options["max_volume_um3"], spacing=work.spacing)
     filled.folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ def _fill_holes(mask: Array, name: str, inputs: str, work: Work, **options: Any)
     map_blocks(
         Fill(filled.folder / "holes.npy"), [mask, background.array], filled.array,
         block_shape=work.block_shape, runner=work.runner, journal=filled.journal,
-        fingerprint=inputs, label=name,
+        fingerprint=inputs, label=_word(name),
     )
     return filled.array
 
@@ -220,6 +220,11 @@ def _region_sums(
         RegionSums(), labels, regions.merge, block_shape=block_shape, runner=runner, label=label
     )
     return sums
+
+
+def _word(name: str) -> str:
+    """Name of a step without its number, for people."""
+    return name.partition("-")[2]
 
 
 def _outside(mask: NDArray[Any]) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from strategies import block_shapes, masks, spacings
 
 from fibseg.blocks import map_blocks
 from fibseg.errors import UsageError
-from fibseg.postprocess import closing, dilation, erosion, opening
+from fibseg.postprocess import closing, dilation, erosion, morphology, opening
 
 RADII = st.sampled_from([0.0, 4.9, 10.0, 20.0, 33.3])
 OPERATORS = [closing, dilation, erosion, opening]
@@ -95,3 +96,14 @@ def test_the_order_in_memory_does_not_matter():
 def test_a_negative_radius_is_refused():
     with pytest.raises(UsageError, match="radius_nm=-1 is negative"):
         closing(np.ones((2, 2, 2)), radius_nm=-1, spacing=(1, 1, 1))
+
+
+@settings(deadline=None, max_examples=40)
+@given(masks(), spacings(), st.sampled_from([9.0, 21.0, 40.0]))
+def test_both_ways_of_dilating_agree(mask, spacing, radius_nm):
+    how = {"radius_nm": radius_nm, "spacing": spacing}
+    with mock.patch.object(morphology, "ROWS_AT_MOST", 0):
+        by_distance = dilation(mask, **how)
+    with mock.patch.object(morphology, "ROWS_AT_MOST", 10**6):
+        by_rows = dilation(mask, **how)
+    np.testing.assert_array_equal(by_rows, by_distance)
