@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from fibseg.phantom.noise import smooth_noise
 
 SMALL_LOBE = 2
 BIG_LOBE = 1
-MEMBRANE_NM = 8.0
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,16 @@ def make_body(grid: Grid, rng: np.random.Generator) -> Body:
     nucleus = to_distance(field, spacing=grid.spacing)
     # The nucleus keeps away from the plasma membrane whatever the roughness of both.
     nucleus = np.maximum(nucleus, cell + np.float32(180 * grid.scale))
+    cell, nucleus = _one_piece(cell), _one_piece(nucleus)
     gap = np.clip(40 + 5 * smooth_noise(grid, wavelength_nm=500, rng=rng), 30, 50)
     return Body(cell, nucleus, gap, across)
+
+
+def _one_piece(distance: Field) -> Field:
+    """`distance` with specks that came off the largest piece pushed outside."""
+    inside = distance < 0
+    specks = inside & (cc3d.largest_k(inside, k=1, connectivity=6) == 0)
+    return np.where(specks, np.float32(40) - distance, distance)
 
 
 def _cell_field(
