@@ -1,6 +1,6 @@
 """Scores of a segmentation: overlap, boundary, objects. Every state adds over blocks."""
 
-from fibseg.metrics.boundary import BoundaryScore, boundary, reach_of_boundary_score
+from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_boundary_score
 from fibseg.metrics.evaluation import SCORE_NAMES, Evaluation, score_text
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, overlap_per_class
@@ -21,7 +21,7 @@ __all__ = [
     "ObjectScore",
     "Overlap",
     "Scores",
-    "boundary",
+    "boundary_voxels",
     "default_tolerance_nm",
     "overlap_per_class",
     "painted_objects",

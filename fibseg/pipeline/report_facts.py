@@ -130,7 +130,7 @@ def headline(
                         f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}",
                         _against(record.data),
                     ))
-    for spec, model in _models(store):
+    for spec, model in _untested(store, evaluations):
         facts += [
             Fact(f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}", f"{model}, held-out")
             for name, scores in (spec.metrics.get("classes") or {}).items()
@@ -155,6 +155,8 @@ def object_section(
             f"tables/{name}.parquet was measured on an earlier version of these labels: "
             "measure again."
         )
+    if not len(volumes):
+        notes.append("No object was found.")
     columns, rows = _largest(table, n_largest) if len(volumes) > 1 else ((), ())
     drawing = volume_histogram(volumes, color=css_hex(color) if color else BARS)
     return ObjectSection(
@@ -215,11 +217,17 @@ def score_tables(
                 plain_name(name), subtitle, _score_rows(scores), _plane_figure(planes),
                 pictures.get(number, ()),
             ))
-    tested = {r.data["prediction"] for r in evaluations}
-    for spec, model in _models(store):
-        if f"model {model}" not in tested:
-            tables += _held_out_tables(spec, model)
+    for spec, model in _untested(store, evaluations):
+        tables += _held_out_tables(spec, model)
     return tuple(tables)
+
+
+def _untested(
+    store: Volume, evaluations: Sequence[Recorded]
+) -> list[tuple[ModelSpec, str]]:
+    """Models that ran here and were not evaluated again since their training."""
+    tested = {r.data["prediction"] for r in evaluations}
+    return [(spec, model) for spec, model in _models(store) if f"model {model}" not in tested]
 
 
 def _held_out_tables(spec: ModelSpec, model: str) -> list[ScoreTable]:

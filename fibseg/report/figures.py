@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -81,7 +81,7 @@ def _bars(axes: Axes, values: NDArray[np.float64], color: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def plane_scores(z: Sequence[int], scores: dict[str, Sequence[float | None]]) -> str:
+def plane_scores(z: Sequence[int], scores: Mapping[str, Sequence[float | None]]) -> str:
     """SVG of scores of single planes over the depth of the volume; gaps where undefined.
 
     Parameters

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from fibseg.geometry import Box
-from fibseg.metrics import BoundaryScore, boundary, reach_of_boundary_score
+from fibseg.metrics import BoundaryScore, boundary_voxels, reach_of_boundary_score
 
 
 def blobs(seed: int, shape: tuple[int, int, int] = (14, 20, 22)) -> np.ndarray:
@@ -22,20 +22,20 @@ def blobs(seed: int, shape: tuple[int, int, int] = (14, 20, 22)) -> np.ndarray:
 
 def test_boundary_is_the_mask_without_its_erosion() -> None:
     mask = blobs(0)
-    np.testing.assert_array_equal(boundary(mask), mask & ~ndimage.binary_erosion(mask))
+    np.testing.assert_array_equal(boundary_voxels(mask), mask & ~ndimage.binary_erosion(mask))
     flat = ndimage.generate_binary_structure(2, 1)[None]
     np.testing.assert_array_equal(
-        boundary(mask, in_plane=True), mask & ~ndimage.binary_erosion(mask, flat)
+        boundary_voxels(mask, in_plane=True), mask & ~ndimage.binary_erosion(mask, flat)
     )
 
 
 def test_faces_and_unknown_ground_are_no_boundary() -> None:
     full = np.ones((3, 4, 5), bool)
-    assert not boundary(full).any()
+    assert not boundary_voxels(full).any()
     mask = full.copy()
     mask[:, :, 3:] = False
-    assert boundary(mask).sum() == 3 * 4
-    assert not boundary(mask, scored=mask).any()
+    assert boundary_voxels(mask).sum() == 3 * 4
+    assert not boundary_voxels(mask, scored=mask).any()
 
 
 @pytest.mark.filterwarnings("ignore:monai.metrics.utils get_mask_edges:FutureWarning")
@@ -58,6 +58,26 @@ def test_agrees_with_monai_surface_dice(
     )
     got = (score.n_prediction_near + score.n_truth_near) / (score.n_prediction + score.n_truth)
     assert got == pytest.approx(float(want[0, 0]), abs=1e-6)
+
+
+@pytest.mark.parametrize("in_plane", [False, True])
+@pytest.mark.parametrize("spacing", [(10.0, 10.0, 10.0), (37.0, 8.0, 11.0), (5.0, 20.0, 10.0)])
+def test_small_and_large_tolerances_measure_alike(
+    spacing: tuple[float, float, float], in_plane: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = blobs(3), blobs(4)
+    tolerances = (0.0, 9.9, 10.0, 25.0, 300.0)
+
+    def scores() -> list[BoundaryScore]:
+        return [
+            BoundaryScore().update(a, b, tolerance_nm=t, spacing=spacing, in_plane=in_plane)
+            for t in tolerances
+        ]
+
+    monkeypatch.setattr("fibseg.metrics.boundary.MOST_LINES", 10**6)
+    by_lines = scores()
+    monkeypatch.setattr("fibseg.metrics.boundary.MOST_LINES", 0)
+    assert by_lines == scores()
 
 
 def test_shifted_plane_is_within_or_beyond_the_tolerance() -> None:
