@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _window_per_thread(run: Compiled) -> Compiled:
     )
 
     def spread(images: Tensor) -> Tensor:
-        return torch.cat(list(pool.map(run, images.split(1))))
+        return torch.cat(list(pool.map(run, (image[None] for image in images))))
 
     return spread
 
@@ -127,7 +128,8 @@ def _compile_openvino(
 
     # Tracing runs the network, so it is done on a small image; the shape is set afterwards.
     small = torch.zeros(1, shape[1], *(min(n, 64 + n % 64) for n in shape[2:]))
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which torch deprecates
         model = openvino.convert_model(network.eval().cpu().float(), example_input=small)
     model.reshape({model.input(0): list(shape)})
     settings = {

@@ -1,0 +1,94 @@
+"""Backends agree with torch in float32; bfloat16 stays within a stated distance."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+from inference_fakes import FakeVolume, by_blocks, make_predictor, random_image, random_model
+
+from fibseg.errors import UsageError
+from fibseg.inference import Backend
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+)
+SHAPE = (2, 1, 64, 96)
+
+
+def probabilities(backend: Backend, *, seed: int = 0, n_classes: int = 1) -> np.ndarray:
+    network, _ = random_model(features=(8, 16, 16), seed=seed, n_classes=n_classes)
+    images = torch.from_numpy(random_image(SHAPE[1:], seed=3).astype(np.float32) - 120) / 40
+    batch = torch.stack([images, images.flip(2)])
+    return backend.compile(network, SHAPE)(batch).softmax(1).numpy()
+
+
+@needs_openvino
+@pytest.mark.parametrize("n_classes", [1, 3])
+def test_openvino_in_float32_is_torch(n_classes):
+    for seed in range(3):
+        wanted = probabilities(Backend("torch", "float32"), seed=seed, n_classes=n_classes)
+        got = probabilities(Backend("openvino", "float32"), seed=seed, n_classes=n_classes)
+        assert got.shape == (2, n_classes + 1, 64, 96)
+        assert wanted.std() > 0.05
+        assert np.abs(got - wanted).max() <= 1e-4
+
+
+@needs_openvino
+def test_openvino_in_bfloat16_is_no_further_off_than_torch_in_bfloat16():
+    """Random weights magnify rounding: trained models are ten times nearer (RESULTS.md)."""
+    for seed in range(3):
+        wanted = probabilities(Backend("torch", "float32"), seed=seed)
+        got = probabilities(Backend("openvino", "bfloat16"), seed=seed)
+        torch_off = np.abs(probabilities(Backend("torch", "bfloat16"), seed=seed) - wanted)
+        assert np.abs(got - wanted).max() <= 0.25
+        assert np.abs(got - wanted).mean() <= 1.3 * torch_off.mean() <= 0.015
+
+
+@needs_openvino
+def test_blocks_and_threads_change_nothing_with_openvino():
+    model, volume = random_model(core=32), FakeVolume(random_image((3, 100, 90)))
+    backend = Backend("openvino", "bfloat16")
+    before = torch.get_num_threads()
+    results = []
+    try:
+        for threads, block in ((1, (3, 100, 90)), (2, (2, 64, 64)), (1, (1, 37, 90))):
+            torch.set_num_threads(threads)
+            predictor = make_predictor(model, volume, backend=backend)
+            results.append(by_blocks(predictor, volume, block))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+@needs_openvino
+def test_results_are_kept_when_the_next_batch_runs():
+    network, _ = random_model()
+    run = Backend("openvino", "float32").compile(network, SHAPE)
+    first = run(torch.zeros(SHAPE))
+    kept = first.clone()
+    run(torch.ones(SHAPE))
+    assert torch.equal(first, kept)
+
+
+def test_auto_takes_what_is_there(monkeypatch):
+    assert Backend.choose("torch", "float32") == Backend("torch", "float32")
+    assert Backend.choose().name in ("torch", "openvino")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert Backend.choose("auto", "float32") == Backend("torch", "float32")
+    with pytest.raises(UsageError, match=r"fibseg\[openvino\]"):
+        Backend.choose("openvino")
+
+
+def test_a_gpu_is_taken_by_torch(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert Backend.choose() == Backend("torch", "bfloat16", "cuda")
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("onnx", "auto"), ("auto", "int8")])
+def test_unknown_words_are_refused(backend, precision):
+    with pytest.raises(UsageError, match="Use one of"):
+        Backend.choose(backend, precision)
