@@ -116,13 +116,16 @@ def blend(plane: Plane, layer: RGBA) -> RGB:
 
 def hatch(picture: Plane, where: NDArray[np.bool_], *, pitch: int = 8) -> RGB:
     """The picture with diagonal light lines where `where` is True, dimmed there."""
-    rgb = _rgb(picture).astype(np.float32)
-    yy, xx = np.indices(where.shape)
-    line = where & ((yy + xx) % pitch < max(1, pitch // 6))
-    rgb[where] *= 0.55
-    rgb[line] = rgb[line] * 0.5 + 85
-    hatched: RGB = rgb.clip(0, 255).astype(np.uint8)
-    return hatched
+    return blend(picture, hatch_layer(where, pitch=pitch))
+
+
+def hatch_layer(where: NDArray[np.bool_], *, pitch: int = 8) -> RGBA:
+    """Transparent picture of diagonal light lines on dimmed ground, shape (y, x, 4)."""
+    rgba = np.zeros((*where.shape, 4), np.uint8)
+    yy, xx = np.ogrid[: where.shape[0], : where.shape[1]]
+    rgba[where] = (0, 0, 0, 115)
+    rgba[where & ((yy + xx) % pitch < max(1, pitch // 6))] = (117, 117, 117, 185)
+    return rgba
 
 
 def annotation_overlay(
@@ -165,15 +168,29 @@ def error_map(
         If the shapes differ.
     """
     _require_same_shape(plane, prediction)
-    _require_same_shape(plane, truth)
+    return blend(plane, error_layer(prediction, truth, scored=scored))
+
+
+def error_layer(
+    prediction: Plane, truth: Plane, *, scored: NDArray[np.bool_] | None = None
+) -> RGBA:
+    """Transparent picture of `error_map` to lay over raw, shape (y, x, 4).
+
+    Raises
+    ------
+    DataError
+        If the shapes differ.
+    """
+    _require_same_shape(prediction, truth)
     p, t = np.asarray(prediction).astype(bool), np.asarray(truth).astype(bool)
-    known = np.ones(p.shape, bool) if scored is None else scored
-    rgb = _rgb(plane)
+    rgba = np.zeros((*p.shape, 4), np.uint8)
     for mask, color, alpha in (
         (p & t, CORRECT, 0.4), (p & ~t, INVENTED, 0.75), (t & ~p, MISSED, 0.75),
     ):  # fmt: skip
-        rgb = blend(rgb, label_layer(mask & known, color=color, alpha=alpha, outline_width=0))
-    return rgb if scored is None else hatch(rgb, ~known)
+        rgba[mask] = (*color, round(255 * alpha))
+    if scored is not None:
+        rgba[~scored] = hatch_layer(~scored)[~scored]
+    return rgba
 
 
 def probability(plane: Plane) -> RGB:

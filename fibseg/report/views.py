@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.pictures import Color, error_map, gray, label_layer, length_text, scale_bar_nm
+from fibseg.pictures import Color, error_layer, gray, label_layer, length_text, scale_bar_nm
 from fibseg.report.encode import jpeg_uri, png_uri
 
 AXES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
 """Axes of the volume that are the rows and columns of a plane; yz lies on its side, z downwards."""
+
+ALWAYS = "errors"
+"""Name of a layer that cannot be switched off."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class View:
     base
         Data URI of the raw, or of a finished picture.
     layers
-        Number of the kind of object and data URI of its layer.
+        Number of the kind of object (or `ALWAYS`) and data URI of its layer.
     aspect
         Physical width / height.
     bar_percent, bar_text
@@ -37,7 +40,7 @@ class View:
     title: str
     place: str
     base: str
-    layers: tuple[tuple[int, str], ...]
+    layers: tuple[tuple[int | str, str], ...]
     aspect: float
     bar_percent: float
     bar_text: str
@@ -76,15 +79,15 @@ def error_view(
     spacing: tuple[float, float],
 ) -> View:
     """View of a plane with what is right, invented and missed in it, hatched if not `scored`."""
-    below = gray(raw, low=low, high=high, invert=invert)
-    picture = error_map(below, prediction, truth, scored=scored)
+    base = gray(raw, low=low, high=high, invert=invert)
+    layer = png_uri(error_layer(prediction, truth, scored=scored))
     return _view(
-        picture.shape[:2], png_uri(picture), (), title=title, place=place, spacing=spacing
+        base.shape, jpeg_uri(base), ((ALWAYS, layer),), title=title, place=place, spacing=spacing
     )
 
 
 def _view(
-    shape: Sequence[int], base: str, layers: tuple[tuple[int, str], ...], *, title: str,
+    shape: Sequence[int], base: str, layers: tuple[tuple[int | str, str], ...], *, title: str,
     place: str, spacing: tuple[float, float],
 ) -> View:
     height_nm, width_nm = (n * s for n, s in zip(shape, spacing, strict=True))

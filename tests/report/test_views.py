@@ -60,7 +60,10 @@ def test_stain_is_inverted_only_on_request() -> None:
 def test_errors_are_in_the_colors_of_the_legend() -> None:
     p, t = np.zeros((2, 8, 8), bool)
     p[:4], t[2:6] = True, True
-    rgb = decoded(error_view(np.zeros((8, 8)), p, t, spacing=(1.0, 1.0), **KIND).base)
-    for row, color, alpha in ((0, INVENTED, 0.75), (3, CORRECT, 0.4), (5, MISSED, 0.75)):
-        assert np.abs(rgb[row, 0] - np.array(color) * alpha).max() < 2
-    assert (rgb[7] == 0).all()
+    ((name, layer),) = error_view(np.zeros((8, 8)), p, t, spacing=(1.0, 1.0), **KIND).layers
+    assert name == "errors"
+    rgba = decoded(layer)
+    for row, color in ((0, INVENTED), (3, CORRECT), (5, MISSED)):
+        assert tuple(rgba[row, 0, :3]) == color
+        assert rgba[row, 0, 3] > 100
+    assert (rgba[7] == 0).all()
