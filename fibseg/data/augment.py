@@ -7,6 +7,7 @@ chain of per-patch transforms takes longer than the network.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -71,8 +72,7 @@ def sampling_grid(
     if strength.elastic:
         amount = strength.elastic * 1.5 * _uniform((n, 1, 1, 1), 0, 1, generator)
         nodes = amount * torch.randn(n, 2, NODES, NODES, generator=generator, device=device)
-        bend = functional.interpolate(nodes, (patch, patch), mode="bicubic", align_corners=True)
-        position = position + bend.permute(0, 2, 3, 1)
+        position = position + _smooth(nodes, patch, patch).permute(0, 2, 3, 1)
     return position / (size / 2)
 
 
@@ -111,13 +111,32 @@ def photometry(image: Tensor, *, strength: Augmentation, generator: torch.Genera
     x = x * torch.exp(_uniform(one, -strength.contrast, strength.contrast, generator))
     x = x + _uniform(one, -strength.brightness, strength.brightness, generator)
     field = torch.randn(n, 1, 4, 4, generator=generator, device=device)
-    field = functional.interpolate(field, (height, width), mode="bicubic", align_corners=True)
+    field = _smooth(field, height, width)
     x = x + field * _sometimes(one, 0.5, strength.shading, generator)
     x = x + _stripes(n, height, width, generator) * _sometimes(
         one, 0.3, strength.curtain, generator
     )
     noise = torch.randn(image.shape, generator=generator, device=device)
     return x + noise * _sometimes(one, 0.7, strength.noise, generator)
+
+
+def _smooth(nodes: Tensor, height: int, width: int) -> Tensor:
+    """Nodes (…, k, k) interpolated bicubically to (…, height, width), corners on corners.
+
+    As two matrix products: `interpolate` takes twenty times as long for so few nodes.
+    """
+    rows, columns = (
+        _cubic(nodes.shape[-1], n).to(nodes.device, nodes.dtype) for n in (height, width)
+    )
+    return rows @ nodes @ columns.T
+
+
+@functools.lru_cache(maxsize=16)
+def _cubic(k: int, n: int) -> Tensor:
+    """Matrix (n, k) that interpolates k values to n."""
+    unit = torch.eye(k)[:, None, :, None].expand(k, 1, k, 2).contiguous()
+    spread = functional.interpolate(unit, (n, 2), mode="bicubic", align_corners=True)
+    return spread[:, 0, :, 0].T.contiguous()
 
 
 def _blur(image: Tensor, strength: Augmentation, generator: torch.Generator) -> Tensor:

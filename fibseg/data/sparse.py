@@ -26,13 +26,13 @@ class Augmentation:
     """Stretch by exp(±stretch) along a random axis, and the reverse across it."""
     elastic: float = 3.0
     """Displacement of a 7 x 7 grid of nodes, pixels."""
-    contrast: float = 0.3
+    contrast: float = 0.1
     """Multiply by exp(±contrast)."""
-    brightness: float = 0.4
+    brightness: float = 0.1
     """Add ±brightness."""
-    gamma: float = 0.4
+    gamma: float = 0.15
     """Power of exp(±gamma)."""
-    shading: float = 0.3
+    shading: float = 0.1
     """Add a field that varies slowly over the patch."""
     noise: float = 0.3
     """Standard deviation of added Gaussian noise."""
@@ -57,7 +57,7 @@ class SparseData:
     """Patches per step that are centred near a labelled voxel."""
     unlabelled: int = 0
     """Further patches per step from anywhere, for the consistency term."""
-    foreground: float = 0.5
+    foreground: float = 0.25
     """Share of patches centred on a class (each class as often) instead of background."""
     spacing: Spacing | None = None
     """Working spacing (z, y, x), nm; None: the first volume's own, or by `pixel_nm`."""

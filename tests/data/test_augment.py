@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fibseg.data import Augmentation, photometry, warp
-from fibseg.data.augment import crop_half, sampling_grid
+from fibseg.data.augment import _smooth, crop_half, sampling_grid
 
 OFF = Augmentation(
     rotate=False, scale=0, stretch=0, elastic=0, contrast=0, brightness=0, gamma=0, shading=0,
@@ -111,6 +111,12 @@ def test_stripes_run_along_one_axis() -> None:
     assert (along_y | along_x).all()
     assert (along_y & ~along_x).any()
     assert (along_x & ~along_y).any()
+
+
+def test_smooth_fields_are_bicubic_interpolation() -> None:
+    nodes = torch.randn(3, 2, 7, 7, generator=generator())
+    want = torch.nn.functional.interpolate(nodes, (40, 24), mode="bicubic", align_corners=True)
+    torch.testing.assert_close(_smooth(nodes, 40, 24), want, atol=1e-5, rtol=1e-5)
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:

@@ -25,5 +25,5 @@ def test_a_spacing_from_a_list() -> None:
 
 
 def test_negative_strengths_are_refused() -> None:
-    with pytest.raises(UsageError, match="augmentation.noise"):
+    with pytest.raises(UsageError, match=r"augmentation\.noise"):
         Augmentation(noise=-1)

@@ -48,7 +48,7 @@ def test_held_out_planes_are_a_block_with_a_gap(z: list[int], folds: int, gap: f
     assert where == list(range(where[0], where[-1] + 1))
     assert len(held) == max(1, round(len(z) / folds))
     assert min(abs(a - b) for a in got.train[0] for b in held) * 20 >= gap - 1e-6
-    assert {t for t in got.train[0]} == {
+    assert set(got.train[0]) == {
         p for p, a in zip(planes.z, planes.annotation, strict=True) if a.any()
     }
     for h, a in zip(got.held_out, got.annotation, strict=True):
@@ -71,7 +71,7 @@ def test_folds_cover_every_plane_once() -> None:
         ).held_out]
         for fold in range(5)
     ]
-    assert sum(held, []) == z
+    assert [z for block in held for z in block] == z
 
 
 def test_the_block_with_every_class_is_taken() -> None:

@@ -92,7 +92,7 @@ def test_asked_to_stop_it_saves_and_goes_on_later(
             os.kill(os.getpid(), number)
 
     monkeypatch.setattr(Budget, "on_train_batch_end", ask)
-    with pytest.raises(InterruptedRunError, match="step 33 of 150. The same command goes on"):
+    with pytest.raises(InterruptedRunError, match=r"step 33 of 150\. The same command goes on"):
         run(volume, tmp_path / "m")
     monkeypatch.undo()
     assert signal.getsignal(number) is before

@@ -137,7 +137,7 @@ def test_three_classes_are_learnt(tmp_path: Path) -> None:
 def test_a_diverged_training_is_an_error(tmp_path: Path) -> None:
     from fibseg.errors import DataError
 
-    with pytest.raises(DataError, match="diverged.*learning_rate"):
+    with pytest.raises(DataError, match=r"diverged.*learning_rate"):
         train(tmp_path, learning_rate=1e30, weight_decay=1e30)
 
 
