@@ -232,3 +232,77 @@ def test_what_cannot_be_meant(
 ) -> None:
     with pytest.raises(error, match=message):
         report.run(volume=str(store.path), **words)
+
+
+@pytest.fixture
+def modelled(tmp_path: Path) -> tuple[Volume, Path]:
+    """A store on which a model ran that was tested in training, and its folder."""
+    import torch
+
+    from fibseg.export import describe_model, save_model_folder, weights_digest
+    from fibseg.models import NetworkSpec, build_network
+
+    network = NetworkSpec(features=(4, 8))
+    with torch.random.fork_rng(devices=[]):
+        module = build_network(network, in_channels=1, n_classes=1)
+    rows = [{"volume": "c", "z": z, "classes": {"blob": {"iou": v, "boundary_f1": None}}}
+            for z, v in ((3, 0.7), (13, 0.9))]
+    spec = describe_model(
+        network={"name": "unet", "features": [4, 8]}, classes=["blob"], context=0,
+        normalisation={"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"},
+        receptive_field=9, stride_multiple=2, spacing=(5.0, 5.0, 5.0),
+        training={"volumes": [{}], "split": {"train_planes": {"c": [1, 2, 3]}}, "n_steps": 1234},
+        metrics={"split": "planes", "classes": {"blob": {"iou": 0.8125}}, "planes": rows},
+    )
+    folder = tmp_path / "models" / "blobs"
+    save_model_folder(folder, module, spec)
+    volume = Volume.create(tmp_path / "m.ome.zarr", shape=(4, 20, 20), dtype="uint8",
+                           spacing=(5.0, 5.0, 5.0), polarity="bright")
+    volume.raw()[...] = 3
+    volume.finish_raw()
+    blobs = np.zeros((4, 20, 20), np.uint32)
+    blobs[:, 2:9, 2:9] = 1
+    digest = add_labels(volume, "blob", blobs)
+    volume.write_table("blob", {"label": np.array([1]), "volume_um3": np.array([0.1])},
+                       labels_digest=digest)
+    steps = {"closing": {"_target_": "fibseg.postprocess.closing", "radius_nm": 40}}
+    record = volume.start_run(
+        "infer", config={"model": str(folder), "name": "blob", "postprocess": steps},
+        overrides=[f"model={folder}"], inputs={"model": weights_digest(folder)},
+    )
+    record.finish(products={"labels/blob": digest})
+    return volume, folder
+
+
+def written(volume: Volume) -> str:
+    page = Path(report.run(volume=str(volume.path))["report"]).read_text("utf-8")
+    return " ".join(Elements(page).text.split())
+
+
+def test_held_out_scores_and_training_of_the_model_are_told(
+    modelled: tuple[Volume, Path]
+) -> None:
+    text = written(modelled[0])
+    assert "IoU, blob 0.812 blobs, held-out" in text
+    assert "Model blobs on what was held out of its training (planes)" in text
+    assert "Plane by plane" in text
+    assert (
+        "The class blob was segmented with a 2D U-Net (features 4, 8), trained on sparse painting "
+        "of 3 planes for 1,234 steps" in text
+    )
+    assert "turned into objects by closing (radius nm 40)" in text
+
+
+def test_a_model_that_is_gone_or_another_by_now_is_not_quoted(
+    modelled: tuple[Volume, Path]
+) -> None:
+    volume, folder = modelled
+    with (folder / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    text = written(volume)
+    assert "0.812" not in text
+    assert "The class blob was segmented with a 2D U-Net." in text
+    for file_path in folder.iterdir():
+        file_path.unlink()
+    folder.rmdir()
+    assert "0.812" not in written(volume)
