@@ -121,7 +121,7 @@ def _fill_cytoplasm(
         grid, crowd, share=share, thickness_gradient=thickness_gradient, rng=worm_rng
     )
     lysosomes = scatter_balls(
-        grid, crowd, per_um3=0.8, radius_nm=(80, 170), gap_nm=40, rng=ball_rng
+        grid, crowd, per_um3=0.6, radius_nm=(80, 170), gap_nm=40, rng=ball_rng
     )
     droplets = scatter_balls(
         grid, crowd, per_um3=0.35, radius_nm=(80, 180), gap_nm=40, rng=ball_rng

@@ -84,7 +84,7 @@ class _Worm:
         if not self.gradient:
             return np.full(len(points), self.own * self.size)
         depth = self.crowd.depth[self.crowd.grid.index(points)]
-        wanted = np.clip(75 + 0.42 * (depth / self.size - 140), 62, 235)
+        wanted = np.clip(82 + 0.42 * (depth / self.size - 140), 78, 240)
         return np.asarray(wanted * self.size * (self.own / 130) ** 0.35, dtype=np.float64)
 
     def fits(self, points: Point) -> NDArray[np.bool_]:

@@ -24,7 +24,6 @@ logger = logging.getLogger("fibseg.pipeline.phantom")
 
 RECORD = "phantom.json"
 TRUTHS = ("mitochondria", "nucleus", "cell", "pores", "pockets")
-CLASSES = ("mitochondria", "nucleus", "lysosomes")
 UNLIKE = {"mitochondria": ("lysosomes", "nucleolus", "heterochromatin", "nucleus"), "nucleus": ()}
 
 
@@ -45,9 +44,9 @@ def run(
 
     ``stack/plane_0000.tif …`` one plane each; ``painted_mitochondria.tif``,
     ``painted_nucleus.tif`` and ``painted_organelles.tif`` (2 mitochondria, 3 nucleus,
-    4 lysosomes) with 0 = unlabelled and 1 = background; ``truth_*.tif`` numbered objects or 0/1;
-    ``pores.csv``; ``phantom.json`` with the settings. A finished phantom of the same
-    settings is left as it is.
+    4 cytosol) with 0 = unlabelled and 1 = background; ``truth_*.tif`` numbered objects or 0/1,
+    ``truth_organelles.tif`` with the numbers of its painting; ``pores.csv``; ``phantom.json`` with
+    the settings. A finished phantom of the same settings is left as it is.
 
     Parameters
     ----------
@@ -90,6 +89,7 @@ def run(
         write_tiff(folder / f"painted_{name}.tif", painting, spacing=cell.spacing)
     for name in TRUTHS:
         write_tiff(folder / f"truth_{name}.tif", _whole(cell.labels[name]), spacing=cell.spacing)
+    write_tiff(folder / "truth_organelles.tif", _all_painted(cell), spacing=cell.spacing)
     _write_csv(folder / "pores.csv", cell.pores)
     summary = _summary(folder, cell, paintings)
     # Written last: a folder without it is not finished.
@@ -121,9 +121,28 @@ def paint(
         done[name] = sparse_annotation(
             labels[name], every=every, fraction=fraction, lookalikes=alike, seed=seed
         )
-    classes = {name: labels[name] for name in CLASSES}
-    done["organelles"] = sparse_annotation(classes, every=every, fraction=fraction, seed=seed)
+    done["organelles"] = sparse_annotation(
+        organelles(cell), every=every, fraction=fraction, seed=seed
+    )
     return done
+
+
+def organelles(cell: Cell) -> dict[str, Labels]:
+    """The classes 2, 3, 4 of the painting with several classes; cytosol is what surrounds."""
+    mitochondria = cell.labels["mitochondria"] > 0
+    return {
+        "mitochondria": mitochondria,
+        "nucleus": cell.labels["nucleus"],
+        "cytosol": cell.labels["cytoplasm"] & ~mitochondria,
+    }
+
+
+def _all_painted(cell: Cell) -> NDArray[np.uint8]:
+    """Truth of the painting with several classes: every voxel has its class."""
+    truth = np.ones(cell.image.shape, np.uint8)
+    for number, mask in enumerate(organelles(cell).values(), start=2):
+        truth[mask] = number
+    return truth
 
 
 def _make_room(folder: Path, overwrite: bool) -> None:

@@ -40,7 +40,7 @@ def test_background_is_painted_around_objects_and_elsewhere(cell: Cell) -> None:
 
 
 def test_several_classes_count_from_two_in_their_order(cell: Cell) -> None:
-    classes = {k: cell.labels[k] for k in ("mitochondria", "nucleus", "lysosomes")}
+    classes = {k: cell.labels[k] for k in ("mitochondria", "nucleus", "er")}
     painted = sparse_annotation(classes, seed=0)
     for number, name in enumerate(classes, start=2):
         assert (painted == number).any()
@@ -68,7 +68,7 @@ def test_a_seed_fixes_the_painting(cell: Cell) -> None:
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.9, 1.0])
 def test_any_fraction_is_met(cell: Cell, fraction: float) -> None:
     painted = sparse_annotation(cell.labels["mitochondria"], fraction=fraction, every=20)
-    assert (painted[10] > 0).mean() == pytest.approx(fraction, abs=0.15 * fraction + 0.02)
+    assert (painted[10] > 0).mean() == pytest.approx(fraction, abs=0.05 + 0.1 * fraction)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 9, 30), (12, 2, 2)])

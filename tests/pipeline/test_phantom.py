@@ -40,7 +40,19 @@ def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, dict[str, Any]
         assert painted.dtype == np.uint8
         assert (cell.labels[name][painted == 2] > 0).all()
         assert (cell.labels[name][painted == 1] == 0).all()
-    assert tifffile.imread(out / "painted_organelles.tif").max() >= 3
+
+
+def test_the_painting_with_several_classes_agrees_with_its_truth(
+    sample: tuple[Path, dict[str, Any]],
+) -> None:
+    painted = tifffile.imread(sample[0] / "painted_organelles.tif")
+    truth = tifffile.imread(sample[0] / "truth_organelles.tif")
+    assert np.unique(painted).tolist() == [0, 1, 2, 3, 4]
+    assert np.unique(truth).tolist() == [1, 2, 3, 4]
+    assert (painted == truth)[painted > 0].all()
+    labels = make_cell(**SMALL).labels
+    assert np.array_equal(truth == 2, labels["mitochondria"] > 0)
+    assert np.array_equal(truth == 1, ~labels["cell"])
 
 
 def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, dict[str, Any]]) -> None:
