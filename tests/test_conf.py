@@ -72,9 +72,13 @@ def test_no_group_bears_the_name_of_a_key_with_a_value() -> None:
     assert not groups & keys
 
 
-def test_an_experiment_says_how_to_run_it_in_its_first_line() -> None:
+def test_an_experiment_is_a_diff_that_says_how_to_run_it() -> None:
     for file in (CONF / "experiment").glob("*.yaml"):
-        assert file.read_text().startswith("# fibseg train experiment=" + file.stem), file
+        # Hydra reads its own header only from the very first line.
+        head = f"# @package _global_\n# fibseg train experiment={file.stem} "
+        assert file.read_text().startswith(head), file
+        words = arguments("train", f"experiment={file.stem}")
+        assert "experiment" not in resolved(compose_verb("train", words))
 
 
 def test_the_config_of_the_repository_is_the_one_in_use() -> None:

@@ -47,7 +47,9 @@ def verb_help(name: str) -> str:
             comments.update({f"{group}.{k}": v for k, v in key_comments(file).items()})
     lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
     lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
-    lines += _key_lines(flatten(config), comments)
+    # The verb's own keys first, those of the groups below them.
+    leaves = sorted(flatten(config).items(), key=lambda leaf: leaf[0].split(".")[0] in groups)
+    lines += _key_lines(dict(leaves), comments)
     for group in sorted({*groups, *_offered_groups(name, conf_dir())}):
         names = ", ".join(sorted(p.stem for p in (conf_dir() / group).glob("*.yaml")))
         lines.append(f"  {group + '=…':<34} {groups.get(group) or 'none'}   ready sets: {names}")

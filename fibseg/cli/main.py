@@ -155,9 +155,15 @@ def _echo_result(result: Any) -> None:
     if hasattr(result, "text"):
         _echo(result.text())
     elif isinstance(result, Mapping):
-        _echo("\n".join(f"{key}: {value}" for key, value in result.items()))
+        _echo("\n".join(_line(key, value) for key, value in result.items()))
     else:
         _echo(str(result))
+
+
+def _line(key: str, value: Any) -> str:
+    if isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+        return f"{key}:\n" + "\n".join(f"  {v}" for v in value)
+    return f"{key}: {value}"
 
 
 def _echo(text: str) -> None:
