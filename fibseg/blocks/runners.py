@@ -20,6 +20,7 @@ from multiprocessing.connection import wait as wait_for_sentinel
 from typing import Any, Protocol
 
 from fibseg.blocks.grid import Block
+from fibseg.errors import UsageError
 
 Task = Callable[[Block], Any]
 
@@ -77,6 +78,8 @@ class Processes:
     """Blocks on a pool of worker processes of this machine.
 
     The pool is started once per Python process and kept, since a start costs seconds.
+
+    Raises `UsageError` when used, if worker processes cannot start.
 
     Parameters
     ----------
@@ -186,6 +189,12 @@ def _start_pool(workers: int) -> ProcessPoolExecutor:
             workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
         )
         pool.submit(int).result()
+    except BrokenProcessPool as error:
+        raise UsageError(
+            "worker processes could not start. A script that uses them needs "
+            "'if __name__ == \"__main__\":' around its work, and must be a file. "
+            "Or use blocks=serial."
+        ) from error
     finally:
         for name, value in before.items():
             if value is None:

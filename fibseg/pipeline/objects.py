@@ -59,7 +59,7 @@ def run(
     Raises
     ------
     DataError
-        If there are no such probabilities.
+        If there are no such probabilities, or the labels made of them are damaged.
     ExistsError
         If other labels of that name stand there, or somebody has edited them.
     UsageError
@@ -104,9 +104,11 @@ class Job:
         """Whether the labels, made of the same inputs, and their table are there."""
         if self.target not in store.label_names(kind="labels"):
             return False
-        store.labels(self.target)  # a damaged one is an error here
-        info = store.labels_info(self.target)
-        return info.inputs == self.inputs and measured(store, self.target)
+        if store.labels_info(self.target).inputs != self.inputs:
+            return False
+        # Damaged or edited ones are an error here: making them again could undo somebody's work.
+        store.labels(self.target)
+        return measured(store, self.target)
 
     def summary(self, store: Volume) -> dict[str, Any]:
         """Number of objects and their volume in µm³."""

@@ -20,9 +20,14 @@ def test_the_first_signal_is_noted_and_the_second_acts():
 
 def test_handlers_are_put_back_also_after_an_error():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ValueError, match="x"), Interrupt():
-        assert signal.getsignal(signal.SIGTERM) is not before
-        raise ValueError("x")
+
+    def work():
+        with Interrupt():
+            assert signal.getsignal(signal.SIGTERM) is not before
+            raise ValueError("x")
+
+    with pytest.raises(ValueError, match="x"):
+        work()
     assert signal.getsignal(signal.SIGTERM) is before
 
 

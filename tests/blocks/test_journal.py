@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fibseg.blocks import Journal, layout_key
 
@@ -69,3 +74,16 @@ def test_the_key_depends_on_every_part():
     keys = {layout_key(a=1, b=2), layout_key(a=1, b=3), layout_key(a=1), layout_key(b=1)}
     assert len(keys) == 4
     assert layout_key(a=(1, 2)) == layout_key(a=[1, 2])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 10**6)), st.binary(max_size=60))
+def test_garbage_after_a_crash_never_adds_a_block(done, garbage):
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder) / "journal", done=done)
+        with path.open("ab") as file:
+            file.write(garbage)
+        with Journal(path, "k") as journal:
+            assert journal.done == set(done)
+            journal.mark(10**7)
+        assert Journal(path, "k").done == {*done, 10**7}

@@ -73,3 +73,28 @@ def test_nothing_gives_a_table_without_rows():
         assert list(table) == list(full)
         assert all(len(column) == 0 for column in table.values())
         assert {n: c.dtype for n, c in table.items()} == {n: c.dtype for n, c in full.items()}
+
+
+@settings(deadline=None, max_examples=40)
+@given(label_volumes(), label_volumes(), label_volumes())
+def test_merging_is_associative_and_commutative(a, b, c):
+    a, b, c = (regions.partial(x, start=(7 * i, 3, 0)) for i, x in enumerate((a, b, c)))
+    merge = regions.merge
+    for left, right in [(merge(merge(a, b), c), merge(a, merge(b, c))), (merge(a, b), merge(b, a))]:
+        for name in left:
+            np.testing.assert_array_equal(left[name], right[name], strict=True)
+
+
+def test_a_table_of_a_few_voxels_can_be_checked_by_eye():
+    labels = np.zeros((2, 3, 4), dtype=np.uint32)
+    labels[0, 1, 1:3] = 9
+    labels[1, 2, 3] = 4
+    table = regions.measure(labels, spacing=(100.0, 10.0, 10.0))
+    assert table["label"].tolist() == [4, 9]
+    assert table["n_voxels"].tolist() == [1, 2]
+    np.testing.assert_allclose(table["volume_um3"], [1e-5, 2e-5])
+    np.testing.assert_allclose(table["centroid_z_um"], [0.1, 0])
+    np.testing.assert_allclose(table["centroid_y_um"], [0.02, 0.01])
+    np.testing.assert_allclose(table["centroid_x_um"], [0.03, 0.015])
+    assert table["bbox_x_start"].tolist() == [3, 1]
+    assert table["bbox_x_stop"].tolist() == [4, 3]

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import textwrap
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
+import zarr
 
 from fibseg.blocks import Processes, Serial
-from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.errors import DataError, ExistsError, PartlyDoneError, UsageError
 from fibseg.measure import regions
 from fibseg.pipeline import objects
 from fibseg.postprocess import closing, components, fill_holes, remove_small, threshold
@@ -219,3 +221,53 @@ def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
     subprocess.run(command, check=True)
     assert bytes_of(volume, "mitochondria") == bytes_of(undisturbed, "mitochondria")
     assert not (volume.path / ".scratch").exists()
+
+
+def test_the_bench_gives_the_same_sheet_again_only_for_the_same_inputs(volume):
+    bench = objects.StoreBench(volume, "mitochondria")
+    bench.sheet("1-closing", dtype=np.uint8, inputs="a").array[:] = 5
+    again = bench.sheet("1-closing", dtype=np.uint8, inputs="a")
+    assert (again.array[:] == 5).all()
+    other = bench.sheet("1-closing", dtype=np.uint8, inputs="b")
+    assert (other.array[:] == 0).all()
+
+
+def test_clearing_takes_what_earlier_runs_left_but_not_what_is_another_products(volume):
+    mine, other = (objects.StoreBench(volume, name) for name in ("mitochondria", "nucleus"))
+    for bench in (mine, other):
+        sheet = bench.sheet("0-old", dtype=np.uint8, inputs="a")
+        sheet.folder.mkdir()
+    objects.StoreBench(volume, "mitochondria").clear()
+    assert not mine.folder("0-old").exists()
+    assert other.folder("0-old").exists()
+    assert (other.sheet("0-old", dtype=np.uint8, inputs="a").array[:] == 0).all()
+    other.clear()
+    assert not (volume.path / ".scratch").exists()
+
+
+def test_labels_that_somebody_edited_are_not_replaced(volume):
+    run(volume)
+    path = volume.path / "labels" / "mitochondria" / "0"
+    array = zarr.open_array(path, mode="r+")
+    array[0, 0, 0] = 7
+    with pytest.raises(ExistsError):
+        run(volume, postprocess=chain(radius_nm=60.0))
+
+
+def test_damaged_labels_are_an_error(volume):
+    run(volume)
+    shard = next(p for p in (volume.path / "labels/mitochondria/0/c").rglob("*") if p.is_file())
+    shard.unlink()
+    with pytest.raises(DataError):
+        run(volume)
+
+
+def test_a_failing_step_is_recorded_and_the_same_command_goes_on(volume, monkeypatch):
+    broken = mock.Mock(side_effect=PartlyDoneError("one block failed"))
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "find_objects", broken)
+        with pytest.raises(PartlyDoneError):
+            run(volume)
+    assert volume.runs()[0]["status"] == "partly done"
+    assert "mitochondria" not in volume.label_names()
+    assert run(volume)["labels/mitochondria"]["n_objects"] > 3

@@ -1,0 +1,102 @@
+"""What a pool promises: each block once, in a bounded window, and no process left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import block_work
+import numpy as np
+import psutil
+import pytest
+import zarr
+
+from fibseg.blocks import Processes, label_blocks
+
+TWO = Processes(n_workers=2)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_each_block_once_and_never_more_than_the_window_ahead(ordered):
+    pulled, yielded, ahead = [], [], []
+
+    def stream():
+        for block in block_work.some_blocks(40):
+            pulled.append(block.index)
+            yield block
+
+    for outcome in TWO.outcomes(block_work.threads, stream(), ordered=ordered):
+        yielded.append(outcome.block.index)
+        ahead.append(len(pulled) - len(yielded))
+    assert sorted(yielded) == list(range(40))
+    assert not ordered or yielded == sorted(yielded)
+    assert max(ahead) <= 2 * TWO.workers + 1
+
+
+def test_zero_workers_means_one_per_core():
+    assert Processes().workers == len(psutil.Process().cpu_affinity())
+    assert Processes(n_workers=7).workers == 7
+
+
+SCRIPT = """
+    import sys, zarr
+    from pathlib import Path
+    from fibseg.blocks import Processes, label_blocks
+
+    if __name__ == "__main__":
+        folder = Path(sys.argv[1])
+        mask, target = (zarr.open_array(folder / name) for name in ("mask", "target"))
+        print(label_blocks(mask, target, block_shape=(8, 16, 16), scratch=folder / "scratch",
+                           journal=folder / "journal", runner=Processes(n_workers=2)))
+"""
+
+
+def test_label_blocks_survives_sigkill_and_leaves_no_process(tmp_path):
+    mask = np.random.default_rng(3).random((64, 48, 48)) < 0.1
+    zarr.save_array(tmp_path / "mask", mask)
+    target = zarr.create_array(
+        tmp_path / "target", shape=mask.shape, chunks=(8, 16, 16), dtype="u4"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    command = [sys.executable, str(script), str(tmp_path)]
+    for journal in ("scratch/survey.journal", "journal"):
+        victim = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        wait_for_lines(victim, tmp_path / journal, n=10)
+        workers = psutil.Process(victim.pid).children(recursive=True)
+        victim.kill()
+        victim.wait()
+        gone, alive = psutil.wait_procs(workers, timeout=10)
+        assert not alive
+        assert gone
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    expected = np.zeros(mask.shape, dtype=np.uint32)
+    assert int(done.stdout) == label_blocks(mask, expected, block_shape=mask.shape)
+    np.testing.assert_array_equal(target[:], expected)
+
+
+def wait_for_lines(process: subprocess.Popen, path: Path, *, n: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        if path.exists() and path.read_bytes().count(b"\n") > n:
+            return
+        time.sleep(0.002)
+    raise AssertionError(f"{path.name} has not {n} lines")
+
+
+def test_an_unguarded_script_is_told_what_to_do(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from fibseg.blocks import Block, Processes\n"
+        "from fibseg.geometry import Box\n"
+        "box = Box((0,), (1,))\n"
+        "list(Processes(n_workers=1).outcomes(len, [Block(0, box, box)]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode
+    assert "UsageError: worker processes could not start" in done.stderr
