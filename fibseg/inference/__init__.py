@@ -3,7 +3,7 @@
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
 from fibseg.inference.orientations import ORIENTATIONS
-from fibseg.inference.plan import Plan, make_plan
+from fibseg.inference.plan import Plan, make_plan, spacing_note
 from fibseg.inference.planes import model_normalisation, predict_planes
 from fibseg.inference.predict import Predictor
 
@@ -18,4 +18,5 @@ __all__ = [
     "make_plan",
     "model_normalisation",
     "predict_planes",
+    "spacing_note",
 ]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec
 from fibseg.geometry import Box
-from fibseg.inference.axis import Axis
+from fibseg.inference.axis import Axis, Ints, mirrored
 from fibseg.types import Shape, Spacing
-
-log = logging.getLogger("fibseg.inference")
 
 TOLERANCE = 0.10
 """Spacings that differ by no more count as equal."""
@@ -102,12 +101,8 @@ class Plan:
             ranges.append(axis.source_range(pixels))
         return Box(tuple(a for a, _ in ranges), tuple(b for _, b in ranges))
 
-    def _planes(self, write: Box) -> Any:
+    def _planes(self, write: Box) -> Ints:
         """Working planes, those of the context included, behind the planes of `write`."""
-        import numpy as np
-
-        from fibseg.inference.axis import mirrored
-
         below, _ = self.z.neighbours(np.array([write.start[0], write.stop[0] - 1]))
         above = int(below[1]) + (1 if self.z.factor > 1 else 0)
         seen = np.arange(int(below[0]) - self.context, above + self.context + 1)
@@ -117,7 +112,7 @@ class Plan:
 def make_plan(
     spec: ModelSpec, volume: Pyramid, *, overlap: float = 0.0, square: bool = False
 ) -> Plan:
-    """Plan for `spec` on `volume`; says in the log when their spacings differ.
+    """Plan for `spec` on `volume`.
 
     Parameters
     ----------
@@ -153,9 +148,7 @@ def make_plan(
     _check_size(spec, volume.shape, y, x)
     windows = z.n_work * y.n_windows * x.n_windows
     batch = max(1, min(8, round(2**20 / (y.window * x.window)), windows))
-    plan = Plan(level, z, y, x, spec.context, batch, overlap > 0)
-    _tell(spec, volume, plan, at)
-    return plan
+    return Plan(level, z, y, x, spec.context, batch, overlap > 0)
 
 
 def _level(model: Spacing, volume: Pyramid) -> int:
@@ -221,18 +214,19 @@ def _check_size(spec: ModelSpec, shape: Shape, y: Axis, x: Axis) -> None:
         )
 
 
-def _tell(spec: ModelSpec, volume: Pyramid, plan: Plan, at: Spacing) -> None:
-    """Say which level is read, and whether it is resampled, when spacings differ."""
+def spacing_note(spec: ModelSpec, volume: Pyramid, plan: Plan) -> str:
+    """Sentence on what is read and resampled where spacings differ; empty where they do not."""
     pairs = zip(spec.spacing, volume.spacing, strict=True)
     if all(abs(m / s - 1) <= TOLERANCE for m, s in pairs):
-        return
+        return ""
+    at = volume.level_spacing(plan.level)
     works = [a.factor * s for a, s in zip((plan.z, plan.y, plan.x), volume.spacing, strict=True)]
     same = all(abs(w / a - 1) < 1e-6 for w, a in zip(works, at, strict=True))
-    log.info(
-        "the model was trained at a spacing of %s nm, the volume has %s nm: it reads pyramid "
-        "level %d (%s nm)%s and writes on the grid of level 0",
-        _nm(spec.spacing), _nm(volume.spacing), plan.level, _nm(at),
-        "" if same else f", resampled to {_nm(works)} nm,",
+    resampled = "" if same else f", resamples it to {_nm(works)} nm"
+    return (
+        f"the model was trained at {_nm(spec.spacing)} nm, the volume has {_nm(volume.spacing)} "
+        f"nm: it reads pyramid level {plan.level} of {_nm(at)} nm{resampled} and writes on the "
+        "grid of level 0"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,13 @@ from fibseg.data import Normalisation
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec
 from fibseg.inference.backends import Backend
-from fibseg.inference.plan import make_plan
+from fibseg.inference.plan import make_plan, spacing_note
 from fibseg.inference.predict import Predictor
 
 if TYPE_CHECKING:
     from fibseg.volume import Volume
+
+log = logging.getLogger("fibseg.inference")
 
 
 def predict_planes(
@@ -51,6 +54,8 @@ def predict_planes(
             "Check which volume the planes were chosen on."
         )
     plan = make_plan(spec, volume, overlap=overlap, square=tta == "d4")
+    if note := spacing_note(spec, volume, plan):
+        log.info("%s", note)
     predictor = Predictor(
         network, spec, plan=plan, normalisation=model_normalisation(spec, volume),
         backend=Backend.choose(backend, precision), tta=tta,

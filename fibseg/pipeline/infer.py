@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fibseg.blocks import Runner, Serial, map_blocks
+from fibseg.errors import ExistsError
 from fibseg.export import ModelSpec, load_spec, weights_digest
-from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation
+from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
 from fibseg.inference.orientations import orientations
 from fibseg.pipeline import objects
+from fibseg.pipeline.chain import Operator, planned
+from fibseg.pipeline.operators import GLOBAL
 from fibseg.volume import Product, Volume, fingerprint
 
 log = logging.getLogger("fibseg.infer")
@@ -22,7 +28,7 @@ log = logging.getLogger("fibseg.infer")
 def run(
     *, model: str, volume: str, name: str | None = None, backend: str = "auto",
     precision: str = "auto", tta: str = "none", overlap: float = 0.0,
-    postprocess: Mapping[str, Callable[..., Any]] | None = None, blocks: Runner | None = None,
+    postprocess: Mapping[str, Operator | None] | None = None, blocks: Runner | None = None,
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -76,27 +82,31 @@ def run(
         normalisation=model_normalisation(spec, store),
         backend=Backend.choose(backend, precision), tta=tta,
     )
-    record = store.start_run(
-        "infer", config=dict(config or {}), overrides=list(overrides),
-        inputs={"model": task.digest, "raw": store.raw_digest},
-    )
-    with record:
-        runner = blocks or Serial()
-        found = write_probabilities(
-            store, task, names, runner=runner, block_shape=block_shape, overwrite=overwrite
+    if postprocess is not None:
+        _check_objects(store, names, postprocess, overwrite=overwrite)
+    summary: dict[str, Any] = {}
+    if not finished(store, task, names):
+        record = store.start_run(
+            "infer", config=dict(config or {}), overrides=list(overrides),
+            inputs={"model": task.digest, "raw": store.raw_digest},
         )
-        made = {f"probabilities/{n}": store.probabilities_info(n).digest for n in names}
-        summary = {"probabilities": ", ".join(names), **found}
-        if postprocess is not None:
-            for product in names:
-                one = objects.run(
-                    volume=volume, name=product, postprocess=postprocess, blocks=runner,
-                    overwrite=overwrite,
-                )
-                made[f"labels/{product}"] = store.labels_info(product).digest
-                summary[f"labels/{product}"] = _line(one)
-        record.finish(products=made, metrics=found)
-    return summary
+        with record:
+            if note := spacing_note(spec, store, task.plan):
+                log.info("%s", note)
+            summary = write_probabilities(
+                store, task, names, runner=blocks or Serial(), block_shape=block_shape,
+                overwrite=overwrite,
+            )
+            made = {f"probabilities/{n}": store.probabilities_info(n).digest for n in names}
+            record.finish(products=made, metrics=summary)
+    result: dict[str, Any] = {f"probabilities/{n}": summary or "made before" for n in names}
+    if postprocess is not None:
+        for product in names:
+            result |= objects.run(
+                volume=volume, name=product, postprocess=postprocess, blocks=blocks,
+                overwrite=overwrite, config=config, overrides=overrides,
+            )
+    return result
 
 
 def product_names(spec: ModelSpec, name: str) -> list[str]:
@@ -109,50 +119,69 @@ def product_names(spec: ModelSpec, name: str) -> list[str]:
     return [name] if len(spec.classes) == 1 else [f"{name}_{c}" for c in spec.classes]
 
 
+def finished(store: Volume, task: ModelBlocks, names: Sequence[str]) -> bool:
+    """Whether all probabilities are there already, made of the same inputs."""
+    there = store.probability_names()
+    return all(
+        n in there and store.probabilities_info(n).inputs == inputs_of(store, task, channel)
+        and store.probabilities(n).shape == store.shape  # a damaged one is an error here
+        for channel, n in enumerate(names)
+    )
+
+
 def write_probabilities(
     store: Volume, task: ModelBlocks, names: Sequence[str], *, runner: Runner,
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write one probability map per class; returns the number of voxels, seconds and rate.
-
-    A map that is finished already is left alone.
-    """
-    inputs = inputs_of(store, task)
+    """Write one probability map per class; returns seconds and million voxels per second."""
     products = [
         store.create_probabilities(
-            name, inputs=fingerprint({"run": inputs, "channel": channel}), overwrite=overwrite,
+            name, inputs=inputs_of(store, task, channel), overwrite=overwrite,
             attributes={"model": Path(task.folder).name, "model_digest": task.digest},
         )
         for channel, name in enumerate(names)
     ]
-    if all(p.complete for p in products):
-        log.info("probabilities/%s: nothing to do, made before", ", ".join(names))
-        return {"seconds": 0.0}
+    y, x = task.plan.y, task.plan.x
     log.info(
-        "%s %s, windows of %d x %d px with a margin of %d px", task.backend.name,
-        task.backend.precision, task.plan.y.window, task.plan.x.window, task.plan.y.margin,
+        "%s in %s, windows of %d x %d px, margin %d px included", task.backend.name,
+        task.backend.precision, y.window, x.window, y.margin,
     )
     started = time.monotonic()
     # The journal lies beside the first product, so that one is finished last.
     map_blocks(
         task, [store.raw(task.plan.level)], [_target(p) for p in products],
         block_shape=block_shape or task.plan.block_shape(products[0].block_shape), runner=runner,
-        journal=products[0].journal_path, fingerprint=inputs, label="infer",
+        journal=products[0].journal_path, fingerprint=inputs_of(store, task), label="infer",
     )
     seconds = time.monotonic() - started
     for product in reversed(products):
         product.finish()
     products[0].journal_path.unlink(missing_ok=True)
-    return {"seconds": round(seconds, 2)}
+    rate = math.prod(store.shape) / max(seconds, 1e-9) / 1e6
+    return {"seconds": round(seconds, 2), "megavoxels_per_second": round(rate, 3)}
 
 
-def inputs_of(store: Volume, task: ModelBlocks) -> str:
-    """Fingerprint of everything that the probabilities depend on; no path is part of it."""
+def inputs_of(store: Volume, task: ModelBlocks, channel: int | None = None) -> str:
+    """Fingerprint of all that the probabilities of one class depend on; no path is part of it."""
     return fingerprint({
         "verb": "infer", "model": task.digest, "raw": store.raw_digest,
         "plan": asdict(task.plan), "normalisation": asdict(task.normalisation),
-        "backend": asdict(task.backend), "tta": task.tta,
+        "backend": asdict(task.backend), "tta": task.tta, "channel": channel,
     })
+
+
+def _check_objects(
+    store: Volume, names: Sequence[str], postprocess: Mapping[str, Operator | None], *,
+    overwrite: bool,
+) -> None:
+    """Refuse before the long work what would be refused after it."""
+    list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
+    for name in set(names).intersection(store.label_names()):
+        if store.labels_info(name).derived_from != f"probabilities/{name}" and not overwrite:
+            raise ExistsError(
+                f"labels/{name} of {store.path} stands already and was not made by fibseg infer. "
+                "Choose another name=, or set overwrite=true to replace it."
+            )
 
 
 @dataclass(frozen=True)
@@ -171,9 +200,3 @@ def _target(product: Product) -> Any:
     array = product.array
     return _Finished(array.shape, array.dtype) if product.complete else array
 
-
-def _line(result: Any) -> str:
-    """The objects' summary on one line."""
-    if isinstance(result, Mapping):
-        return ", ".join(f"{key} {value}" for key, value in result.items())
-    return str(result)

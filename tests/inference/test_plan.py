@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from inference_fakes import FakeVolume, random_model
 
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
-from fibseg.inference import make_plan
+from fibseg.inference import make_plan, spacing_note
 
 
 def volume(shape=(64, 256, 256), spacing=(20.0, 20.0, 20.0), n_levels=3) -> FakeVolume:
@@ -55,18 +53,16 @@ def test_any_spacing_is_met_within_a_few_percent(nm, side):
     assert plan.y.core <= 512
 
 
-def test_a_difference_is_said_once_and_an_equal_spacing_is_not(caplog):
-    with caplog.at_level(logging.INFO, logger="fibseg"):
-        make_plan(random_model()[1], volume())
-        assert not caplog.records
-        make_plan(random_model(spacing=(40.0, 40.0, 40.0))[1], volume())
-        make_plan(random_model(spacing=(20.0, 29.0, 29.0))[1], volume())
-    first, second = (r.getMessage() for r in caplog.records)
-    assert "40 x 40 x 40 nm" in first
-    assert "pyramid level 1" in first
-    assert "resampled" not in first
-    assert "level 0" in second
-    assert "resampled to 20 x 2" in second
+def note(spacing):
+    spec, fake = random_model(spacing=spacing)[1], volume()
+    return spacing_note(spec, fake, make_plan(spec, fake))
+
+
+def test_a_difference_is_said_and_an_equal_spacing_is_not():
+    assert note((20.0, 21.9, 18.2)) == ""
+    first, second = note((40.0, 40.0, 40.0)), note((20.0, 29.0, 29.0))
+    assert "pyramid level 1 of 40 x 40 x 40 nm and writes on the grid of level 0" in first
+    assert "pyramid level 0 of 20 x 20 x 20 nm, resamples it to 20 x 2" in second
 
 
 @pytest.mark.parametrize("shape", [(4, 9, 300), (4, 300, 9), (1, 1, 1)])
