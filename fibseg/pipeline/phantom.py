@@ -6,7 +6,6 @@ import csv
 import json
 import logging
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,15 @@ TRUTHS = ("mitochondria", "nucleus", "cell", "pores", "pockets")
 UNLIKE = {"mitochondria": ("lysosomes", "nucleolus", "heterochromatin", "nucleus"), "nucleus": ()}
 
 
+class Summary(dict[str, Any]):
+    """What was written, by name; `text` is what the command prints."""
+
+    def text(self) -> str:
+        """One line per fact, then the next commands, each to be typed as it stands."""
+        facts = [f"{key}: {value}" for key, value in self.items() if key != "next"]
+        return "\n".join([*facts, "", "next:", *self["next"]])
+
+
 def run(
     *,
     out: str | Path,
@@ -39,7 +47,7 @@ def run(
     pore_gradient: bool = True,
     thickness_gradient: bool = True,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> Summary:
     """Write a synthetic cell to the folder `out`; returns what was written and what to type next.
 
     ``stack/plane_0000.tif …`` one plane each; ``painted_mitochondria.tif``,
@@ -77,12 +85,14 @@ def run(
     if standing is not None and not overwrite:
         logger.info("this very phantom stands in %s already", folder)
         return standing
-    _make_room(folder, overwrite)
+    _refuse_contents(folder, overwrite)
     cell = make_cell(
         shape, seed=seed, pores=pores, pore_gradient=pore_gradient,
         thickness_gradient=thickness_gradient, spacing=spacing,
     )  # fmt: skip
     paintings = paint(cell, every=every, fraction=fraction, seed=seed)
+    # Only now, when nothing can be wrong with the settings any more.
+    _clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_tiff_stack(folder / "stack", cell.image, spacing=cell.spacing)
     for name, painting in paintings.items():
@@ -98,14 +108,20 @@ def run(
     return summary
 
 
-def _standing(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _standing(folder: Path, settings: dict[str, Any]) -> Summary | None:
     """The summary of a finished phantom of these settings, None where there is no such one."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(record, dict) and record.get("settings") == settings
-    return record["summary"] if same and record["summary"]["out"] == str(folder) else None
+    if not isinstance(record, dict) or record.get("settings") != settings:
+        return None
+    names = {*(f"truth_{n}.tif" for n in (*TRUTHS, "organelles")), "pores.csv",
+             *(f"painted_{n}.tif" for n in (*UNLIKE, "organelles"))}  # fmt: skip
+    whole = all((folder / name).is_file() for name in names)
+    n_planes = len(list((folder / "stack").glob("*.tif")))
+    same = whole and n_planes == settings["shape"][0] and record["summary"]["out"] == str(folder)
+    return Summary(record["summary"]) if same else None
 
 
 def paint(
@@ -145,21 +161,23 @@ def _all_painted(cell: Cell) -> NDArray[np.uint8]:
     return truth
 
 
-def _make_room(folder: Path, overwrite: bool) -> None:
-    """Refuse a folder with contents, or empty it of what an earlier phantom left."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+def _refuse_contents(folder: Path, overwrite: bool) -> None:
+    """Stop before any work where `folder` holds something that is not to be replaced."""
+    if folder.is_dir() and (overwrite or not any(folder.iterdir())):
         return
-    if not overwrite:
+    if folder.exists():
         raise ExistsError(
-            f"{folder} exists and is not empty. Choose another out=…, or say overwrite=true."
+            f"{folder} exists and is not an empty folder. Choose another out=…, or say "
+            "overwrite=true for a folder that an earlier phantom filled."
         )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier phantom left in `folder`, and nothing else."""
     (folder / RECORD).unlink(missing_ok=True)
-    logger.info("replacing the phantom in %s", folder)
-    for path in [folder / "stack", *folder.glob("painted_*.tif"), *folder.glob("truth_*.tif")]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    for path in [*(folder / "stack").glob("plane_*.tif"), *folder.glob("painted_*.tif"),
+                 *folder.glob("truth_*.tif")]:  # fmt: skip
+        path.unlink()
 
 
 def _whole(labels: Labels) -> Labels:
@@ -178,13 +196,13 @@ def _write_csv(path: Path, table: Table) -> None:
 
 def _summary(
     folder: Path, cell: Cell, paintings: Mapping[str, NDArray[np.uint8]]
-) -> dict[str, Any]:
+) -> Summary:
     """What a person wants to know, and the next commands of the walk."""
     steps = "[" + ",".join(f"{s:g}" for s in cell.spacing) + "]"
     painted = paintings["mitochondria"]
     planes = [int(z) for z in np.flatnonzero(painted.any(axis=(1, 2)))]
     mitochondria = cell.labels["mitochondria"]
-    return {
+    return Summary({
         "out": str(folder),
         "shape": list(cell.image.shape),
         "spacing": list(cell.spacing),
@@ -196,7 +214,7 @@ def _summary(
         "pores": len(cell.pores["label"]),
         "painted_planes": planes,
         "next": _next_commands(folder, steps),
-    }
+    })  # fmt: skip
 
 
 def _next_commands(folder: Path, steps: str) -> list[str]:

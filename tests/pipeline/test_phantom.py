@@ -20,18 +20,18 @@ SMALL: dict[str, Any] = {"shape": (24, 64, 64), "seed": 2}
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, phantom.Summary]:
     out = tmp_path_factory.mktemp("phantom") / "my sample"
     return out, phantom.run(out=out, **SMALL)
 
 
-def test_the_stack_has_one_file_per_plane(sample: tuple[Path, dict[str, Any]]) -> None:
+def test_the_stack_has_one_file_per_plane(sample: tuple[Path, phantom.Summary]) -> None:
     files = sorted((sample[0] / "stack").iterdir())
     planes = np.stack([tifffile.imread(f) for f in files])
     assert np.array_equal(planes, make_cell(**SMALL).image)
 
 
-def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, dict[str, Any]]) -> None:
+def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, phantom.Summary]) -> None:
     out, cell = sample[0], make_cell(**SMALL)
     for name in phantom.TRUTHS:
         assert np.array_equal(tifffile.imread(out / f"truth_{name}.tif"), cell.labels[name])
@@ -43,7 +43,7 @@ def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, dict[str, Any]
 
 
 def test_the_painting_with_several_classes_agrees_with_its_truth(
-    sample: tuple[Path, dict[str, Any]],
+    sample: tuple[Path, phantom.Summary],
 ) -> None:
     painted = tifffile.imread(sample[0] / "painted_organelles.tif")
     truth = tifffile.imread(sample[0] / "truth_organelles.tif")
@@ -55,7 +55,7 @@ def test_the_painting_with_several_classes_agrees_with_its_truth(
     assert np.array_equal(truth == 1, ~labels["cell"])
 
 
-def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, dict[str, Any]]) -> None:
+def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, phantom.Summary]) -> None:
     with (sample[0] / "pores.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     pores = make_cell(**SMALL).pores
@@ -64,7 +64,7 @@ def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, dict[str, Any]]) -> No
     assert np.allclose([float(r["z_um"]) for r in rows], pores["z_um"], rtol=1e-5)
 
 
-def test_the_result_says_spacing_and_what_to_type_next(sample: tuple[Path, dict[str, Any]]) -> None:
+def test_the_result_says_spacing_and_what_to_type_next(sample: tuple[Path, phantom.Summary]) -> None:
     result = sample[1]
     assert result["spacing"] == [20.0, 20.0, 20.0]
     words = shlex.split(result["next"][0])
@@ -73,7 +73,7 @@ def test_the_result_says_spacing_and_what_to_type_next(sample: tuple[Path, dict[
 
 
 def test_the_same_command_again_leaves_everything_as_it_is(
-    sample: tuple[Path, dict[str, Any]],
+    sample: tuple[Path, phantom.Summary],
 ) -> None:
     before = {p: p.stat().st_mtime_ns for p in sample[0].rglob("*")}
     assert phantom.run(out=sample[0], **SMALL) == sample[1]
@@ -86,11 +86,42 @@ def test_other_contents_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
     with pytest.raises(ExistsError, match="overwrite=true"):
         phantom.run(**settings)
     phantom.run(**settings, overwrite=True)
-    with pytest.raises(ExistsError, match="not empty"):
+    with pytest.raises(ExistsError, match="not an empty folder"):
         phantom.run(**{**settings, "shape": (3, 16, 16)})
     phantom.run(**{**settings, "shape": (3, 16, 16)}, overwrite=True)
     assert len(list((tmp_path / "stack").iterdir())) == 3
     assert (tmp_path / "mine.txt").read_text() == "keep"
+
+
+def test_an_incomplete_phantom_is_not_taken_for_a_finished_one(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"out": tmp_path / "a", "shape": (4, 16, 16)}
+    phantom.run(**settings)
+    (tmp_path / "a" / "stack" / "plane_0002.tif").unlink()
+    with pytest.raises(ExistsError):
+        phantom.run(**settings)
+    phantom.run(**settings, overwrite=True)
+    assert (tmp_path / "a" / "stack" / "plane_0002.tif").is_file()
+
+
+def test_senseless_settings_keep_what_stands(tmp_path: Path) -> None:
+    phantom.run(out=tmp_path / "a", shape=(4, 16, 16))
+    before = sorted((tmp_path / "a").rglob("*"))
+    with pytest.raises(UsageError, match="fraction"):
+        phantom.run(out=tmp_path / "a", shape=(4, 16, 16), fraction=7.0, overwrite=True)
+    assert sorted((tmp_path / "a").rglob("*")) == before
+
+
+def test_the_text_ends_with_commands_to_type(sample: tuple[Path, phantom.Summary]) -> None:
+    lines = sample[1].text().splitlines()
+    assert "spacing: [20.0, 20.0, 20.0]" in lines
+    assert all(line.startswith("fibseg ") for line in lines[lines.index("next:") + 1 :])
+
+
+def test_a_file_is_never_replaced_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(ExistsError, match="not an empty folder"):
+            phantom.run(out=tmp_path / "a", shape=(4, 16, 16), overwrite=overwrite)
 
 
 def test_senseless_settings_write_nothing(tmp_path: Path) -> None:
