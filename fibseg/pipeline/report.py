@@ -17,14 +17,12 @@ from fibseg.pictures import Color, class_color
 from fibseg.pipeline.report_facts import (
     FEW,
     headline,
-    latest_evaluations,
     object_section,
-    run_rows,
-    score_tables,
     shown_labels,
-    text_for_methods,
     volume_facts,
 )
+from fibseg.pipeline.report_history import run_rows, text_for_methods
+from fibseg.pipeline.report_scores import latest_evaluations, score_tables
 from fibseg.report import AXES, Page, View, error_view, plane_view, render
 from fibseg.volume import Volume
 

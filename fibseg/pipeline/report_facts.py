@@ -1,53 +1,24 @@
-"""What the report says of a store: facts, objects, scores, methods, runs."""
+"""What the report says of a store first: its size, its objects, the numbers in short."""
 
 from __future__ import annotations
 
-import datetime
-import json
-import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-import fibseg
 from fibseg.errors import DataError
-from fibseg.export import ModelSpec, load_spec, weights_digest
-from fibseg.metrics import SCORE_NAMES, score_text
 from fibseg.pictures import Color
-from fibseg.report import (
-    Fact,
-    ObjectSection,
-    RunRow,
-    ScoreTable,
-    View,
-    plane_scores,
-    svg_uri,
-    volume_histogram,
-)
-from fibseg.report.methods import ModelFacts, ObjectFacts, methods_text, plain_name, spacing_text
+from fibseg.pipeline.report_scores import Recorded, against, latest_evaluations, untested
+from fibseg.report import Fact, ObjectSection, svg_uri, volume_histogram
+from fibseg.report.methods import plain_name, spacing_text
 from fibseg.types import Table
 from fibseg.volume import Volume
 
-GAUGED = (
-    "iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50", "object_f1_75",
-    "panoptic_quality",
-)
-OTHERS = ("voi_split", "voi_merge", "volume_error", "n_objects", "n_true_objects", "n_scored")
 BARS = "#5b8db8"
 N_HEADLINES = 8
 FEW = 3
 """Kinds of up to this many objects have one colour and no histogram."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """An evaluation from the runs of a store; `stale` if the labels have changed since."""
-
-    data: dict[str, Any]
-    stale: bool = False
 
 
 def shown_labels(store: Volume, labels: Sequence[str] | None) -> list[str]:
@@ -68,29 +39,6 @@ def shown_labels(store: Volume, labels: Sequence[str] | None) -> list[str]:
     if missing:
         raise DataError(f"labels={list(labels)}: {store.path} has {there or 'none'}.")
     return list(labels)
-
-
-def latest_evaluations(store: Volume, runs: Sequence[Mapping[str, Any]]) -> list[Recorded]:
-    """Newest evaluation of every pair of prediction and truth, oldest pair first."""
-    found: dict[tuple[str, str, str], Recorded] = {}
-    for record in runs:
-        data = record.get("metrics") or {}
-        if record["verb"] != "evaluate" or record["status"] != "done" or "scores" not in data:
-            continue
-        key = (data["prediction"], data["truth"], data["where"])
-        found.pop(key, None)
-        found[key] = Recorded(data, _stale(store, record))
-    return list(found.values())
-
-
-def _stale(store: Volume, record: Mapping[str, Any]) -> bool:
-    """Whether a label image that was compared is another one now."""
-    names = store.label_names()
-    for key, digest in record.get("inputs", {}).items():
-        kind, _, name = key.partition("/")
-        if kind == "labels" and (name not in names or store.labels_info(name).digest != digest):
-            return True
-    return False
 
 
 def volume_facts(store: Volume) -> tuple[Fact, ...]:
@@ -115,7 +63,7 @@ def headline(
     """The few numbers that are read first."""
     facts = []
     for name in names:
-        table = _table(store, name)
+        table = table_of(store, name)
         if table is not None:
             total = float(np.nansum(table["volume_um3"]))
             facts.append(Fact(
@@ -128,9 +76,9 @@ def headline(
                 if scores.get("iou") is not None:
                     facts.append(Fact(
                         f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}",
-                        _against(record.data),
+                        against(record.data),
                     ))
-    for spec, model in _untested(store, evaluations):
+    for spec, model in untested(store, evaluations):
         facts += [
             Fact(f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}", f"{model}, held-out")
             for name, scores in (spec.metrics.get("classes") or {}).items()
@@ -143,7 +91,7 @@ def object_section(
     store: Volume, name: str, color: Color | None, n_largest: int
 ) -> ObjectSection:
     """Facts, histogram and largest objects of one label image."""
-    table = _table(store, name)
+    table = table_of(store, name)
     if table is None:
         return ObjectSection(
             plain_name(name), color, (), note="Not measured: labels/" + name + " has no table."
@@ -202,172 +150,8 @@ def _largest(table: Table, n: int) -> tuple[tuple[str, ...], tuple[tuple[str, ..
     return tuple(text for text, _ in there.values()), rows
 
 
-def score_tables(
-    store: Volume, evaluations: Sequence[Recorded], pictures: Mapping[int, tuple[View, ...]]
-) -> tuple[ScoreTable, ...]:
-    """Every evaluation, one table per class; held-out scores of models that made these labels."""
-    tables = []
-    for number, record in enumerate(evaluations):
-        for name, scores in record.data["scores"].items():
-            subtitle = _comparison(record.data)
-            if record.stale:
-                subtitle += " The labels have changed since: evaluate again."
-            planes = record.data["planes"].get(name, {})
-            tables.append(ScoreTable(
-                plain_name(name), subtitle, _score_rows(scores), _plane_figure(planes),
-                pictures.get(number, ()),
-            ))
-    for spec, model in _untested(store, evaluations):
-        tables += _held_out_tables(spec, model)
-    return tuple(tables)
-
-
-def _untested(
-    store: Volume, evaluations: Sequence[Recorded]
-) -> list[tuple[ModelSpec, str]]:
-    """Models that ran here and were not evaluated again since their training."""
-    tested = {r.data["prediction"] for r in evaluations}
-    return [(spec, model) for spec, model in _models(store) if f"model {model}" not in tested]
-
-
-def _held_out_tables(spec: ModelSpec, model: str) -> list[ScoreTable]:
-    """Scores that training left in the model."""
-    tables = []
-    for name, scores in (spec.metrics.get("classes") or {}).items():
-        planes = {
-            str(row["z"]): row["classes"][name] for row in spec.metrics.get("planes", [])
-            if len(spec.training.get("volumes", [])) == 1
-        }
-        subtitle = (
-            f"Model {model} on what was held out of its training "
-            f"({spec.metrics.get('split', 'planes')}), as recorded in model.json."
-        )
-        if "note" in spec.metrics:
-            subtitle += f" {spec.metrics['note']}"
-        rows = _score_rows(scores)
-        tables.append(ScoreTable(plain_name(name), subtitle, rows, _plane_figure(planes)))
-    return tables
-
-
-def _score_rows(
-    scores: Mapping[str, float | None]
-) -> tuple[tuple[str, str, float | None], ...]:
-    rows = []
-    for key in (*GAUGED, *OTHERS):
-        value = scores.get(key)
-        if value is not None:
-            share = round(100 * min(max(value, 0), 1), 1) if key in GAUGED else None
-            rows.append((SCORE_NAMES[key], score_text(value, key).replace("-", "−"), share))
-    return tuple(rows)
-
-
-def _plane_figure(planes: Mapping[str, Mapping[str, float | None]]) -> str | None:
-    if len(planes) < 2:
-        return None
-    z = sorted(planes, key=int)
-    shown = {
-        SCORE_NAMES[k]: [planes[n].get(k) for n in z] for k in ("iou", "boundary_f1")
-    }
-    return svg_uri(plane_scores([int(n) for n in z], shown))
-
-
-def text_for_methods(
-    store: Volume, names: Sequence[str], evaluations: Sequence[Recorded],
-    runs: Sequence[Mapping[str, Any]],
-) -> tuple[str, ...]:
-    """Paragraphs for a paper."""
-    specs = {name: spec for spec, model in _models(store) for name in (model,)}
-    objects = []
-    for name in names:
-        table = _table(store, name)
-        made = [r for r in runs if r["verb"] in ("infer", "objects") and _product(r, name)]
-        config = made[-1]["config"] if made else {}
-        model = next((m for r in reversed(made) if (m := r["config"].get("model"))), None)
-        spec = specs.get(Path(model).name) if model else None
-        objects.append(ObjectFacts(
-            name, n_objects=None if table is None else len(table["label"]),
-            model=_model_facts(Path(model).name, spec) if model else None,
-            postprocess=config.get("postprocess") or {},
-        ))
-    scores = [
-        (plain_name(name).capitalize(), f"{r.data['truth']}, {r.data['where']}", found)
-        for r in evaluations if not r.stale for name, found in r.data["scores"].items()
-    ]
-    return methods_text(
-        shape=store.shape, dtype=str(store.dtype), version=fibseg.__version__, objects=objects,
-        scores=scores, spacing=store.spacing,
-    )
-
-
-def _model_facts(name: str, spec: ModelSpec | None) -> ModelFacts:
-    if spec is None:
-        return ModelFacts(name)
-    split = spec.training.get("split", {})
-    train = split.get("train_planes", {})
-    return ModelFacts(
-        name, network=spec.network, n_planes=sum(len(z) for z in train.values()) or None,
-        n_volumes=max(1, len(train)), n_steps=spec.training.get("n_steps"), spacing=spec.spacing,
-    )
-
-
-def _product(record: Mapping[str, Any], name: str) -> bool:
-    """Whether a run made these labels."""
-    products = record.get("products") or {}
-    return f"labels/{name}" in products or record["config"].get("name") == name
-
-
-def _models(store: Volume) -> list[tuple[ModelSpec, str]]:
-    """Descriptions of the models that ran on this store, as far as they still stand as they ran."""
-    found: dict[str, ModelSpec] = {}
-    for record in store.runs():
-        model = record["config"].get("model") if record["verb"] == "infer" else None
-        if model and Path(model).is_dir():
-            try:
-                if weights_digest(model) == record["inputs"].get("model"):
-                    found[Path(model).name] = load_spec(model)
-            except DataError:
-                continue  # a report of what is there; infer is the one to complain
-    return [(spec, name) for name, spec in found.items()]
-
-
-def run_rows(runs: Sequence[Mapping[str, Any]]) -> tuple[RunRow, ...]:
-    """History of the store, newest first."""
-    return tuple(_run_row(r) for r in reversed(runs))
-
-
-def _run_row(record: Mapping[str, Any]) -> RunRow:
-    words = " ".join(shlex.quote(str(o)) for o in record.get("overrides", []))
-    environment = record.get("environment", {})
-    settings = {k: v for k, v in record.get("config", {}).items() if v is not None}
-    return RunRow(
-        verb=str(record["verb"]),
-        started=str(record["started"])[:19].replace("T", " ") + " UTC",
-        duration=_duration(record.get("started"), record.get("finished")),
-        status=str(record["status"]),
-        command=f"fibseg {record['verb']} {words}".strip(),
-        settings=json.dumps(settings, indent=2, ensure_ascii=False) if settings else "no settings",
-        versions=", ".join(f"{k} {v}" for k, v in environment.items()),
-    )
-
-
-def _duration(started: str | None, finished: str | None) -> str:
-    """Time between two ISO stamps, in words.
-
-    >>> _duration("2026-01-01T00:00:00+00:00", "2026-01-01T00:01:05+00:00")
-    '1 min 5 s'
-    """
-    if not started or not finished:
-        return ""
-    ends = (datetime.datetime.fromisoformat(t) for t in (finished, started))
-    seconds = round((next(ends) - next(ends)).total_seconds())
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _table(store: Volume, name: str) -> Table | None:
+def table_of(store: Volume, name: str) -> Table | None:
+    """Measurements of a label image, None if there are none."""
     if name not in store.table_names():
         return None
     table = store.table(name)
@@ -377,19 +161,6 @@ def _table(store: Volume, name: str) -> Table | None:
 def _share(store: Volume, volume_um3: float) -> str:
     size = np.prod([n * s / 1000 for n, s in zip(store.shape, store.spacing, strict=True)])
     return f"{volume_um3 / float(size):.1%}"
-
-
-def _against(data: Mapping[str, Any]) -> str:
-    """Truth and place, in a few words."""
-    truth = data["truth"].removeprefix("labels/")
-    return f"{plain_name(truth)} ({data['where']})"
-
-
-def _comparison(data: Mapping[str, Any]) -> str:
-    return (
-        f"{data['prediction']} against {data['truth']}, {data['where']}, boundaries within "
-        f"{data['tolerance_nm']:g} nm."
-    )
 
 
 def _with_prefix(n: int) -> str:

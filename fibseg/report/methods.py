@@ -109,7 +109,8 @@ def _training(what: str, model: ModelFacts) -> str:
     if features:
         text += f" (features {', '.join(map(str, features))})"
     if context:
-        text += f" that sees {context} neighbouring planes on each side as channels"
+        planes = "plane" if context == 1 else "planes"
+        text += f" that sees {context} neighbouring {planes} on each side as channels"
     if model.n_planes:
         text += f", trained on sparse painting of {model.n_planes} planes"
         text += f" of {model.n_volumes} volumes" if model.n_volumes > 1 else ""

@@ -18,7 +18,7 @@ def test_full_story() -> None:
         scores=[("Mitochondria", "labels/truth", {"iou": 0.912, "dice": None})], **VOLUME,
     )
     assert text[0].startswith("The image stack of 730 × 2000 × 1800 voxels")
-    assert "2D U-Net (features 16, 32) that sees 1 neighbouring planes" in text[1]
+    assert "2D U-Net (features 16, 32) that sees 1 neighbouring plane on" in text[1]
     assert "sparse painting of 73 planes of 2 volumes for 5,400 steps" in text[1]
     assert "threshold (level 0.5); closing (radius nm 40); components; other" in text[1]
     assert "_target_" not in text[1]
