@@ -64,7 +64,9 @@ def test_pores_csv_has_a_row_per_pore(sample: tuple[Path, phantom.Summary]) -> N
     assert np.allclose([float(r["z_um"]) for r in rows], pores["z_um"], rtol=1e-5)
 
 
-def test_the_result_says_spacing_and_what_to_type_next(sample: tuple[Path, phantom.Summary]) -> None:
+def test_the_result_says_spacing_and_what_to_type_next(
+    sample: tuple[Path, phantom.Summary],
+) -> None:
     result = sample[1]
     assert result["spacing"] == [20.0, 20.0, 20.0]
     words = shlex.split(result["next"][0])
