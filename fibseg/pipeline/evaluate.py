@@ -16,6 +16,14 @@ from fibseg.data.planes import painted_planes, read_planes
 from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec, weights_digest
 from fibseg.metrics import Evaluation, Scores, default_tolerance_nm, score_planes
+from fibseg.pipeline.comparable import (
+    chosen_planes,
+    in_short,
+    label_info,
+    painted_class,
+    require_truth,
+    truth_info,
+)
 from fibseg.pipeline.held_out import held_out_planes, require_folder
 from fibseg.pipeline.scoring import (
     TruthPlane,
@@ -88,6 +96,9 @@ def run(
         )
     if model is not None and without is not None:
         raise UsageError("without=… goes with labels=… truth=…, not with model=….")
+    if labels is not None and truth is not None:
+        label_info(store, labels, "labels")  # refused before a run is recorded
+        truth_info(store, truth)
     record = store.start_run(
         "evaluate", config=dict(config or {}), overrides=list(overrides),
         inputs=_inputs(store, model, labels, truth),
@@ -110,34 +121,42 @@ def _evaluate_labels(
     planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
 ) -> Evaluation:
     """Labels against truth: by blocks if truth is known everywhere, else plane by plane."""
-    info = _label_info(store, labels, "labels")
-    truth_info = _truth_info(store, truth)
+    info = label_info(store, labels, "labels")
+    known = truth_info(store, truth)
     if info.kind == "annotation":
         raise DataError(f"labels={labels} is painting. Give objects as labels=…, it as truth=….")
     left_out = None if without is None else store.annotation_name(without)
     about = partial(
         Evaluation, volume=store.name, prediction=f"labels/{info.name}",
-        truth=f"labels/{truth_info.name}", tolerance_nm=tolerance,
+        truth=f"labels/{known.name}", tolerance_nm=tolerance,
     )
-    if truth_info.kind == "labels" and planes is None:
+    if known.kind == "labels" and planes is None:
         total = score_volume(
-            store.labels(info.name), store.labels(truth_info.name),
+            store.labels(info.name), store.labels(known.name),
             left_out=None if left_out is None else store.labels(left_out),
             tolerance_nm=tolerance, block_shape=store.block_shape, runner=blocks,
             spacing=store.spacing,
         )
-        _require_truth(total, f"labels/{truth_info.name} of {store.path}")
+        require_truth(total, f"labels/{known.name} of {store.path}")
         where = "whole volume" if left_out is None else f"where {left_out} is unlabelled"
         return about(scores={info.name: total.compute()}, where=where)
-    name, value = _painted_class(truth_info, class_name, info.name)
+    name, value = painted_class(known, class_name, info.name)
     by_plane = _score_painted(
-        store, info.name, truth_info, value, left_out, planes, tolerance
+        store, info.name, known, value, left_out, planes, tolerance
     )
     return about(
         scores={name: joined(by_plane.values()).compute()},
-        where=f"{'painted' if truth_info.kind == 'annotation' else 'chosen'} planes",
+        where=_where(known, planes, left_out),
         planes={name: {z: s.compute() for z, s in by_plane.items()}},
     )
+
+
+def _where(truth: ProductInfo, planes: Sequence[int] | None, left_out: str | None) -> str:
+    """Where was scored, in words."""
+    words = "painted planes" if planes is None else f"planes {in_short(sorted(set(planes)))}"
+    if planes is not None and truth.kind == "annotation":
+        words += " where painted"
+    return words if left_out is None else f"{words}, where {left_out} is unlabelled"
 
 
 def _score_painted(
@@ -147,7 +166,7 @@ def _score_painted(
     """Scores of each plane of labels, where the truth is known."""
     array = store.labels(truth.name)
     numbers = painted_planes(array) if truth.kind == "annotation" else range(store.shape[0])
-    z = _chosen(numbers, planes, store, truth.name)
+    z = chosen_planes(numbers, planes, store, truth.name)
     known = truth_planes(read_planes(array, z), z, numbered=truth.kind == "labels")
     if left_out is not None:
         known = _unpainted(known, read_planes(store.labels(left_out), z))
@@ -156,7 +175,7 @@ def _score_painted(
         known, lambda _: next(predicted), value=value, n_planes=len(z), tolerance_nm=tolerance,
         spacing=store.spacing,
     )
-    _require_truth(joined(by_plane.values()), f"labels/{truth.name} of {store.path} on planes {z}")
+    require_truth(joined(by_plane.values()), f"labels/{truth.name} of {store.path} on planes {z}")
     return by_plane
 
 
@@ -177,7 +196,7 @@ def _evaluate_model(
     from fibseg.inference import predict_planes
 
     held = held_out_planes(store, load_spec(model), truth)
-    z = _chosen(held.z, planes, store, held.annotation)
+    z = chosen_planes(held.z, planes, store, held.annotation)
     network, spec = load_network(model)
     painted = read_planes(store.labels(held.annotation), z)
     probabilities = predict_planes(network, spec, store, z, backend=backend)
@@ -199,86 +218,6 @@ def _evaluate_model(
         scores={name: s.compute() for name, s in total.items()},
         planes={n: {k: s.compute() for k, s in by.items()} for n, by in scores.items()},
     )
-
-
-def _chosen(
-    numbers: Sequence[int], planes: Sequence[int] | None, store: Volume, truth: str
-) -> list[int]:
-    """Planes to score.
-
-    Raises
-    ------
-    DataError
-        If there is none, or one is asked for that has no truth.
-    """
-    if len(numbers) == 0:
-        raise DataError(f"labels/{truth} of {store.path} is empty: there is nothing to score.")
-    if planes is None:
-        return list(numbers)
-    unknown = sorted(set(planes) - set(numbers))
-    if unknown:
-        raise DataError(
-            f"planes={list(planes)}: labels/{truth} of {store.path} has no truth on {unknown}. "
-            f"It has it on {_short(numbers)}."
-        )
-    return sorted(set(planes))
-
-
-def _painted_class(
-    truth: ProductInfo, class_name: str | None, labels: str
-) -> tuple[str, int]:
-    """Name and value of the class of truth that labels are compared with.
-
-    Raises
-    ------
-    UsageError
-        If it is not clear which.
-    """
-    if truth.kind == "labels":
-        return labels, 2
-    classes = {n: v for n, v in truth.classes.items() if v >= 2}
-    wanted = class_name or (labels if labels in classes else None)
-    if wanted is None and len(classes) == 1:
-        wanted = next(iter(classes))
-    if wanted not in classes:
-        raise UsageError(
-            f"labels/{truth.name} has the classes {sorted(classes)}, not "
-            f"{wanted or 'one alone'}. Say which with class_name=…."
-        )
-    return wanted, classes[wanted]
-
-
-def _label_info(store: Volume, name: str, key: str) -> ProductInfo:
-    """What is known of a label image.
-
-    Raises
-    ------
-    DataError
-        If it is missing, or lies on another grid.
-    """
-    names = store.label_names()
-    if name not in names:
-        raise DataError(
-            f"{key}={name}: {store.path} has no such labels; it has {names or 'none'}."
-        )
-    shape = tuple(store.labels(name).shape)
-    if shape != store.shape:
-        raise DataError(
-            f"labels/{name} has shape {shape} but the raw {store.shape}. Import it again."
-        )
-    return store.labels_info(name)
-
-
-def _truth_info(store: Volume, name: str) -> ProductInfo:
-    """What is known of the truth; an annotation may be named without its prefix."""
-    if name not in store.label_names() and f"annotation_{name}" in store.label_names():
-        name = store.annotation_name(name)
-    return _label_info(store, name, "truth")
-
-
-def _require_truth(scores: Scores, what: str) -> None:
-    if scores.overlap.true_positive + scores.overlap.false_negative == 0:
-        raise DataError(f"{what} has no voxel of the class: there is nothing to compare with.")
 
 
 def _inputs(
@@ -304,6 +243,3 @@ def _save(result: Evaluation, record: Run, out: str | None) -> None:
     record.finish(products={}, metrics=data)
 
 
-def _short(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(n) for n in numbers[:12])
-    return f"{shown} … {numbers[-1]}" if len(numbers) > 12 else shown

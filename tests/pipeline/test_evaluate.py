@@ -109,13 +109,16 @@ def test_chosen_planes_and_what_was_trained_on_left_out(store: Path) -> None:
     kind = {"volume": str(store), "labels": "mitochondria", "truth": "truth"}
     t, p = truth_labels() > 0, predicted_labels() > 0
     planes = evaluate.run(**kind, planes=[5, 6])
+    assert planes.where == "planes 5, 6"
     assert planes.scores["mitochondria"]["iou"] == pytest.approx(
         jaccard_score(t[5:7].ravel(), p[5:7].ravel())
     )
     rest = evaluate.run(**kind, without="mitochondria").scores["mitochondria"]
     unpainted = painted() == 0
     assert rest["iou"] == pytest.approx(jaccard_score(t[unpainted], p[unpainted]))
-    both = evaluate.run(**kind, planes=[5, 6], without="mitochondria").scores["mitochondria"]
+    result = evaluate.run(**kind, planes=[5, 6], without="mitochondria")
+    assert result.where == "planes 5, 6, where annotation_mitochondria is unlabelled"
+    both = result.scores["mitochondria"]
     left = unpainted[5:7]
     assert both["iou"] == pytest.approx(jaccard_score(t[5:7][left], p[5:7][left]))
 
@@ -187,6 +190,13 @@ def test_settings_that_cannot_be_meant(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         evaluate.run(volume=str(store), **words)
+
+
+def test_a_misspelt_name_leaves_no_run_behind(store: Path) -> None:
+    before = len(Volume.open(store).runs())
+    with pytest.raises(DataError):
+        evaluate.run(volume=str(store), labels="mitochondria", truth="thruth")
+    assert len(Volume.open(store).runs()) == before
 
 
 def test_missing_store(tmp_path: Path) -> None:
