@@ -78,7 +78,8 @@ class Patches:
         where, counts = _rows(stacks, n_channels)
         self._where = where
         self._cumulative = np.cumsum(counts, 0)
-        self._sizes = np.cumsum([s.annotation.size for s in stacks])
+        # Planes without a label are held out: nothing of them is shown.
+        self._planes = np.unique(where[:, :2], axis=0)
         if (self._cumulative[-1] == 0).any():
             empty = int(np.argmin(self._cumulative[-1])) + 1
             raise DataError(
@@ -103,10 +104,8 @@ class Patches:
         if labelled:
             stack, plane, y, x = self._labelled(random)
         else:
-            stack = int(np.searchsorted(
-                self._sizes, random.integers(self._sizes[-1]), side="right"
-            ))
-            plane, y, x = (int(random.integers(n)) for n in self.stacks[stack].annotation.shape)
+            stack, plane = (int(v) for v in self._planes[random.integers(len(self._planes))])
+            y, x = (int(random.integers(n)) for n in self.stacks[stack].annotation.shape[1:])
         reach = self.data.patch * JITTER
         dy, dx = (round(d) for d in random.uniform(-reach, reach, 2))
         return stack, plane, y + dy, x + dx

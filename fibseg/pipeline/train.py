@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -18,19 +16,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fibseg.data import HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
-from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
 from fibseg.inference import predict_planes
 from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
+from fibseg.pipeline.train_folder import FOLDER, LOG, begin, log_to, standing
 from fibseg.training import TestVolume, TrainerSettings, fit, log_scores, score_held_out
 from fibseg.volume import Volume
 
 logger = logging.getLogger("fibseg.train")
-FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
 NORMALISATION = {"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"}
-FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
-        "memory_gb")
-"""Settings that may differ when a training is continued: they do not change the result."""
 
 
 def run(
@@ -82,12 +77,12 @@ def run(
         for v, n in zip(volumes, names, strict=True)
     ]
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
-    if _standing(folder, record, resume=resume, overwrite=overwrite):
+    if standing(folder, record, resume=resume, overwrite=overwrite):
         return _summary(folder, load_spec(folder), resumed=True)
     stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
     split = split_planes(stacks, classes, data, context=network.context)
-    _begin(folder, record)
-    with _log_to(folder / FOLDER / LOG):
+    begin(folder, record)
+    with log_to(folder / FOLDER / LOG):
         logger.info("training on %s", _split_text(volumes, split))
         spec = _describe(network, classes, stacks, {
             "volumes": sources, "split": _split_record(volumes, split),
@@ -99,6 +94,8 @@ def run(
             folder=folder / FOLDER, started=started,
             reserve=partial(_test_seconds, tests, classes),
         )
+        if not trained.first:
+            return {}
         metrics = score_held_out(
             trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
             split=split.kind,
@@ -156,91 +153,6 @@ def _sources(
             f"Two of the volumes {[v.name for v in volumes]} have the same name. Rename one."
         )
     return volumes, [v.annotation_name(n) for v, n in zip(volumes, wanted, strict=True)]
-
-
-def _standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:
-    """Whether this training is finished already; clears the way if it may.
-
-    Raises
-    ------
-    ExistsError
-        If something else stands in the folder.
-    """
-    path = folder / FOLDER / RECORD
-    before = json.loads(path.read_text()) if path.exists() else None
-    if before is None:
-        if not folder.exists() or not any(folder.iterdir()):
-            return False
-        if not (folder / FOLDER).exists() and not (folder / "model.json").exists():
-            raise ExistsError(f"{folder} holds other files. Choose another out.")
-        changes = ["no record of its training"]
-    else:
-        changes = _differences(_comparable(before), _comparable(record))
-        if not changes and resume == "never" and not overwrite:
-            changes = ["resume=never, but a training has begun here"]
-        if not changes:
-            return (folder / "model.json").exists()
-    if not overwrite:
-        raise ExistsError(
-            f"{folder} holds a training with other settings or data: {'; '.join(changes)}. "
-            "Use overwrite=true to start again there, or another out."
-        )
-    (folder / "model.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
-    return False
-
-
-def _comparable(record: dict[str, Any]) -> dict[str, Any]:
-    """Every value of a record under its dotted name, without those that are free to change."""
-    flat: dict[str, Any] = {}
-
-    def walk(node: Any, name: str) -> None:
-        if isinstance(node, dict):
-            for k, v in node.items():
-                walk(v, f"{name}.{k}" if name else k)
-        elif name.rpartition(".")[2] not in FREE:
-            flat[name.removeprefix("settings.")] = node
-
-    walk(record["settings"], "settings")
-    for i, source in enumerate(record["sources"]):
-        walk(source, f"volume[{i}]")
-    return flat
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs, in words."""
-    keys = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
-    return [
-        f"{k} differs" if k.endswith("digest") else f"{k} was {before.get(k)}, is {now.get(k)}"
-        for k in keys
-    ]
-
-
-def _begin(folder: Path, record: dict[str, Any]) -> None:
-    """Write down what is trained, before the first step."""
-    path = folder / FOLDER / RECORD
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1))
-    part.replace(path)
-
-
-@contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Everything that fibseg logs also goes to a file."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
-    root = logging.getLogger("fibseg")
-    before = root.level
-    root.addHandler(handler)
-    if root.getEffectiveLevel() > logging.INFO:
-        root.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        root.setLevel(before)
-        handler.close()
 
 
 def _describe(

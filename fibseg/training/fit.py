@@ -40,6 +40,8 @@ class Trained:
     n_steps: int
     precision: str
     seconds: float
+    first: bool = True
+    """Whether this is the first process of a distributed training, which saves and tests."""
 
 
 def fit(
@@ -77,10 +79,10 @@ def fit(
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
         module = build_module(stacks, classes, network, data, trainer, seed)
-        device = torch.device("cuda" if trainer.accelerator in ("gpu", "cuda") else "cpu")
         shape = (data.batch + data.unlabelled, network.in_channels, data.patch, data.patch)
         precision = str(found[1]["precision"]) if found else choose_precision(
-            trainer.precision, module.network, shape, device=device
+            trainer.precision, module.network, shape, device=_device(trainer),
+            measure=trainer.devices == 1,
         )
         module.precision_name = precision
         if found:
@@ -108,7 +110,8 @@ def fit(
     _check_finite(module.average)
     assert module.total is not None
     return Trained(
-        module.average.cpu().eval(), module.total, precision, time.monotonic() - begin
+        module.average.cpu().eval(), module.total, precision, time.monotonic() - begin,
+        first=module.global_rank == 0,
     )
 
 
@@ -162,6 +165,14 @@ def _run(
             f"Training was stopped at step {lightning.global_step} of "
             f"{module.total or 'an unknown number'}. The same command goes on from there."
         )
+
+
+def _device(settings: TrainerSettings) -> torch.device:
+    """Where the network will be trained."""
+    gpu = settings.accelerator in ("gpu", "cuda") or (
+        settings.accelerator == "auto" and torch.cuda.is_available()
+    )
+    return torch.device("cuda" if gpu else "cpu")
 
 
 def _check_finite(network: nn.Module) -> None:

@@ -21,7 +21,8 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(
-    wanted: str, network: nn.Module, shape: tuple[int, int, int, int], *, device: torch.device
+    wanted: str, network: nn.Module, shape: tuple[int, int, int, int], *, device: torch.device,
+    measure: bool = True,
 ) -> str:
     """Return ``"bf16"`` or ``"32"``: as wanted, or for ``"auto"`` the faster in a few steps.
 
@@ -35,11 +36,15 @@ def choose_precision(
         Of a batch (b, c, y, x).
     device
         Where it will be trained.
+    measure
+        False takes bfloat16 wherever it is native: processes must not come to different results.
     """
     if wanted != "auto":
         return wanted
     if not native_bf16(device):
         return "32"
+    if not measure:
+        return "bf16"
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(network).to(device).train()
         image = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,110 @@
+"""What stands in the folder of a training: its record, its log, whether it may go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fibseg.errors import ExistsError
+
+FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
+FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
+        "memory_gb")
+"""Settings that may differ when a training is continued: they do not change the result."""
+
+
+def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:
+    """Whether this very training is finished in `folder` already; clears the way if it may.
+
+    Parameters
+    ----------
+    record
+        Settings and sources, as plain data.
+    resume, overwrite
+        See `fibseg.pipeline.train.run`.
+
+    Raises
+    ------
+    ExistsError
+        If something else stands in the folder and may not be replaced.
+    """
+    path = folder / FOLDER / RECORD
+    before = json.loads(path.read_text()) if path.exists() else None
+    if before is None:
+        if not folder.exists() or not any(folder.iterdir()):
+            return False
+        if not (folder / FOLDER).exists() and not (folder / "model.json").exists():
+            raise ExistsError(f"{folder} holds other files. Choose another out.")
+        changes = ["no record of its training"]
+    else:
+        changes = _differences(_comparable(before), _comparable(record))
+        if not changes and resume == "never" and not overwrite:
+            changes = ["resume=never, but a training has begun here"]
+        if not changes:
+            return (folder / "model.json").exists()
+    if not overwrite:
+        raise ExistsError(
+            f"{folder} holds a training with other settings or data: {'; '.join(changes)}. "
+            "Use overwrite=true to start again there, or another out."
+        )
+    (folder / "model.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    return False
+
+
+def _comparable(record: dict[str, Any]) -> dict[str, Any]:
+    """Every value of a record under its dotted name, without those that are free to change."""
+    flat: dict[str, Any] = {}
+
+    def walk(node: Any, name: str) -> None:
+        if isinstance(node, dict):
+            for k, v in node.items():
+                walk(v, f"{name}.{k}" if name else k)
+        elif name.rpartition(".")[2] not in FREE:
+            flat[name.removeprefix("settings.")] = node
+
+    walk(record["settings"], "settings")
+    for i, source in enumerate(record["sources"]):
+        walk(source, f"volume[{i}]")
+    return flat
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs, in words."""
+    keys = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
+    return [
+        f"{k} differs" if k.endswith("digest") else f"{k} was {before.get(k)}, is {now.get(k)}"
+        for k in keys
+    ]
+
+
+def begin(folder: Path, record: dict[str, Any]) -> None:
+    """Write down what is trained, before the first step."""
+    path = folder / FOLDER / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(record, indent=1))
+    part.replace(path)
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Everything that fibseg logs also goes to a file."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s"))
+    root = logging.getLogger("fibseg")
+    before = root.level
+    root.addHandler(handler)
+    if root.getEffectiveLevel() > logging.INFO:
+        root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(before)
+        handler.close()
