@@ -114,9 +114,10 @@ def _annotation(
     if source is not None:
         return store.annotation_name(source["annotation"])
     painted = store.label_names(kind="annotation")
-    known = {s["annotation"] for s in spec.training.get("volumes", [])} & set(painted)
+    trained_on = {s["annotation"] for s in spec.training.get("volumes", [])}
+    known = [name for name in painted if name in trained_on]
     if len(known) == 1:
-        return known.pop()
+        return known[0]
     if len(painted) == 1:
         return painted[0]
     raise DataError(
