@@ -43,7 +43,7 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
         changes = ["no record of its training"]
     else:
         changes = _differences(_comparable(before), _comparable(record))
-        if not changes and resume == "never" and not overwrite:
+        if not changes and resume == "never":
             changes = ["resume=never, but a training has begun here"]
         if not changes:
             return (folder / "model.json").exists()

@@ -96,7 +96,8 @@ def fit(
                 # Backends may move or trace the network, hence a copy.
                 Budget(
                     trainer, started=started,
-                    reserve=lambda: reserve(copy.deepcopy(module.average)),
+                    reserve=lambda: reserve(copy.deepcopy(module.average))
+                    + trainer.n_pictures * _seconds(lambda: pictures.draw(module.average)),
                 ),
                 Checkpoints(trainer, folder / CHECKPOINTS),
                 Board(folder / TENSORBOARD, trainer, lambda m: pictures.draw(m.average)),
@@ -138,7 +139,8 @@ def build_trainer(
     settings: TrainerSettings, callbacks: list[pl.Callback], *, precision: str, folder: Path
 ) -> pl.Trainer:
     """Return Lightning's trainer with everything that fibseg does itself switched off."""
-    distributed = settings.devices > 1
+    # On CPUs torch has no batch norm across processes.
+    distributed = settings.devices > 1 and _device(settings).type == "cuda"
     return pl.Trainer(
         accelerator=settings.accelerator, devices=settings.devices, strategy=settings.strategy,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
@@ -173,6 +175,13 @@ def _device(settings: TrainerSettings) -> torch.device:
         settings.accelerator == "auto" and torch.cuda.is_available()
     )
     return torch.device("cuda" if gpu else "cpu")
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    """How long something takes."""
+    begin = time.monotonic()
+    action()
+    return time.monotonic() - begin
 
 
 def _check_finite(network: nn.Module) -> None:

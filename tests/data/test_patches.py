@@ -85,3 +85,24 @@ def test_keys_differ_for_every_purpose() -> None:
     keys = {key(s, t, u, p) for s in range(3) for t in range(3) for u in range(3) for p in (1, 2)}
     assert len(keys) == 54
     assert all(0 <= k < 2**63 for k in keys)
+
+
+def test_patches_without_label_come_from_planes_that_are_trained_on(
+    stacks: list[PlaneStack],
+) -> None:
+    import dataclasses
+
+    annotation = stacks[0].annotation.copy()
+    annotation[1] = 0
+    held = [dataclasses.replace(stacks[0], annotation=annotation)]
+    patches = Patches(held, n_channels=4, data=DATA, seed=0)
+    planes = {centre[1] for step in range(40) for centre in patches.centres(step)}
+    assert planes == {0, 2}
+
+
+def test_centres_lie_near_a_voxel_of_their_plane(stacks: list[PlaneStack]) -> None:
+    patches = Patches(stacks, n_channels=4, data=SparseData(patch=32, batch=8), seed=0)
+    for step in range(20):
+        for stack, plane, y, x in patches.centres(step):
+            near = stacks[stack].annotation[plane, max(0, y - 8) : y + 9, max(0, x - 8) : x + 9]
+            assert near.any()

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from fibseg.data import Augmentation
+from fibseg.training import TrainerSettings
+from fibseg.training.callbacks import TIMED, Budget, Checkpoints, _typical
+from fibseg.training.segmenter import Segmenter
+
+
+class Strategy:
+    def broadcast(self, value: Any) -> Any:
+        return value
+
+
+class FakeTrainer:
+    """What the callbacks need of Lightning's trainer."""
+
+    def __init__(self) -> None:
+        self.global_step = 0
+        self.strategy = Strategy()
+        self.should_stop = False
+        self.saved: list[int] = []
+        self.fit_loop = SimpleNamespace(epoch_loop=SimpleNamespace(max_steps=-1))
+
+    def save_checkpoint(self, path: Path) -> None:
+        self.saved.append(self.global_step)
+
+
+def module(settings: TrainerSettings) -> Segmenter:
+    return Segmenter(
+        torch.nn.Conv2d(1, 2, 1), settings=settings, augmentation=Augmentation(), n_channels=2,
+        patch=8, n_labelled=1, class_weights=None, seed=0,
+    )
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("fibseg.training.callbacks.time.monotonic", clock.monotonic)
+    return clock
+
+
+def run_budget(
+    clock: Clock, settings: TrainerSettings, *, step_s: float, setup_s: float = 0.0,
+    reserve_s: float = 0.0, n: int = 500,
+) -> tuple[int | None, int, FakeTrainer]:
+    """Total, the step at which it was settled, and the trainer."""
+    budget = Budget(settings, started=clock.now, reserve=lambda: reserve_s)
+    clock.now += setup_s
+    trainer, segmenter = FakeTrainer(), module(settings)
+    budget.on_train_start(cast(Any, trainer), segmenter)
+    for step in range(1, n + 1):
+        clock.now += step_s
+        trainer.global_step = step
+        budget.on_train_batch_end(cast(Any, trainer), segmenter)
+        if segmenter.total is not None:
+            return segmenter.total, step, trainer
+    return None, n, trainer
+
+
+def test_time_becomes_steps_after_the_timed_ones(clock: Clock) -> None:
+    settings = TrainerSettings(max_time=100)
+    total, at, trainer = run_budget(clock, settings, step_s=0.1, setup_s=10, reserve_s=5)
+    assert at == TIMED
+    assert total == pytest.approx(850, abs=1)
+    assert trainer.fit_loop.epoch_loop.max_steps == total
+
+
+def test_the_fewer_of_time_and_steps(clock: Clock) -> None:
+    few = TrainerSettings(max_time=100, max_steps=200)
+    assert run_budget(clock, few, step_s=0.1)[0] == 200
+    fewer = TrainerSettings(max_time=100, max_steps=20)
+    assert run_budget(clock, fewer, step_s=0.1)[:2] == (20, 20)
+
+
+def test_a_slow_machine_settles_earlier(clock: Clock) -> None:
+    total, at, _ = run_budget(clock, TrainerSettings(max_time=60), step_s=2.5)
+    assert at < TIMED
+    assert total == pytest.approx(24, abs=1)
+
+
+def test_no_time_left_stops_at_once(clock: Clock) -> None:
+    total, at, _ = run_budget(clock, TrainerSettings(max_time=10), step_s=0.1, setup_s=60)
+    assert total == at
+
+
+def test_a_slow_test_gets_a_third_at_most(clock: Clock) -> None:
+    total, _, _ = run_budget(clock, TrainerSettings(max_time=100), step_s=0.1, reserve_s=1e4)
+    assert total == pytest.approx(700, abs=1)
+
+
+def test_steps_alone_need_no_clock(clock: Clock) -> None:
+    settings = TrainerSettings(max_time=None, max_steps=7)
+    assert module(settings).total == 7
+
+
+def checkpoints(settings: TrainerSettings, total: int | None, n: int) -> list[int]:
+    trainer, segmenter = FakeTrainer(), module(settings)
+    segmenter.total = total
+    callback = Checkpoints(settings, Path("x"))
+    callback.on_train_start(cast(Any, trainer), segmenter)
+    try:
+        for step in range(1, n + 1):
+            trainer.global_step = step
+            callback.on_train_batch_end(cast(Any, trainer), segmenter)
+    finally:
+        callback.on_train_end(cast(Any, trainer), segmenter)
+    return trainer.saved
+
+
+def test_checkpoints_come_when_the_total_is_known_and_at_the_end() -> None:
+    assert checkpoints(TrainerSettings(checkpoint_every_s=1e9), 20, 20) == [1, 20]
+    assert checkpoints(TrainerSettings(checkpoint_every_s=1e9), None, 20) == []
+
+
+def test_checkpoints_at_multiples() -> None:
+    settings = TrainerSettings(checkpoint_every_s=1e9, checkpoint_every_steps=6)
+    assert checkpoints(settings, 20, 20) == [1, 6, 12, 18, 20]
+
+
+def test_checkpoints_by_the_clock() -> None:
+    settings = TrainerSettings(checkpoint_every_s=1e-9)
+    assert checkpoints(settings, None, 3) == [1, 2, 3]
+
+
+def test_a_signal_saves_and_stops_and_a_second_one_acts_as_ever() -> None:
+    settings = TrainerSettings(checkpoint_every_s=1e9)
+    trainer, segmenter = FakeTrainer(), module(settings)
+    callback = Checkpoints(settings, Path("x"))
+    before = signal.getsignal(signal.SIGINT)
+    callback.on_train_start(cast(Any, trainer), segmenter)
+    assert signal.getsignal(signal.SIGINT) is not before
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.001)
+    assert signal.getsignal(signal.SIGINT) is before
+    trainer.global_step = 3
+    callback.on_train_batch_end(cast(Any, trainer), segmenter)
+    assert trainer.saved == [3]
+    assert trainer.should_stop
+
+
+def test_a_typical_step_lies_between_median_and_mean() -> None:
+    assert _typical([1.0, 1.0, 4.0]) == 1.5
+    assert _typical([]) > 0
+
+
+def test_the_average_is_never_trained(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        segmenter = module(TrainerSettings()).train()
+    assert segmenter.network.training
+    assert not segmenter.average.training
+    assert all(not p.requires_grad for p in segmenter.average.parameters())
+    assert all(
+        a.data_ptr() != b.data_ptr()
+        for a, b in zip(segmenter.average.parameters(), segmenter.network.parameters(), strict=True)
+    )
