@@ -1,0 +1,35 @@
+"""``python train.py -m key=a,b``: an ordinary Hydra multirun, job N writes to ``out/N``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from fibseg.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_each_job_writes_its_own_model_with_its_overrides(tmp_path: Path) -> None:
+    sample, store, out = tmp_path / "sample", tmp_path / "cell.ome.zarr", tmp_path / "my models"
+    assert main(["phantom", f"out={sample}", "shape=[24,96,96]", "pores=false"]) == 0
+    spacing = "spacing=[20,20,20]"
+    words = [f"source={sample}/stack", f"volume={store}", spacing, "polarity=dark"]
+    assert main(["import", *words]) == 0
+    painted = f"source={sample}/painted_nucleus.tif"
+    words = [painted, f"volume={store}", "kind=annotation", "name=nucleus"]
+    assert main(["import", *words]) == 0
+    command = [
+        *(sys.executable, str(ROOT / "train.py"), "-m", f"volume={store}", "annotation=nucleus"),
+        *(f"out={out}", "network.features=[8,16],[8,12]", "trainer.max_steps=3"),
+        *("trainer.max_time=null", "data.split=none", "data.patch=32", "data.batch=2"),
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number, features in enumerate(([8, 16], [8, 12])):
+        model = json.loads((out / str(number) / "model.json").read_text())
+        assert list(model["network"]["features"]) == features
+        typed = model["training"]["overrides"]
+        assert f"network.features=[{','.join(map(str, features))}]" in typed
