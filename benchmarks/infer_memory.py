@@ -9,6 +9,7 @@ the resolution, are made first; the run is stopped after 20 blocks (or at the en
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,7 @@ def tree_bytes(process: psutil.Process) -> tuple[int, int]:
 def measure(model: Path, volume: Volume, runner: str, stop_after: int) -> tuple[int, int, float]:
     """Peak bytes of the tree, blocks done, seconds from the first block to the last."""
     journal = volume.path / "probabilities" / ".m.journal"
+    shutil.rmtree(journal.parent, ignore_errors=True)  # of an earlier measurement
     words = [sys.executable, "-c", CODE, str(model), str(volume.path), runner]
     process = psutil.Popen(words, stderr=subprocess.DEVNULL)
     peak, done, first = 0, 0, 0.0

@@ -124,13 +124,19 @@ def _compile_openvino(
     network: nn.Module, shape: tuple[int, int, int, int], precision: str
 ) -> Compiled:
     """OpenVINO on the CPU with a static shape, on as many threads as torch may use."""
+    # openvino.convert_model does the same, but reports every call to its makers over the network,
+    # from forked copies of this process.
     import openvino
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    frontend = FrontEndManager().load_by_framework("pytorch")
     # Tracing runs the network, so it is done on a small image; the shape is set afterwards.
     small = torch.zeros(1, shape[1], *(min(n, 64 + n % 64) for n in shape[2:]))
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which torch deprecates
-        model = openvino.convert_model(network.eval().cpu().float(), example_input=small)
+        traced = TorchScriptPythonDecoder(network.eval().cpu().float(), example_input=small)
+        model = frontend.convert(frontend.load(traced))
     model.reshape({model.input(0): list(shape)})
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",

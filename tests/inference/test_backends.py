@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
+import os
 
 import numpy as np
 import pytest
@@ -72,6 +74,16 @@ def test_results_are_kept_when_the_next_batch_runs():
     kept = first.clone()
     run(torch.ones(SHAPE))
     assert torch.equal(first, kept)
+
+
+@needs_openvino
+def test_nothing_is_reported_over_the_network(monkeypatch):
+    """The telemetry of openvino.convert_model forks processes that send to a web service."""
+    started: list[object] = []
+    monkeypatch.setattr(multiprocessing.Process, "start", started.append)
+    monkeypatch.setattr(os, "fork", lambda: started.append("fork") or 1, raising=False)
+    Backend("openvino", "float32").compile(random_model()[0], SHAPE)(torch.zeros(SHAPE))
+    assert started == []
 
 
 def test_auto_takes_what_is_there(monkeypatch):
