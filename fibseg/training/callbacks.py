@@ -25,6 +25,7 @@ logger = logging.getLogger("fibseg.training")
 TIMED = 50
 WARM = 5
 EARLY = 0.3
+FEW = 200
 
 
 class Budget(pl.Callback):
@@ -77,6 +78,11 @@ class Budget(pl.Callback):
                     min(total, most), 1e3 * step_s, self.settings.seconds, now - self.started,
                     reserve_s,
                 )
+                if total < FEW:
+                    logger.warning(
+                        "%d steps are few: expect a poor model. Give more trainer.max_time, or "
+                        "stop what else runs on this machine.", total,
+                    )
             module.total = int(trainer.strategy.broadcast(min(total, most)))
             trainer.fit_loop.epoch_loop.max_steps = module.total
         self._last = time.monotonic()

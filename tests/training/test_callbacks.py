@@ -97,9 +97,12 @@ def test_a_slow_machine_settles_earlier(clock: Clock) -> None:
     assert total == pytest.approx(24, abs=1)
 
 
-def test_no_time_left_stops_at_once(clock: Clock) -> None:
+def test_no_time_left_stops_at_once_and_says_so(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     total, at, _ = run_budget(clock, TrainerSettings(max_time=10), step_s=0.1, setup_s=60)
     assert total == at
+    assert "expect a poor model" in caplog.text
 
 
 def test_a_slow_test_gets_a_third_at_most(clock: Clock) -> None:
