@@ -2,6 +2,7 @@
 
 from fibseg.report.encode import jpeg_uri, png_uri, svg_uri
 from fibseg.report.figures import plane_scores, volume_histogram
+from fibseg.report.overview import Panel, figure_png
 from fibseg.report.page import Fact, ObjectSection, Page, RunRow, ScoreTable, css_color, render
 from fibseg.report.views import AXES, View, error_view, plane_view
 
@@ -10,11 +11,13 @@ __all__ = [
     "Fact",
     "ObjectSection",
     "Page",
+    "Panel",
     "RunRow",
     "ScoreTable",
     "View",
     "css_color",
     "error_view",
+    "figure_png",
     "jpeg_uri",
     "plane_scores",
     "plane_view",

@@ -173,7 +173,7 @@ def test_large_planes_come_small_and_chosen_planes_in_order(
     store: Volume, tmp_path: Path
 ) -> None:
     out = tmp_path / "r.html"
-    report.run(volume=str(store.path), out=str(out), planes=[7, 2], max_pixels=32, invert=True)
+    report.run(volume=str(store.path), out=str(out), planes=[7, 2], max_pixels=32, stain="bright")
     text = out.read_text("utf-8")
     uris = re.findall(r"data:image/jpeg;base64,[^\"]+", text)
     assert all(max(decoded(u).shape[:2]) <= 32 for u in uris)
@@ -181,10 +181,26 @@ def test_large_planes_come_small_and_chosen_planes_in_order(
     assert "stain is bright" in text
 
 
-def test_same_store_gives_the_same_page(store: Volume, tmp_path: Path) -> None:
+def test_same_store_gives_the_same_page_and_figure(store: Volume, tmp_path: Path) -> None:
     for name in ("a.html", "b.html"):
         report.run(volume=str(store.path), out=str(tmp_path / name))
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_stain_is_bright_as_in_the_study_or_dark_as_asked(store: Volume, tmp_path: Path) -> None:
+    pages = {}
+    for stain in ("bright", "dark"):
+        out = tmp_path / f"{stain}.html"
+        report.run(volume=str(store.path), out=str(out), stain=stain)
+        text = out.read_text("utf-8")
+        assert f"stain is {stain}" in text
+        uri = re.findall(r"data:image/jpeg;base64,[^\"]+", text)[0]
+        pages[stain] = decoded(uri).astype(int)
+    # JPEG is lossy: one is the negative of the other but for its noise.
+    assert np.abs(pages["bright"] + pages["dark"] - 255).mean() < 6
+    with pytest.raises(UsageError, match="stain='blue'"):
+        report.run(volume=str(store.path), stain="blue")
 
 
 def test_bare_and_single_plane_volumes_have_a_page(tmp_path: Path) -> None:
