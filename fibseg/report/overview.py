@@ -52,7 +52,7 @@ def figure_png(
     widths = [p.size_nm[1] / panels[0].size_nm[0] for p in panels]
     tallest = max(p.size_nm[0] for p in panels) / panels[0].size_nm[0]
     with mpl.rc_context(STYLE):
-        size = (HEIGHT_IN * sum(widths) + 0.1, HEIGHT_IN * tallest + 0.55)
+        size = (HEIGHT_IN * sum(widths) + 0.1, HEIGHT_IN * tallest + 0.75)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
         for axis, panel in zip(axes, panels, strict=True):
@@ -73,6 +73,7 @@ def _draw(axis: Axes, panel: Panel) -> None:
     axis.imshow(panel.picture, extent=(0, width, height, 0), interpolation="lanczos")
     axis.set_title(panel.place, fontsize=10, loc="left")
     axis.set_axis_off()
+    axis.set_anchor("N")
     bar, edge = scale_bar_nm(width), 0.03 * width
     y = height - edge
     thick = 0.012 * width
