@@ -23,7 +23,8 @@ for verb in VERBS:
     offered = (conf_dir() / f"{verb}.yaml").read_text()
     compose_verb(verb, [])
     for file in sorted(conf_dir().glob("*/*.yaml")):
-        if f"- {file.parent.name}:" in offered:
+        group = file.parent.name
+        if f"- {group}:" in offered or f"- optional {group}:" in offered:
             compose_verb(verb, [f"{file.parent.name}={file.stem}"])
             print(verb, file.parent.name, file.stem)
 """

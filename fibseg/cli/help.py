@@ -43,8 +43,8 @@ def verb_help(name: str) -> str:
             groups[group] = None
         else:
             groups[group] = choice
-            file = conf_dir() / group / f"{choice}.yaml"
-            comments.update({f"{group}.{k}": v for k, v in key_comments(file).items()})
+            found = group_comments(conf_dir() / group / f"{choice}.yaml")
+            comments.update({f"{group}.{key}": comment for key, comment in found.items()})
     lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
     lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
     # The verb's own keys first, those of the groups below them.
@@ -76,6 +76,16 @@ def key_comments(file: Path) -> dict[str, str]:
         if comment:
             comments[".".join(k for _, k in path)] = comment[1].strip()
     return comments
+
+
+def group_comments(file: Path) -> dict[str, str]:
+    """Comments of a group's file, those of the sibling files that its defaults list names first."""
+    siblings = re.findall(r"^\s*-\s+(\w+)\s*$", file.read_text(), flags=re.MULTILINE)
+    comments: dict[str, str] = {}
+    for name in siblings:
+        if name != "_self_":
+            comments.update(group_comments(file.with_name(f"{name}.yaml")))
+    return {**comments, **key_comments(file)}
 
 
 def _key_lines(leaves: dict[str, Any], comments: dict[str, str]) -> list[str]:
