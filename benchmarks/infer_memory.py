@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -88,7 +87,7 @@ def measure(model: Path, volume: Volume, runner: str, stop_after: int) -> tuple[
         done = max(done, journal.read_bytes().count(b"done ") if journal.exists() else 0)
         first = first or (time.monotonic() if done else 0.0)
         if done >= stop_after:
-            process.send_signal(signal.SIGINT)
+            process.kill()  # its workers end with it
             process.wait()
         time.sleep(0.02)
     return peak, done, time.monotonic() - first
