@@ -20,7 +20,10 @@ REACH = 1.75
 """Half width of a crop over half width of its patch: rotation by 45° and zoom stay inside."""
 
 NODES = 7
+"""Nodes per side of the grid that bends a patch."""
+
 RANGE = 2.5
+"""Half length of the range of normalised intensities, on which gamma works."""
 
 
 def crop_half(patch: int) -> int:

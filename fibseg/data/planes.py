@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fibseg.data")
 BAND_BYTES = 256e6
+"""Bytes of a slab of planes that are read at a time."""
 
 
 @dataclass(frozen=True)

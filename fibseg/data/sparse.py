@@ -86,9 +86,10 @@ class SparseData:
             raise UsageError(
                 f"data.fold={self.fold} is not one of the {self.folds} folds 0 to {self.folds - 1}."
             )
-        for name in ("patch", "batch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"data.{name}={getattr(self, name)} is less than 1.")
+        for name, least in (("patch", 1), ("batch", 1), ("unlabelled", 0), ("gap_nm", 0),
+                            ("memory_gb", 0)):
+            if getattr(self, name) < least:
+                raise UsageError(f"data.{name}={getattr(self, name)} is less than {least}.")
         if not 0 <= self.foreground <= 1:
             raise UsageError(f"data.foreground={self.foreground} is not a share from 0 to 1.")
         if self.pixel_nm is not None and self.pixel_nm <= 0:

@@ -65,9 +65,10 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     Raises
     ------
     DataError
-        If a class is painted nowhere, or cannot be in both parts.
+        If a value is no class, a class is painted nowhere, or cannot be in both parts.
     """
     values = {"background": 1, **classes}
+    _refuse_unknown(stacks, values)
     counts = [_counts(s.annotation, list(values.values())) for s in stacks]
     total = np.sum([c.sum(0) for c in counts], 0)
     for (name, value), n in zip(values.items(), total, strict=True):
@@ -92,6 +93,19 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
         tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
     )
     return Split(data.split, train, held_out, tuple(kept))
+
+
+def _refuse_unknown(stacks: Sequence[PlaneStack], values: dict[str, int]) -> None:
+    """Refuse painting of a value that is no class: another program may have edited the store."""
+    highest = max(values.values())
+    for stack in stacks:
+        for z, plane in zip(stack.z, stack.annotation, strict=True):
+            if plane.size and plane.max() > highest:
+                known = ", ".join(f"{v} {n}" for n, v in values.items())
+                raise DataError(
+                    f"Plane {z} of the annotation of {stack.name} has the value {plane.max()}; "
+                    f"known are 0 unlabelled, {known}. Correct it, or import it with classes=."
+                )
 
 
 def _counts(annotation: NDArray[np.uint8], values: list[int]) -> NDArray[np.int64]:

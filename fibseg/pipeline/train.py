@@ -21,7 +21,15 @@ from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folde
 from fibseg.inference import predict_planes
 from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
 from fibseg.pipeline.train_folder import FOLDER, LOG, begin, log_to, standing
-from fibseg.training import TestVolume, TrainerSettings, fit, log_scores, score_held_out
+from fibseg.pipeline.train_summary import Summary, summarise
+from fibseg.training import (
+    TestVolume,
+    TrainerSettings,
+    fit,
+    log_scores,
+    score_held_out,
+    training_device,
+)
 from fibseg.volume import Volume
 
 logger = logging.getLogger("fibseg.train")
@@ -32,10 +40,11 @@ def run(
     *, volume: str | Sequence[str], annotation: str | Sequence[str], out: str,
     network: NetworkSpec, data: SparseData, trainer: TrainerSettings, seed: int = 0,
     resume: str = "auto", overwrite: bool = False, overrides: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Summary | None:
     """Train, test on what was held out, write the model folder; returns scores and paths.
 
-    The same command again goes on where it was stopped, and does nothing once it is finished.
+    The same command again goes on where it was stopped, and does nothing once it is finished. Of
+    several processes only the first returns something.
 
     Parameters
     ----------
@@ -66,7 +75,9 @@ def run(
     started = time.monotonic()
     if resume not in ("auto", "never"):
         raise UsageError(f"resume={resume!r} is neither auto nor never.")
-    volumes, names = _sources(volume, annotation)
+    training_device(trainer)
+    stores = [str(volume)] if isinstance(volume, (str, Path)) else [str(v) for v in volume]
+    volumes, names = _sources(stores, annotation)
     classes = shared_classes(volumes, names)
     folder = Path(out)
     settings = {"network": asdict(network), "data": asdict(data), "trainer": asdict(trainer),
@@ -78,7 +89,7 @@ def run(
     ]
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
     if standing(folder, record, resume=resume, overwrite=overwrite):
-        return _summary(folder, load_spec(folder), resumed=True)
+        return summarise(folder, load_spec(folder), stores, resumed=True)
     stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
     split = split_planes(stacks, classes, data, context=network.context)
     begin(folder, record)
@@ -95,7 +106,7 @@ def run(
             reserve=partial(_test_seconds, tests, classes),
         )
         if not trained.first:
-            return {}
+            return None
         metrics = score_held_out(
             trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
             split=split.kind,
@@ -105,7 +116,7 @@ def run(
             **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
         }, metrics)
         save_model_folder(folder, trained.network, spec, overwrite=True)
-    return _summary(folder, spec, resumed=False)
+    return summarise(folder, spec, stores, resumed=False)
 
 
 def shared_classes(volumes: Sequence[Volume], names: Sequence[str]) -> dict[str, int]:
@@ -137,10 +148,9 @@ def shared_classes(volumes: Sequence[Volume], names: Sequence[str]) -> dict[str,
 
 
 def _sources(
-    volume: str | Sequence[str], annotation: str | Sequence[str]
+    paths: Sequence[str], annotation: str | Sequence[str]
 ) -> tuple[list[Volume], list[str]]:
     """Opened stores, and the full name of each one's annotation."""
-    paths = [volume] if isinstance(volume, (str, Path)) else list(volume)
     wanted = [annotation] * len(paths) if isinstance(annotation, str) else list(annotation)
     if not paths or len(paths) != len(wanted):
         raise UsageError(
@@ -182,9 +192,10 @@ def _split_record(volumes: Sequence[Volume], split: Split) -> dict[str, Any]:
 def _split_text(volumes: Sequence[Volume], split: Split) -> str:
     """The split in one line."""
     n_train, n_held = sum(len(z) for z in split.train), len(split.held_out)
+    what = "parts of planes" if split.kind == "boxes" else "planes"
     return (
-        f"{n_train} planes of {', '.join(v.name for v in volumes)}, split={split.kind}, "
-        f"{n_held} planes (or parts of them) held out"
+        f"{n_train} planes of {', '.join(v.name for v in volumes)}; held out "
+        f"(split={split.kind}): {n_held} {what}"
     )
 
 
@@ -235,15 +246,3 @@ def _test_seconds(
     begin = time.monotonic()
     score_held_out(network, [one], classes=classes, split="trial")
     return 1.0 + 1.2 * sum(len(v.z) for v in volumes) * (time.monotonic() - begin)
-
-
-def _summary(folder: Path, spec: ModelSpec, *, resumed: bool) -> dict[str, Any]:
-    """What the command prints."""
-    return {
-        "model": str(folder), "classes": list(spec.classes),
-        "steps": spec.training.get("n_steps"), "already_finished": resumed,
-        "held_out": spec.metrics.get("classes", {}),
-        **({"note": spec.metrics["note"]} if "note" in spec.metrics else {}),
-    }
-
-

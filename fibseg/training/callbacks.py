@@ -23,9 +23,19 @@ from fibseg.training.settings import TrainerSettings
 
 logger = logging.getLogger("fibseg.training")
 TIMED = 50
+"""Steps after which `max_time` is turned into a number of steps."""
+
 WARM = 5
+"""First steps that are not timed: they also allocate and compile."""
+
 EARLY = 0.3
+"""Share of `max_time` after which a slow machine is not timed any longer."""
+
+KEPT = 0.3
+"""Largest share of `max_time` that is kept for the test."""
+
 FEW = 200
+"""Steps below which a model is expected to be poor."""
 
 
 class Budget(pl.Callback):
@@ -58,34 +68,44 @@ class Budget(pl.Callback):
         """Time a step; after enough of them decide how many there will be."""
         if not isinstance(module, Segmenter) or module.total is not None:
             return
-        now = time.monotonic()
-        self._times.append(now - self._last)
+        self._times.append(time.monotonic() - self._last)
         done = trainer.global_step
-        most = self.settings.max_steps or math.inf
-        # A machine that takes long for `TIMED` steps is asked earlier.
-        slow = len(self._times) > WARM and now - self.started > EARLY * self.settings.seconds
-        if done >= most or len(self._times) >= TIMED or slow:
-            total = done
-            if done < most:
-                step_s = _typical(self._times[WARM:])
-                reserve_s = min(self.reserve(), 0.3 * self.settings.seconds)
-                total = steps_in_time(
-                    timed=done, step_s=step_s, elapsed_s=time.monotonic() - self.started,
-                    reserve_s=reserve_s, max_s=self.settings.seconds,
-                )
-                logger.info(
-                    "%d steps of %.0f ms fit into %.0f s (%.0f s gone, %.0f s kept for the test)",
-                    min(total, most), 1e3 * step_s, self.settings.seconds, now - self.started,
-                    reserve_s,
-                )
-                if total < FEW:
-                    logger.warning(
-                        "%d steps are few: expect a poor model. Give more trainer.max_time, or "
-                        "stop what else runs on this machine.", total,
-                    )
-            module.total = int(trainer.strategy.broadcast(min(total, most)))
+        # Clocks of several processes differ: the first one decides, and does so for all.
+        if trainer.strategy.broadcast(self._enough(done)):
+            total = self._total(done) if trainer.is_global_zero else 0
+            module.total = int(trainer.strategy.broadcast(total))
             trainer.fit_loop.epoch_loop.max_steps = module.total
         self._last = time.monotonic()
+
+    def _enough(self, done: int) -> bool:
+        """Whether the steps so far tell how long one takes, or no time is left to look on."""
+        gone = time.monotonic() - self.started
+        slow = len(self._times) > WARM and gone > EARLY * self.settings.seconds
+        last = done >= (self.settings.max_steps or math.inf)
+        return last or len(self._times) >= TIMED or slow
+
+    def _total(self, done: int) -> int:
+        """Number of steps that fit into the time, at most those asked for; says so."""
+        most = self.settings.max_steps or math.inf
+        if done >= most:
+            return done
+        step_s = _typical(self._times[WARM:])
+        reserve_s = min(self.reserve(), KEPT * self.settings.seconds)
+        elapsed_s = time.monotonic() - self.started
+        total = steps_in_time(
+            timed=done, step_s=step_s, elapsed_s=elapsed_s, reserve_s=reserve_s,
+            max_s=self.settings.seconds,
+        )
+        logger.info(
+            "%d steps of %.0f ms fit into %.0f s (%.0f s gone, %.0f s kept for the test)",
+            min(total, most), 1e3 * step_s, self.settings.seconds, elapsed_s, reserve_s,
+        )
+        if total < FEW:
+            logger.warning(
+                "%d steps are few: expect a poor model. Give more trainer.max_time, or stop what "
+                "else runs on this machine.", total,
+            )
+        return int(min(total, most))
 
 
 class Checkpoints(pl.Callback):
@@ -185,7 +205,8 @@ class Board(pl.Callback):
                     itertools.repeat(None), total=total, label="train", unit="step", done=step - 1
                 )
             next(self._bar)
-            if step % max(1, total // max(1, self.settings.n_pictures)) == 0:
+            n = self.settings.n_pictures
+            if n and step % max(1, total // n) == 0:
                 self._draw(module, step)
         if step % self.settings.log_every == 0 or step == total:
             self._point(trainer, module, step)

@@ -23,6 +23,7 @@ from fibseg.errors import DataError, InterruptedRunError
 from fibseg.models import NetworkSpec, build_network, stride_multiple
 from fibseg.training.callbacks import Board, Budget, Checkpoints
 from fibseg.training.checkpoint import CrashSafeIO, newest
+from fibseg.training.device import training_device
 from fibseg.training.panels import HeldOutPictures
 from fibseg.training.precision import choose_precision
 from fibseg.training.segmenter import Segmenter, class_weights
@@ -39,7 +40,6 @@ class Trained:
     network: nn.Module
     n_steps: int
     precision: str
-    seconds: float
     first: bool = True
     """Whether this is the first process of a distributed training, which saves and tests."""
 
@@ -74,14 +74,13 @@ def fit(
     DataError
         If no checkpoint is whole, or training has diverged.
     """
-    begin = time.monotonic()
     with _threads(trainer.threads), _quiet():
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
         module = build_module(stacks, classes, network, data, trainer, seed)
         shape = (data.batch + data.unlabelled, network.in_channels, data.patch, data.patch)
         precision = str(found[1]["precision"]) if found else choose_precision(
-            trainer.precision, module.network, shape, device=_device(trainer),
+            trainer.precision, module.network, shape, device=training_device(trainer),
             measure=trainer.devices == 1,
         )
         module.precision_name = precision
@@ -111,8 +110,7 @@ def fit(
     _check_finite(module.average)
     assert module.total is not None
     return Trained(
-        module.average.cpu().eval(), module.total, precision, time.monotonic() - begin,
-        first=module.global_rank == 0,
+        module.average.cpu().eval(), module.total, precision, first=module.global_rank == 0
     )
 
 
@@ -130,7 +128,7 @@ def build_module(
         built = build_network(network, in_channels=network.in_channels, n_classes=len(classes))
     return Segmenter(
         built, settings=trainer, augmentation=data.augmentation, n_channels=len(classes) + 1,
-        patch=data.patch, n_labelled=data.batch, seed=seed,
+        patch=data.patch, seed=seed,
         class_weights=class_weights((n / max(1, n.sum())).tolist(), trainer.class_balance),
     )
 
@@ -140,12 +138,12 @@ def build_trainer(
 ) -> pl.Trainer:
     """Return Lightning's trainer with everything that fibseg does itself switched off."""
     # On CPUs torch has no batch norm across processes.
-    distributed = settings.devices > 1 and _device(settings).type == "cuda"
+    gpu = training_device(settings).type == "cuda"
     return pl.Trainer(
-        accelerator=settings.accelerator, devices=settings.devices, strategy=settings.strategy,
+        accelerator="gpu" if gpu else "cpu", devices=settings.devices, strategy=settings.strategy,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         max_epochs=-1, max_steps=-1, callbacks=callbacks, plugins=[CrashSafeIO()],
-        sync_batchnorm=distributed, logger=False, enable_checkpointing=False,
+        sync_batchnorm=gpu and settings.devices > 1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         default_root_dir=str(folder),
     )
@@ -167,14 +165,6 @@ def _run(
             f"Training was stopped at step {lightning.global_step} of "
             f"{module.total or 'an unknown number'}. The same command goes on from there."
         )
-
-
-def _device(settings: TrainerSettings) -> torch.device:
-    """Where the network will be trained."""
-    gpu = settings.accelerator in ("gpu", "cuda") or (
-        settings.accelerator == "auto" and torch.cuda.is_available()
-    )
-    return torch.device("cuda" if gpu else "cpu")
 
 
 def _seconds(action: Callable[[], object]) -> float:

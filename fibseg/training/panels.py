@@ -15,7 +15,10 @@ from fibseg.metrics import Overlap
 from fibseg.pictures import annotation_overlay, error_map, gray, probability, tile
 
 SIDE = 384
+"""Largest height and width of a picture, working pixels."""
+
 MOST = 3
+"""Largest number of held-out planes that are drawn."""
 
 
 class HeldOutPictures:

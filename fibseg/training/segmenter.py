@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,8 +29,8 @@ class Segmenter(pl.LightningModule):
         Gives logits, channel 0 background.
     settings, augmentation
         How it is trained, and how patches are changed.
-    n_channels, patch, n_labelled
-        Background and classes; pixels; patches of a batch that come first and have labels.
+    n_channels, patch
+        Background and classes; height and width of a patch, pixels.
     class_weights
         Of each channel in the cross-entropy, None for equal ones.
     seed
@@ -39,22 +39,21 @@ class Segmenter(pl.LightningModule):
 
     def __init__(
         self, network: nn.Module, *, settings: TrainerSettings, augmentation: Augmentation,
-        n_channels: int, patch: int, n_labelled: int, class_weights: Sequence[float] | None,
-        seed: int,
+        n_channels: int, patch: int, class_weights: Sequence[float] | None, seed: int,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.settings, self.augmentation = settings, augmentation
-        self.n_channels, self.patch, self.n_labelled = n_channels, patch, n_labelled
+        self.n_channels, self.patch = n_channels, patch
         self.class_weights, self.seed = class_weights, seed
         self.total: int | None = settings.max_steps if settings.max_time is None else None
         self.precision_name = "32"
         self.timings: dict[str, float] = {}
         self.losses: dict[str, Tensor] = {}
-        self._forward: Callable[[Tensor], Tensor] = (
-            torch.compile(self.network) if settings.compile else self.network
-        )
+        if settings.compile:
+            # In place: a wrapper would store every weight twice.
+            self.network.compile()
 
     def train(self, mode: bool = True) -> Segmenter:
         """Set the mode of the network; its average is always evaluated."""
@@ -92,7 +91,7 @@ class Segmenter(pl.LightningModule):
         )
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
-        logits = self._forward(_channels_last(image)).float()
+        logits = self.network(_channels_last(image)).float()
         loss = masked_dice_ce(
             logits, target, dice_weight=self.settings.dice, class_weights=self.class_weights
         )
@@ -119,7 +118,7 @@ class Segmenter(pl.LightningModule):
         return self.settings.consistency * min(1.0, max(0.0, ramp))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; norms and biases do not decay."""
+        """AdamW (Loshchilov 2019, arXiv:1711.05101); norms and biases do not decay."""
         weights = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
         return torch.optim.AdamW(
@@ -135,7 +134,10 @@ class Segmenter(pl.LightningModule):
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip, foreach=True)
 
     def optimizer_step(self, *args: Any, **keywords: Any) -> None:
-        """Step, then move the average: both before any checkpoint of this step."""
+        """Step, then move the average: both before any checkpoint of this step.
+
+        The moving average of the weights follows Tarvainen 2017 (arXiv:1703.01780).
+        """
         step = self.global_step
         super().optimizer_step(*args, **keywords)
         share = 1 - average_decay(step, self.settings.ema)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fibseg.errors import UsageError
 
 PRECISIONS = ("auto", "bf16", "32")
+ACCELERATORS = ("cpu", "gpu", "auto")
+STRATEGIES = ("auto", "ddp")
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,11 @@ class TrainerSettings:
     compile: bool = False
     """Use torch.compile."""
     accelerator: str = "cpu"
-    """`cpu`, `gpu` or `auto`, as Lightning names them."""
+    """`cpu`, `gpu` or `auto`: a GPU where there is one."""
     devices: int = 1
+    """Processes, each with a device and patches of its own: a step sees `devices` batches."""
     strategy: str = "auto"
+    """`auto`, or `ddp` for several devices (what `auto` takes for them too)."""
     threads: int | None = None
     """CPU threads; None: all cores."""
     checkpoint_every_s: float = 60.0
@@ -56,16 +60,17 @@ class TrainerSettings:
     log_every: int = 20
     """Steps between two points in TensorBoard."""
     n_pictures: int = 5
-    """How often during training the pictures of held-out planes are made."""
+    """How often during training the pictures of held-out planes are made; 0 for never."""
     tolerance_nm: float | None = None
     """Of the boundary score; None: 2 pixels."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", str(self.precision))
-        if self.precision not in PRECISIONS:
-            raise UsageError(
-                f"trainer.precision={self.precision!r} is none of {', '.join(PRECISIONS)}."
-            )
+        for name, choices in (
+            ("precision", PRECISIONS), ("accelerator", ACCELERATORS), ("strategy", STRATEGIES),
+        ):
+            if (value := getattr(self, name)) not in choices:
+                raise UsageError(f"trainer.{name}={value!r} is none of {', '.join(choices)}.")
         if self.max_time is None and self.max_steps is None:
             raise UsageError("Give trainer.max_time (DD:HH:MM:SS) or trainer.max_steps.")
         _ = self.seconds
@@ -79,6 +84,8 @@ class TrainerSettings:
             "log_every": self.log_every >= 1, "checkpoint_every_s": self.checkpoint_every_s > 0,
             "checkpoint_every_steps":
                 self.checkpoint_every_steps is None or self.checkpoint_every_steps >= 1,
+            "n_pictures": self.n_pictures >= 0,
+            "tolerance_nm": self.tolerance_nm is None or self.tolerance_nm > 0,
         }
         for name, holds in rules.items():
             if not holds:

@@ -11,7 +11,9 @@ from fibseg.errors import UsageError
     [
         ({"split": "plane"}, "planes, boxes, none"), ({"folds": 1}, "folds"),
         ({"fold": 5}, "folds 0 to 4"), ({"patch": 0}, "patch"), ({"batch": 0}, "batch"),
-        ({"foreground": 1.5}, "foreground"), ({"pixel_nm": 0.0}, "pixel_nm"),
+        ({"unlabelled": -1}, "unlabelled"), ({"gap_nm": -1.0}, "gap_nm"),
+        ({"memory_gb": -1.0}, "memory_gb"), ({"foreground": 1.5}, "foreground"),
+        ({"pixel_nm": 0.0}, "pixel_nm"),
         ({"spacing": [20, 20]}, "three sizes"), ({"spacing": [20, 0, 20]}, "three sizes"),
     ],
 )

@@ -145,6 +145,20 @@ def test_planes_that_follow_each_other_are_one_box() -> None:
     assert got.held_out[0].boxes == got.held_out[1].boxes
 
 
+def test_folds_of_boxes_cover_every_region_once() -> None:
+    n = 5
+    held = [
+        box
+        for fold in range(3)
+        for h in split_planes(
+            [stack(boxes_of(n), [0, 1])], ONE, SparseData(split="boxes", folds=3, fold=fold)
+        ).held_out
+        if h.z == 0
+        for box in h.boxes or ()
+    ]
+    assert len(held) == len(set(held)) == n
+
+
 def test_one_region_cannot_be_split_into_boxes() -> None:
     with pytest.raises(DataError, match=r"1 painted region .*split=none"):
         split_planes([stack(both(1), [0])], ONE, SparseData(split="boxes"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from painted_cell import make_cell
 
+from fibseg.cli import main
 from fibseg.data import SparseData
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import load_network, load_spec
@@ -114,6 +115,49 @@ def test_three_classes_of_two_stores_on_coarser_pixels(tmp_path: Path) -> None:
     assert {p["volume"] for p in spec.metrics["planes"]} == {"a", "b"}
 
 
+def test_the_command_trains_on_several_stores(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stores = [make_cell(tmp_path / f"{n}.ome.zarr", seed=i) for i, n in enumerate("abc")]
+    words = [
+        "train", f"volume=[{','.join(str(s.path) for s in stores)}]", "annotation=mitochondria",
+        f"out={tmp_path}/m", "network.features=[4,8]", "data.patch=32", "data.batch=2",
+        "data.gap_nm=40", "trainer.max_time=null", "trainer.max_steps=3", "trainer.precision=32",
+        "trainer.threads=1",
+    ]
+    assert main(words) == 0
+    spec = load_spec(tmp_path / "m")
+    assert [v["name"] for v in spec.training["volumes"]] == ["a", "b", "c"]
+    assert {p["volume"] for p in spec.metrics["planes"]} == {"a", "b", "c"}
+    printed = capsys.readouterr().out
+    assert "boundary F1" in printed
+    assert f"fibseg infer model={tmp_path}/m volume={stores[0].path} name=mito" in printed
+
+
+def test_folds_test_every_painted_plane_once(tmp_path: Path) -> None:
+    volume = make_cell(tmp_path / "a.ome.zarr", planes=(0, 4, 8))
+    held = []
+    for fold in range(3):
+        data = SparseData(patch=32, batch=2, gap_nm=40.0, folds=3, fold=fold)
+        run(volume, tmp_path / f"{fold}", data=data)
+        training = load_spec(tmp_path / f"{fold}").training
+        (plane,) = training["split"]["held_out"]["a"]
+        assert plane["z"] not in training["split"]["train_planes"]["a"]
+        held.append(plane["z"])
+    assert held == [0, 4, 8]
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UsageError, match="trainer=cpu"):
+        run(make_cell(tmp_path / "a.ome.zarr"), tmp_path / "m", trainer=TrainerSettings(
+            accelerator="gpu",
+        ))
+    assert not (tmp_path / "m").exists()
+
+
 def test_boxes_are_flagged_and_only_they_are_scored(tmp_path: Path) -> None:
     annotation = np.zeros((12, 80, 80), np.uint8)
     for i in range(5):
@@ -144,6 +188,7 @@ def test_nothing_held_out_is_said(tmp_path: Path) -> None:
     [
         ("nothing painted", "unlabelled"), ("class missing", "nucleus .value 3. is painted on no"),
         ("no background", "background .value 1. is painted on no"),
+        ("unknown value", "Plane 4 of the annotation of a has the value 9"),
         ("small", "less than a patch of 96"), ("no annotation", "no annotation 'cristae'"),
         ("no volume", "There is no volume"), ("other classes", "the classes"),
     ],
@@ -156,6 +201,10 @@ def test_bad_input_is_one_clear_error(tmp_path: Path, case: str, words: str) -> 
         volume = make_cell(tmp_path / "a.ome.zarr", classes={"mitochondria": 2, "nucleus": 3})
     elif case == "no background":
         labels = np.full((12, 80, 80), 2, np.uint8)
+        volume = make_cell(tmp_path / "a.ome.zarr", annotation=labels)
+    elif case == "unknown value":
+        labels = np.zeros((12, 80, 80), np.uint8)
+        labels[[0, 4, 8], :40], labels[[0, 4, 8], 40:], labels[4, 3, 3] = 1, 2, 9
         volume = make_cell(tmp_path / "a.ome.zarr", annotation=labels)
     else:
         volume = make_cell(tmp_path / "a.ome.zarr")

@@ -26,6 +26,7 @@ class FakeTrainer:
 
     def __init__(self) -> None:
         self.global_step = 0
+        self.is_global_zero = True
         self.strategy = Strategy()
         self.should_stop = False
         self.saved: list[int] = []
@@ -38,7 +39,7 @@ class FakeTrainer:
 def module(settings: TrainerSettings) -> Segmenter:
     return Segmenter(
         torch.nn.Conv2d(1, 2, 1), settings=settings, augmentation=Augmentation(), n_channels=2,
-        patch=8, n_labelled=1, class_weights=None, seed=0,
+        patch=8, class_weights=None, seed=0,
     )
 
 
@@ -113,6 +114,21 @@ def test_a_slow_test_gets_a_third_at_most(clock: Clock) -> None:
 def test_steps_alone_need_no_clock(clock: Clock) -> None:
     settings = TrainerSettings(max_time=None, max_steps=7)
     assert module(settings).total == 7
+
+
+def test_the_first_process_decides_for_all(clock: Clock) -> None:
+    """A process whose own clock says otherwise neither asks for the test nor goes its own way."""
+    heard = iter([False, True, 321])
+    trainer, segmenter = FakeTrainer(), module(TrainerSettings(max_time=10))
+    trainer.is_global_zero = False
+    trainer.strategy.broadcast = lambda value: next(heard)  # type: ignore[method-assign]
+    budget = Budget(segmenter.settings, started=clock.now, reserve=lambda: pytest.fail("asked"))
+    clock.now += 1000
+    for step in (1, 2):
+        assert segmenter.total is None
+        trainer.global_step = step
+        budget.on_train_batch_end(cast(Any, trainer), segmenter)
+    assert segmenter.total == trainer.fit_loop.epoch_loop.max_steps == 321
 
 
 def checkpoints(settings: TrainerSettings, total: int | None, n: int) -> list[int]:

@@ -63,6 +63,7 @@ def test_wrong_durations_name_the_form(text: str) -> None:
         {"precision": "16"}, {"max_time": None}, {"learning_rate": 0}, {"warm_up": 1.0},
         {"ema": 1.0}, {"max_steps": 0}, {"devices": 0}, {"threads": 0}, {"clip": 0},
         {"checkpoint_every_steps": 0}, {"class_balance": 2}, {"confidence": 1.0},
+        {"accelerator": "tpu"}, {"strategy": "fsdp"}, {"n_pictures": -1}, {"tolerance_nm": 0.0},
     ],
 )
 def test_wrong_settings_are_refused(keywords: dict[str, object]) -> None:
