@@ -14,6 +14,8 @@ from fibseg.blocks import label_blocks
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
+from fibseg.volume.files import checked_name
+from fibseg.volume.record import label_name
 from fibseg.volume.sources import (
     PlacedPlanes,
     Source,
@@ -39,6 +41,7 @@ def add(
     """Summary of the labels or the annotation that was added to `volume`."""
     if not name:
         raise UsageError(f"kind={kind} needs a name, e.g. name=mitochondria.")
+    label_name(name, kind=kind, dtype=np.uint8)  # refuses a bad one before any voxel is read
     _check_fit(source, volume, spacing, trust_spacing=trust_spacing)
     if kind == "annotation":
         if objects is not None:
@@ -50,6 +53,10 @@ def add(
     else:
         if planes is not None or classes is not None:
             raise UsageError("planes= and classes= are for kind=annotation. Leave them out.")
+        if objects not in (None, "components"):
+            raise UsageError(
+                f"objects={objects} is unknown. Use objects=components or leave it out."
+            )
         named = None
         refuse_gaps(source)
         refuse_other_shape(source, volume.shape)
@@ -92,13 +99,15 @@ def class_values(
     Raises
     ------
     UsageError
-        For values below 2 or above 255, and values given twice.
+        For values below 2 or above 255, values given twice, and a name that no product can bear.
     """
     if classes is None:
         classes = [name.removeprefix("annotation_")]
     if not isinstance(classes, Mapping):
         classes = {str(word): k for k, word in enumerate(classes, start=BACKGROUND + 1)}
-    values = {str(word): int(value) for word, value in classes.items()}
+    values = {
+        checked_name(str(word), what="class"): int(value) for word, value in classes.items()
+    }
     numbers = list(values.values())
     if not numbers or min(numbers) <= BACKGROUND or max(numbers) > 255 or (
         len(set(numbers)) < len(numbers)
@@ -184,8 +193,6 @@ def check_painting(source: Source, found: Survey, classes: Mapping[str, int]) ->
 def check_labels(source: Source, found: Survey, objects: str | None) -> None:
     """`DataError` unless the voxels are object numbers that uint32 holds."""
     _check_integers(source, found)
-    if objects not in (None, "components"):
-        raise UsageError(f"objects={objects} is unknown. Use objects=components or leave it out.")
     if found.highest > LARGEST_LABEL:
         raise DataError(
             f"{source.path} has labels up to {found.highest:.0f}; fibseg stores them up to "

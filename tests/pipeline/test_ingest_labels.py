@@ -13,7 +13,7 @@ from imagecodecs import png_encode
 from scipy import ndimage
 
 from fibseg.errors import DataError, ExistsError, FibsegError, UsageError
-from fibseg.pipeline import ingest
+from fibseg.pipeline import ingest, ingest_labels
 from fibseg.volume import Volume
 
 SHAPE = (12, 40, 50)
@@ -246,3 +246,27 @@ def test_empty_labels_are_noted(
     with caplog.at_level(logging.WARNING, logger="fibseg"):
         labels(cell, saved(tmp_path / "a.npy", LABELS * 0))
     assert "no object" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("source", "keywords", "said"),
+    [
+        (LABELS, {"name": "../x"}, "cannot be the name of a label image"),
+        (LABELS, {"objects": "pieces"}, "objects=components"),
+        (PAINT, {"classes": ["golgi apparatus"]}, "cannot be the name of a class"),
+    ],
+)
+def test_a_bad_setting_is_refused_before_any_voxel_is_read(
+    source: np.ndarray, keywords: dict, said: str, tmp_path: Path, cell: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def never(*args: object, **kw: object) -> None:
+        raise AssertionError("read before the settings were checked")
+
+    monkeypatch.setattr(ingest_labels, "survey", never)
+    kind = "annotation" if source is PAINT else "labels"
+    with pytest.raises(UsageError, match=said):
+        ingest.run(
+            source=saved(tmp_path / "a.npy", source), volume=cell, kind=kind,
+            **{"name": "mito", **keywords},
+        )  # fmt: skip
