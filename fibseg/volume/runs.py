@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import logging
 import platform
@@ -82,11 +83,9 @@ class _Appender(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(self.format(record) + "\n")
-        except OSError:
-            self.handleError(record)
+        # A full disk stops the work itself with one clear error; the log adds no traceback to it.
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+            file.write(self.format(record) + "\n")
 
 
 def new_run(

@@ -71,3 +71,13 @@ def test_a_forgotten_run_logs_no_longer(volume):
     del run
     assert handlers() == before
     assert volume.runs()[0]["status"] == "running"
+
+
+def test_a_log_that_cannot_be_written_adds_no_traceback_to_the_real_error(volume, capsys):
+    with volume.start_run("infer", **START) as run:
+        run.log_path.unlink()
+        run.log_path.mkdir()  # opening it fails, as on a full disk
+        LOG.info("lost")
+        run.finish(products={})
+    assert capsys.readouterr().err == ""
+    assert volume.runs()[0]["status"] == "done"
