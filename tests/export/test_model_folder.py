@@ -163,7 +163,7 @@ def test_cut_off_weights_are_refused(tmp_path, keep):
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
-    network, spec = make_model()
+    spec = make_model()[1]
     folder = save_model_folder(tmp_path / "m", nn.Conv2d(1, 2, 3), spec)
     with pytest.raises(DataError, match="does not fit"):
         load_network(folder)
