@@ -20,6 +20,7 @@ from fibseg.inference.orientations import orientations
 from fibseg.pipeline import objects
 from fibseg.pipeline.chain import Operator, planned
 from fibseg.pipeline.operators import GLOBAL
+from fibseg.pipeline.products import Products
 from fibseg.volume import Product, Volume, fingerprint
 
 log = logging.getLogger("fibseg.infer")
@@ -31,7 +32,7 @@ def run(
     postprocess: Mapping[str, Operator | None] | None = None, blocks: Runner | None = None,
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Products:
     """Write ``probabilities/NAME``, ``labels/NAME`` and ``tables/NAME``; returns what was made.
 
     The same command again does nothing, or continues where it was stopped. The result depends
@@ -106,7 +107,7 @@ def run(
                 volume=volume, name=product, postprocess=postprocess, blocks=blocks,
                 overwrite=overwrite, config=config, overrides=overrides,
             )
-    return result
+    return Products(str(volume), result)
 
 
 def product_names(spec: ModelSpec, name: str) -> list[str]:

@@ -21,6 +21,7 @@ from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
 from fibseg.pipeline.chain import Operator, describe, planned
 from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
+from fibseg.pipeline.products import Products
 from fibseg.types import Table
 from fibseg.volume import Product, Volume, fingerprint
 
@@ -38,7 +39,7 @@ def run(
     overwrite: bool = False,
     config: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Products:
     """Number of objects and their volume, for each label image that was made.
 
     Parameters
@@ -69,7 +70,7 @@ def run(
     jobs = planned_jobs(store, name, postprocess, out=out)
     if all(job.finished(store) for job in jobs):
         _log.info("the objects of %s are there already, made with the same settings", name)
-        return {job.path: job.summary(store) for job in jobs}
+        return Products(str(volume), {job.path: job.summary(store) for job in jobs})
     sources = {
         f"probabilities/{job.source}": store.probabilities_info(job.source).digest for job in jobs
     }
@@ -84,7 +85,7 @@ def run(
             products={job.path: store.labels_info(job.target).digest for job in jobs},
             metrics=result,
         )
-    return result
+    return Products(str(volume), result)
 
 
 @dataclass(frozen=True)
