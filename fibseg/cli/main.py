@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg import __version__
-from fibseg.cli.grammar import did_you_mean, quote_overrides
+from fibseg.cli.grammar import did_you_mean, quote_overrides, split_override
 from fibseg.cli.help import overview, verb_help
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import FibsegError, InterruptedRunError, UsageError
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = "Interrupted. The same command continues where it stopped."
         return _complain(words, text, InterruptedRunError.exit_code)
     except OSError as error:
-        if error.filename is None and error.errno is None:
-            raise
-        return _complain(words, f"{error.strerror}: {error.filename}", FibsegError.exit_code)
+        where = "" if error.filename is None else f": {error.filename}"
+        text = f"{error.strerror}{where}" if error.strerror else f"{error}"
+        return _complain(words, text or type(error).__name__, FibsegError.exit_code)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -71,10 +71,13 @@ def run_verb(verb: str, arguments: list[str]) -> int:
 
 def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     from fibseg.cli.compose import build_parts
+    from fibseg.cli.values import fitted
 
     if verb == "demo":
         return _demo(config["steps"])
     run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
+    typed = dict(map(split_override, overrides))
+    config = fitted(run, config, typed=typed)
     parts = build_parts(config)
     # What a run records about itself: not settings, so not keys of the config.
     record = {"config": config, "overrides": overrides}
