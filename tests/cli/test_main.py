@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fibseg.pipeline.check as check_verb
 import pytest
 
+import fibseg.pipeline.check as check_verb
 from fibseg.cli import main
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import InterruptedRunError, PartlyDoneError
