@@ -13,8 +13,11 @@ from fibseg.errors import DataError
 if TYPE_CHECKING:
     from fibseg.volume import Volume
 
-LOW, HIGH = "p0.5", "p99.5"
-"""Percentiles of a volume that map to the two ends of the range."""
+RULE: dict[str, Any] = {"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"}
+"""What a model folder records: the percentiles of a volume that map to the ends of the range."""
+
+LOW, HIGH = (f"p{RULE[key]:g}" for key in ("low_percentile", "high_percentile"))
+"""The same percentiles as a `fibseg.volume.Volume` names them."""
 
 WIDTH = 5.0
 """Length of the normalised range: a Gaussian histogram gets a standard deviation near 1."""

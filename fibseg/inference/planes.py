@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fibseg.data import Normalisation
+from fibseg.data import RULE, Normalisation
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec
 from fibseg.inference.backends import Backend
@@ -72,10 +72,9 @@ def model_normalisation(spec: ModelSpec, volume: Any) -> Normalisation:
     DataError
         If the model was made with a rule that this release does not have.
     """
-    known = {"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"}
-    if spec.normalisation != known:
+    if spec.normalisation != RULE:
         raise DataError(
-            f"the model normalises by {spec.normalisation}, this fibseg by {known}. Use the "
+            f"the model normalises by {spec.normalisation}, this fibseg by {RULE}. Use the "
             f"release that made it ({spec.versions.get('fibseg', 'unknown')})."
         )
     return Normalisation.of(volume)

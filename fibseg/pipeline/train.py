@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from fibseg.data import HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
+from fibseg.data import RULE, HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
 from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
 from fibseg.inference import predict_planes
@@ -33,7 +33,6 @@ from fibseg.training import (
 from fibseg.volume import Volume
 
 logger = logging.getLogger("fibseg.train")
-NORMALISATION = {"low_percentile": 0.5, "high_percentile": 99.5, "stain": "bright"}
 
 
 def run(
@@ -172,7 +171,7 @@ def _describe(
     """The model's description."""
     return describe_model(
         network={**asdict(network), "features": list(network.features)}, classes=list(classes),
-        normalisation=NORMALISATION, context=network.context,
+        normalisation=dict(RULE), context=network.context,
         receptive_field=receptive_margin(network), stride_multiple=stride_multiple(network),
         training=training, metrics=metrics or {}, spacing=stacks[0].working,
     )
