@@ -133,11 +133,12 @@ def test_planes_in_three_directions_have_their_physical_shape(page: str) -> None
     assert (float(views[0][2]), views[0][3]) == (pytest.approx(100 * 200 / 900, abs=0.01), "200 nm")
 
 
-def test_raw_is_shown_as_it_is_stored_and_labels_lie_over_it(store: Volume, page: str) -> None:
+def test_raw_is_shown_with_stain_bright_and_labels_lie_over_it(store: Volume, page: str) -> None:
     uri = re.findall(r"data:image/jpeg;base64,[^\"]+", page)[1]
     raw = np.asarray(store.raw()[10], float)
     shown = decoded(uri).astype(float)
-    assert np.corrcoef(raw.ravel(), shown.ravel())[0, 1] > 0.98
+    assert store.polarity == "dark"
+    assert np.corrcoef(raw.ravel(), shown.ravel())[0, 1] < -0.98
     layer = decoded(re.findall(r"layer-0\" src=\"(data:image/png;base64,[^\"]+)", page)[1])
     np.testing.assert_array_equal(layer[..., 3] > 0, objects()[10] > 0)
 
