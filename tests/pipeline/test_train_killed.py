@@ -18,13 +18,32 @@ from fibseg.errors import InterruptedRunError
 from fibseg.models import NetworkSpec
 from fibseg.pipeline import train
 from fibseg.training import TrainerSettings
-from fibseg.training.callbacks import Budget
 
 SCRIPT = """
 import sys
 sys.path[:0] = sys.argv[3:]
 from test_train_killed import run
 run(*sys.argv[1:3])
+"""
+
+ASKED = """
+import os, signal, sys
+sys.path[:0] = sys.argv[3:]
+from test_train_killed import InterruptedRunError, run
+from fibseg.training.callbacks import Budget
+
+def ask(self, trainer, module, *args):
+    if trainer.global_step == 33:
+        os.kill(os.getpid(), NUMBER)
+
+Budget.on_train_batch_end = ask
+before = signal.getsignal(NUMBER)
+try:
+    run(*sys.argv[1:3])
+except InterruptedRunError as error:
+    assert "step 33 of 150. The same command goes on" in str(error), error
+    assert signal.getsignal(NUMBER) is before
+    sys.exit(error.exit_code)
 """
 
 
@@ -40,11 +59,11 @@ def run(volume: str | Path, out: str | Path) -> dict[str, Any]:
     )
 
 
-def start(volume: Path, out: Path) -> subprocess.Popen[bytes]:
+def start(volume: Path, out: Path, script: str = SCRIPT) -> subprocess.Popen[bytes]:
     """The same in another process."""
     here = Path(__file__).parent
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(volume), str(out), str(here), str(here.parent)],
+        [sys.executable, "-c", script, str(volume), str(out), str(here), str(here.parent)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
@@ -82,19 +101,9 @@ def test_killed_and_resumed_is_bit_identical(volume: Path, whole: Path, tmp_path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_saves_and_goes_on_later(
-    volume: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
+    volume: Path, whole: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    before = signal.getsignal(number)
-
-    def ask(self: Budget, trainer: Any, module: object, *args: object) -> None:
-        if trainer.global_step == 33:
-            os.kill(os.getpid(), number)
-
-    monkeypatch.setattr(Budget, "on_train_batch_end", ask)
-    with pytest.raises(InterruptedRunError, match=r"step 33 of 150\. The same command goes on"):
-        run(volume, tmp_path / "m")
-    monkeypatch.undo()
-    assert signal.getsignal(number) is before
+    process = start(volume, tmp_path / "m", ASKED.replace("NUMBER", str(int(number))))
+    assert process.wait() == InterruptedRunError.exit_code
     run(volume, tmp_path / "m")
     assert same(tmp_path / "m", whole)
