@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import logging
 import warnings
@@ -120,13 +121,24 @@ def _window_per_thread(run: Compiled) -> Compiled:
     return spread
 
 
+@functools.cache
+def _openvino_core() -> Any:
+    """The one OpenVINO of this process, never released.
+
+    Its CPU plugin gives the thread that loads it a signal stack of its own and frees that with the
+    plugin. Released in another order, the next SIGTERM or Ctrl-C would end in freed memory.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _compile_openvino(
     network: nn.Module, shape: tuple[int, int, int, int], precision: str
 ) -> Compiled:
     """OpenVINO on the CPU with a static shape, on as many threads as torch may use."""
     # openvino.convert_model does the same, but reports every call to its makers over the network,
     # from forked copies of this process.
-    import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -144,7 +156,7 @@ def _compile_openvino(
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
     }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    request = _openvino_core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(images: Tensor) -> Tensor:
         result = request.infer({0: images.contiguous().numpy()}, share_inputs=True)

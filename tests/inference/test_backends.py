@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -104,3 +106,28 @@ def test_a_gpu_is_taken_by_torch(monkeypatch):
 def test_unknown_words_are_refused(backend, precision):
     with pytest.raises(UsageError, match="Use one of"):
         Backend.choose(backend, precision)
+
+
+RELEASED_THEN_ASKED_TO_STOP = """
+import gc, os, signal, threading
+import torch
+from fibseg.inference.backends import _compile_openvino
+got = []
+signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
+network = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
+runs = [_compile_openvino(network, (1, 1, 64, 64), "bfloat16") for _ in range(3)]
+thread = threading.Thread(target=runs.clear)
+thread.start()
+thread.join()
+gc.collect()
+junk = [bytearray(b"x" * 12_000) for _ in range(5_000)]
+os.kill(os.getpid(), signal.SIGTERM)
+assert got == [signal.SIGTERM]
+"""
+
+
+@needs_openvino
+def test_a_signal_after_networks_were_released_is_taken_as_ever():
+    """OpenVINO's plugin owned the signal stack: freed with it, this was a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", RELEASED_THEN_ASKED_TO_STOP], check=False)
+    assert done.returncode == 0
