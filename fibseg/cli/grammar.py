@@ -10,7 +10,8 @@ from fibseg.errors import UsageError
 
 # What Hydra's own grammar reads as one plain word, number, list or mapping.
 _PLAIN = re.compile(r"[\w./\\+\-%@?|~*]*", re.ASCII)
-_ESCAPED_BY_HYDRA = re.compile(r"""(\\*)(')""")
+# Backslashes count only before a quote, the closing one included.
+_ESCAPED_BY_HYDRA = re.compile(r"""(\\*)('|$)""")
 
 
 def split_override(argument: str) -> tuple[str, str]:
@@ -44,7 +45,7 @@ def quote_value(value: str) -> str:
     structured = (first, last) in {("[", "]"), ("{", "}"), ("'", "'"), ('"', '"')}
     if (structured and len(value) > 1) or value == "" or _PLAIN.fullmatch(value):
         return value
-    return "'" + _ESCAPED_BY_HYDRA.sub(lambda m: m[1] * 2 + "\\'", value) + "'"
+    return "'" + _ESCAPED_BY_HYDRA.sub(lambda m: m[1] * 2 + m[2].replace("'", "\\'"), value) + "'"
 
 
 def quote_overrides(arguments: Iterable[str], *, sweep: bool = False) -> list[str]:

@@ -141,11 +141,19 @@ def _multirun(verb: str, arguments: list[str]) -> int:
     return max(codes, default=0)
 
 
+class _ToStderr(logging.StreamHandler[Any]):
+    """Writes to what ``sys.stderr`` is at that moment: tests and notebooks replace and close it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _log_to_stderr() -> None:
     logger = logging.getLogger("fibseg")
     logger.setLevel(logging.INFO)
-    if not any(type(h) is logging.StreamHandler for h in logger.handlers):
-        handler = logging.StreamHandler()
+    if not any(isinstance(h, _ToStderr) for h in logger.handlers):
+        handler = _ToStderr()
         handler.setFormatter(logging.Formatter("%(message)s"))
         # On a terminal the bar shows the progress; the lines of it are for the log file.
         handler.addFilter(lambda r: r.name != "fibseg.progress" or not sys.stderr.isatty())

@@ -9,6 +9,15 @@ import pytest
 from fibseg.blocks.interrupt import Interrupt
 
 
+@pytest.fixture
+def keyboard_interrupts():
+    """SIGINT raises, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard_interrupts")
 def test_the_first_signal_is_noted_and_the_second_acts():
     with Interrupt() as stop:
         assert not stop.requested

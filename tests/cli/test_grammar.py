@@ -33,6 +33,8 @@ def read_by_hydra(override: str) -> object:
         "00:00:05:00",
         "{half",
         "trailing\\",
+        "trailing (1)\\",
+        "it's\\'s\\\\",
     ],
 )
 def test_a_bare_value_reaches_hydra_as_typed(path: str) -> None:
