@@ -79,5 +79,6 @@ def test_a_log_that_cannot_be_written_adds_no_traceback_to_the_real_error(volume
         run.log_path.mkdir()  # opening it fails, as on a full disk
         LOG.info("lost")
         run.finish(products={})
-    assert capsys.readouterr().err == ""
+    # The line itself may stand there, if the command's own handler is at work.
+    assert "error" not in capsys.readouterr().err.lower()
     assert volume.runs()[0]["status"] == "done"
