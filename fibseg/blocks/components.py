@@ -10,18 +10,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json
 import shutil
-import tempfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import fastremap
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +28,17 @@ from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.run import check_targets, map_blocks
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import packed, run_blocks
-from fibseg.blocks.seams import Faces, cut_faces, directions, touching
+from fibseg.blocks.seams import cut_faces, directions, touching
+from fibseg.blocks.survey_files import (
+    block_file,
+    load_faces,
+    load_table,
+    matches,
+    opened,
+    store,
+)
 from fibseg.errors import DataError, UsageError
-from fibseg.geometry import Box
+from fibseg.geometry import Box, connected
 from fibseg.volume.files import write_bytes
 
 
@@ -96,9 +99,9 @@ def label_blocks(
         shape=grid.shape, block_shape=grid.block_shape, connectivity=connectivity,
         min_voxels=min_voxels, numbered=numbered, fingerprint=fingerprint,
     )
-    with _folder(scratch) as folder:
+    with opened(scratch) as folder:
         result = folder / "result.json"
-        if not _matches(result, key):
+        if not matches(result, key):
             _survey(mask, grid, folder, connectivity, runner, key, f"{label}: survey")
             joined = _join(grid, folder, connectivity, runner, key, f"{label}: seams")
             dtype = np.dtype(target.dtype)
@@ -126,7 +129,7 @@ class Relabel:
 
     def __call__(self, mask: NDArray[Any], *, block: Block) -> NDArray[Any]:
         """Final ids, 0 where there is no object."""
-        labels, n = _components(mask, self.connectivity)
+        labels, n = connected(mask != 0, connectivity=self.connectivity)
         start, stop = np.load(self.folder / "offsets.npy", mmap_mode="r")[block.index :][:2]
         if n != stop - start:
             raise DataError(
@@ -155,20 +158,21 @@ def _survey(
 def _survey_block(
     mask: Array, shape: tuple[int, ...], connectivity: int, folder: Path, block: Block
 ) -> None:
-    labels, n = _components(np.asarray(mask[block.write.slices]), connectivity)
+    inside = np.asarray(mask[block.write.slices]) != 0
+    labels, n = connected(inside, connectivity=connectivity)
     values, first, counts = fastremap.unique(labels, return_index=True, return_counts=True)
-    inside = values > 0
-    place = np.unravel_index(first[inside].astype(np.int64), labels.shape)
+    found = values > 0
+    place = np.unravel_index(first[found].astype(np.int64), labels.shape)
     start = block.write.start
     first = np.ravel_multi_index(
         tuple(p + a for p, a in zip(place, start, strict=True)), shape
     ).astype(np.int64)
-    table = np.stack([first, counts[inside].astype(np.int64)])
+    table = np.stack([first, counts[found].astype(np.int64)])
     if table.shape[1] != n:
         raise DataError(f"cc3d found {n} components, but {table.shape[1]} have voxels.")
     planes = [face.astype(np.uint32).ravel() for face in cut_faces(labels).values()]
-    _store(_file(folder, block.index, "table"), table)
-    _store(_file(folder, block.index, "faces"), np.concatenate(planes))
+    store(block_file(folder, block.index, "table"), table)
+    store(block_file(folder, block.index, "faces"), np.concatenate(planes))
 
 
 def _join(
@@ -176,7 +180,7 @@ def _join(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Offsets, first voxels and counts of all provisional components, and which ones touch."""
     empty = np.zeros((2, 0), dtype=np.int64)
-    tables = [_load_table(folder, index) for index in range(len(grid))]
+    tables = [load_table(folder, index) for index in range(len(grid))]
     offsets = np.cumsum([0, *(table.shape[1] for table in tables)], dtype=np.int64)
     first, counts = np.concatenate([empty, *tables], axis=1)
     task = packed(runner, _seams_of_block, grid, folder, connectivity, key)
@@ -200,8 +204,8 @@ def _seams_of_block(
         place = tuple(p + d for p, d in zip(position, direction, strict=True))
         if all(0 <= p < n for p, n in zip(place, grid.counts, strict=True)):
             index = grid.index(place)
-            here = _load_faces(folder, grid, block.index, key)
-            there = _load_faces(folder, grid, index, key)
+            here = load_faces(folder, grid, block.index, key)
+            there = load_faces(folder, grid, index, key)
             pairs = touching(here, there, direction, connectivity=connectivity)
             if len(pairs):
                 found.append((index, pairs))
@@ -240,63 +244,3 @@ def _numbers(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
             "Raise the smallest size of an object, or clean the mask first."
         )
     return np.arange(1, n + 1, dtype=dtype)
-
-
-def _components(mask: NDArray[Any], connectivity: int) -> tuple[NDArray[Any], int]:
-    labels, n = cc3d.connected_components(
-        np.ascontiguousarray(mask != 0), connectivity=connectivity, return_N=True
-    )
-    return labels, int(n)
-
-
-def _file(folder: Path, index: int, kind: str) -> Path:
-    return folder / "blocks" / f"{index}.{kind}"
-
-
-def _store(path: Path, array: NDArray[Any]) -> None:
-    # No fsync: the journal that says it is there is not synced either, and zlib's checksum tells.
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(zlib.compress(array.tobytes(), 1))
-    partial.replace(path)
-
-
-def _load(path: Path, dtype: Any) -> NDArray[Any]:
-    try:
-        content = zlib.decompress(path.read_bytes())
-    except (OSError, zlib.error) as error:
-        raise DataError(
-            f"what an earlier run left of {path.name} is damaged ({error}). "
-            f"Remove {path.parent.parent} and run again."
-        ) from error
-    return np.frombuffer(content, dtype=dtype)
-
-
-def _load_table(folder: Path, index: int) -> NDArray[np.int64]:
-    return _load(_file(folder, index, "table"), np.int64).reshape(2, -1)
-
-
-@functools.lru_cache(maxsize=32)
-def _load_faces(folder: Path, grid: Grid, index: int, key: str) -> Faces:
-    # The key is part of what is cached: the same folder may be filled again for other inputs.
-    planes = _load(_file(folder, index, "faces"), np.uint32)
-    template = cut_faces(np.broadcast_to(np.uint32(0), grid.box(index).shape))
-    ends = np.cumsum([face.size for face in template.values()])
-    parts = np.split(planes, ends[:-1])
-    return {
-        side: part.reshape(face.shape)
-        for (side, face), part in zip(template.items(), parts, strict=True)
-    }
-
-
-def _matches(result: Path, key: str) -> bool:
-    return result.is_file() and json.loads(result.read_bytes())["key"] == key
-
-
-@contextlib.contextmanager
-def _folder(scratch: Path | None) -> Iterator[Path]:
-    if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
-        yield scratch
-    else:
-        with tempfile.TemporaryDirectory(prefix="fibseg-") as folder:
-            yield Path(folder)

@@ -129,12 +129,19 @@ def build_parts(config: Mapping[str, Any]) -> dict[str, Any]:
     UsageError
         If a ``_target_`` leaves fibseg, or a part refuses its values.
     """
-    _refuse_foreign_targets(config)
+    refuse_foreign_targets(config)
     with _usage_errors():
         return dict(instantiate(dict(config), _convert_="all"))
 
 
-def _refuse_foreign_targets(node: Any) -> None:
+def refuse_foreign_targets(node: Any) -> None:
+    """Nothing, if every ``_target_`` in a config is fibseg's own.
+
+    Raises
+    ------
+    UsageError
+        For the first that is not.
+    """
     if isinstance(node, Mapping):
         target = node.get("_target_")
         if target is not None and not str(target).startswith("fibseg."):
@@ -142,10 +149,10 @@ def _refuse_foreign_targets(node: Any) -> None:
                 f"_target_ {target!r} is not part of fibseg. Config builds fibseg only."
             )
         for value in node.values():
-            _refuse_foreign_targets(value)
+            refuse_foreign_targets(value)
     elif isinstance(node, list):
         for value in node:
-            _refuse_foreign_targets(value)
+            refuse_foreign_targets(value)
 
 
 @contextlib.contextmanager

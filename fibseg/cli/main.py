@@ -70,11 +70,13 @@ def run_verb(verb: str, arguments: list[str]) -> int:
 
 
 def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
-    from fibseg.cli.compose import build_parts
+    from fibseg.cli.compose import build_parts, refuse_foreign_targets
     from fibseg.cli.values import fitted
 
     if verb == "demo":
         return _demo(config["steps"])
+    refuse_foreign_targets(config)
+    _look(verb, config)
     run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
     typed = dict(map(split_override, overrides))
     config = fitted(run, config, typed=typed)
@@ -84,6 +86,19 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     accepted = inspect.signature(run).parameters
     _echo_result(run(**parts, **{k: v for k, v in record.items() if k in accepted}))
     return 0
+
+
+def _look(verb: str, config: Mapping[str, Any]) -> None:
+    """Open what the verb reads: a mistyped path is told at once, not after the import of torch."""
+    from fibseg.export import load_spec
+    from fibseg.volume import Volume
+
+    opened = {"volume": Volume.open, "model": load_spec}
+    for key in VERBS[verb].reads:
+        paths = config[key] if isinstance(config[key], list) else [config[key]]
+        for path in paths:
+            if isinstance(path, str):
+                opened[key](path)
 
 
 def _demo(steps: Mapping[str, str]) -> int:
@@ -118,6 +133,7 @@ def _multirun(verb: str, arguments: list[str]) -> int:
         meta = HydraConfig.get()
         try:
             own = resolved(config)
+            _refuse_several_processes(own)
             own["out"] = f"{own['out']}/{meta.job.num}"
             codes.append(_run(verb, own, list(meta.overrides.task)))
         except FibsegError as error:
@@ -139,6 +155,16 @@ def _multirun(verb: str, arguments: list[str]) -> int:
     finally:
         sys.argv = before
     return max(codes, default=0)
+
+
+def _refuse_several_processes(config: Mapping[str, Any]) -> None:
+    """Each further process repeats the command: of a multirun it would repeat every job."""
+    n = config.get("trainer", {}).get("devices", 1)
+    if n != 1:
+        raise UsageError(
+            f"A multirun with trainer.devices={n} is not possible. Set trainer.devices=1, or run "
+            "one command for each setting."
+        )
 
 
 class _ToStderr(logging.StreamHandler[Any]):

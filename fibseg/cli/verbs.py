@@ -12,6 +12,8 @@ class Verb:
     module: str
     summary: str
     examples: tuple[str, str]
+    reads: tuple[str, ...] = ()
+    """Keys whose stores or model folders must be there before the long import of torch."""
 
 
 VERBS: dict[str, Verb] = {
@@ -37,6 +39,7 @@ VERBS: dict[str, Verb] = {
         "check",
         "what is in a store: shape, spacing, intensities, painted planes, warnings",
         ("fibseg check volume=cell.ome.zarr", "fibseg check volume='my cell (2).ome.zarr'"),
+        reads=("volume",),
     ),
     "train": Verb(
         "train",
@@ -47,6 +50,7 @@ VERBS: dict[str, Verb] = {
             "fibseg train volume=[a.ome.zarr,b.ome.zarr] annotation=nucleus out=models/nucleus "
             "data.split=boxes trainer.max_time=00:00:20:00",
         ),
+        reads=("volume",),
     ),
     "infer": Verb(
         "infer",
@@ -56,6 +60,7 @@ VERBS: dict[str, Verb] = {
             "fibseg infer model=models/nucleus volume=cell.ome.zarr name=nucleus "
             "postprocess=nucleus backend=torch",
         ),
+        reads=("model", "volume"),
     ),
     "objects": Verb(
         "objects",
@@ -65,6 +70,7 @@ VERBS: dict[str, Verb] = {
             "postprocess.closing.radius_nm=40",
             "fibseg objects volume=cell.ome.zarr name=nucleus postprocess=nucleus",
         ),
+        reads=("volume",),
     ),
     "evaluate": Verb(
         "evaluate",
@@ -73,6 +79,7 @@ VERBS: dict[str, Verb] = {
             "fibseg evaluate model=models/mitochondria volume=cell.ome.zarr",
             "fibseg evaluate volume=cell.ome.zarr labels=mitochondria truth=truth_mitochondria",
         ),
+        reads=("model", "volume"),
     ),
     "report": Verb(
         "report",
@@ -81,6 +88,7 @@ VERBS: dict[str, Verb] = {
             "fibseg report volume=cell.ome.zarr",
             "fibseg report volume=cell.ome.zarr out=figures/cell.html",
         ),
+        reads=("volume",),
     ),
 }
 

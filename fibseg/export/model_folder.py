@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and a description needs none
 
 WEIGHTS, DESCRIPTION, CARD = "weights.safetensors", "model.json", "README.md"
 _PICKLE_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
-_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _MATTERS = ("network", "classes", "spacing", "normalisation", "context", "window")
 
 
@@ -192,6 +193,13 @@ def _is_pickle(path: Path) -> bool:
     if head.startswith(_PICKLE_STARTS):
         # A safetensors file starts with the length of its header, which may read alike.
         return head[8:9] != b"{"
+    if head.startswith(b"PK\x03\x04"):
+        # torch.save writes a zip around a pickle; an .npz or .docx is a zip as well.
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any(n.endswith(_PICKLE_SUFFIXES) for n in archive.namelist())
+        except zipfile.BadZipFile:
+            return True
     return path.suffix in _PICKLE_SUFFIXES
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.geometry import connected
 from fibseg.metrics.boundary import BoundaryScore
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, require_same_shape
@@ -115,8 +115,7 @@ def default_tolerance_nm(spacing: Spacing) -> float:
 
 def plane_components(plane: NDArray[Any]) -> NDArray[np.uint32]:
     """Components of a mask or label image of one plane (y, x), 8-connected, numbered from 1."""
-    flat = plane.astype(np.uint8) if plane.dtype == bool else plane
-    return np.asarray(cc3d.connected_components(flat, connectivity=8), np.uint32)
+    return connected(plane, connectivity=8)[0]
 
 
 def painted_objects(painted: NDArray[Any], *, scored: Mask) -> NDArray[np.uint32]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cc3d
 import edt
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from fibseg.errors import UsageError
+from fibseg.geometry import connected
 from fibseg.types import Labels
 
 BACKGROUND, FIRST_CLASS = 1, 2
@@ -125,7 +125,7 @@ def _inside(truth: NDArray[np.uint8], painted: Plane, rng: np.random.Generator) 
 def _small_objects(truth: NDArray[np.uint8]) -> list[Plane]:
     """Each object that a person would go around as a whole."""
     objects = np.where(truth > BACKGROUND, truth, 0)
-    numbers = cc3d.connected_components(objects, connectivity=8)
+    numbers, _ = connected(objects, connectivity=8)
     sizes = np.bincount(numbers.ravel())
     largest = max(64, truth.size // 40)
     return [numbers == i for i in range(1, len(sizes)) if sizes[i] <= largest]

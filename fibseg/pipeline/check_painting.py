@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.geometry import connected
 from fibseg.progress import track
 from fibseg.volume import BACKGROUND, Volume
 
@@ -142,10 +142,8 @@ def painted_plane(
     words = {word: v for word, v in classes.items() if counts[v]}
     objects, specks = {}, 0
     for word, value in words.items():
-        pieces, n = cc3d.connected_components(
-            np.ascontiguousarray(plane == value), connectivity=8, return_N=True
-        )
-        objects[word] = int(n)
+        pieces, n = connected(plane == value, connectivity=8)
+        objects[word] = n
         specks += int((np.bincount(pieces.ravel())[1:] < SPECK_PIXELS).sum())
     voxels = {word: int(counts[v]) for word, v in words.items()}
     if counts[BACKGROUND]:

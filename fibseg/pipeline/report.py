@@ -69,6 +69,8 @@ def run(
             f"max_pixels={max_pixels} and n_largest={n_largest}: use at least 16 and 0."
         )
     path = report_path(store, out)
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file in it: out={path / 'report.html'}.")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists. Use overwrite=true, or another out=.")
     numbers = _chosen_planes(store, planes)

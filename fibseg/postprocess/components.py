@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.geometry import connected
 from fibseg.postprocess.size import fewest_voxels, most_voxels
 from fibseg.types import Labels, Mask, Spacing
 
@@ -106,7 +106,5 @@ def fill_holes(
 
 def _label(mask: Mask, connectivity: int) -> tuple[Labels, NDArray[np.int64]]:
     """Components in the order of their first voxels, and the voxel count of every number."""
-    if mask.size == 0:
-        return np.zeros(mask.shape, dtype=np.uint32), np.zeros(1, dtype=np.int64)
-    labels = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity)
-    return labels, np.bincount(labels.ravel())
+    labels, n = connected(mask, connectivity=connectivity)
+    return labels, np.bincount(labels.ravel(), minlength=n + 1)

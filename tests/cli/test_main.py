@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import fibseg.pipeline.check as check_verb
+import fibseg.pipeline.ingest as import_verb
 from fibseg.cli import main
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import InterruptedRunError, PartlyDoneError
@@ -71,6 +71,29 @@ def test_a_store_that_is_not_there_is_bad_data(
 
 
 @pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "volume=nowhere", "annotation=a", "out=m"], "There is no volume at nowhere"),
+        (["train", "volume=[nowhere]", "annotation=a", "out=m"], "There is no volume at nowhere"),
+        (["infer", "model=none", "volume=nowhere"], "There is no model folder none"),
+        (["evaluate", "model=none", "volume=nowhere"], "There is no model folder none"),
+    ],
+)
+def test_a_mistyped_path_is_told_before_the_import_of_torch(
+    words: list[str], message: str
+) -> None:
+    code = (
+        "import sys; from fibseg.cli import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 65, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("error", "code"),
     [
         (PartlyDoneError("3 blocks"), 3),
@@ -81,11 +104,11 @@ def test_a_store_that_is_not_there_is_bad_data(
 def test_how_a_run_ends_is_told_by_its_exit_code(
     error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(*, volume: str) -> None:
+    def run(**settings: object) -> None:
         raise error
 
-    monkeypatch.setattr(check_verb, "run", run)
-    assert main(["check", "volume=x"]) == code
+    monkeypatch.setattr(import_verb, "run", run)
+    assert main(["import", "source=x", "volume=y"]) == code
 
 
 def test_the_users_own_conf_folder_is_searched(

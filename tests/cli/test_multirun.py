@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from painted_cell import make_cell
+
 from fibseg.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,3 +36,13 @@ def test_each_job_writes_its_own_model_with_its_overrides(tmp_path: Path) -> Non
         assert list(model["network"]["features"]) == features
         typed = model["training"]["overrides"]
         assert f"network.features=[{','.join(map(str, features))}]" in typed
+
+
+def test_a_multirun_on_several_devices_is_refused_before_it_repeats_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_cell(tmp_path / "a.ome.zarr").path
+    words = [f"volume={store}", "annotation=mitochondria", f"out={tmp_path}/m", "seed=0,1"]
+    assert main(["train", "-m", *words, "trainer=ddp", "trainer.accelerator=cpu"]) == 2
+    assert capsys.readouterr().err.count("A multirun with trainer.devices=2 is not possible") == 2
+    assert not list((tmp_path / "m" / "0").iterdir())

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -144,6 +145,15 @@ def test_pickles_are_refused_by_their_content(tmp_path, name, form):
         with pytest.raises(DataError, match="pickle"):
             load_network(folder)
     assert not trap.exists()
+
+
+def test_other_zip_files_are_not_called_pickles(tmp_path):
+    np.savez(tmp_path / "planes.npz", image=np.zeros(3))
+    with pytest.raises(DataError, match=r"planes\.npz is a file\. Give the model folder"):
+        load_spec(tmp_path / "planes.npz")
+    (tmp_path / "cut.ckpt").write_bytes(b"PK\x03\x04" + b"\0" * 50)
+    with pytest.raises(DataError, match="pickle or a training checkpoint"):
+        load_spec(tmp_path / "cut.ckpt")
 
 
 def test_an_old_kind_of_pickle_is_refused_too(tmp_path):

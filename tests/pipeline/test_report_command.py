@@ -55,6 +55,7 @@ def test_walk_of_evaluate_and_report(folder: Path, capsys: pytest.CaptureFixture
         (["evaluate", VOLUME, "lables=mito", "truth=truth"], 2, "labels"),
         (["report", "volume=none.ome.zarr"], 65, "no volume at"),
         (["report", VOLUME, "planes=[4]"], 65, "planes 0 to 3"),
+        (["report", VOLUME, "out=."], 2, "is a folder. Name a file in it: out=report.html"),
         (["report"], 2, "volume"),
     ],
 )
