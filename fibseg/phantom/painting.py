@@ -14,6 +14,7 @@ from fibseg.geometry import connected
 from fibseg.types import Labels
 
 BACKGROUND, FIRST_CLASS = 1, 2
+SLIP_PIXELS = 4
 Plane = NDArray[np.bool_]
 
 
@@ -62,6 +63,7 @@ def sparse_annotation(
             truth[mask[z] != 0] = number
         alike = np.zeros(shape[1:], bool) if lookalikes is None else lookalikes[z] != 0
         painted = _brush(truth, alike & (truth == BACKGROUND), fraction, rng)
+        painted &= ~_slips(truth, painted)
         out[z][painted] = truth[painted]
     return out
 
@@ -108,6 +110,16 @@ def _brush(
             widest = max(2.5, np.sqrt(left / np.pi))
             painted |= _around(seed, min(float(rng.uniform(5, 13)), widest), shake)
     return painted
+
+
+def _slips(truth: NDArray[np.uint8], painted: Plane) -> Plane:
+    """Painted bits of a few pixels of a larger object: nobody leaves those on purpose."""
+    objects = np.where(truth > BACKGROUND, truth, 0)
+    numbers, _ = connected(objects, connectivity=8)
+    pieces, n = connected(np.where(painted, objects, 0), connectivity=8)
+    sizes = np.bincount(pieces.ravel(), minlength=n + 1)
+    whole = np.bincount(numbers.ravel())[numbers]
+    return np.asarray((pieces > 0) & (sizes[pieces] < np.minimum(SLIP_PIXELS, whole)))
 
 
 def _plain(truth: NDArray[np.uint8], painted: Plane, rng: np.random.Generator) -> Plane | None:

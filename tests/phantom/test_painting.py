@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from fibseg.errors import UsageError
 from fibseg.phantom import Cell, make_cell, sparse_annotation
@@ -63,6 +64,20 @@ def test_a_seed_fixes_the_painting(cell: Cell) -> None:
     first, again, other = (sparse_annotation(truth, seed=s) for s in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_slip_of_the_brush_is_left(cell: Cell, seed: int) -> None:
+    classes = {k: cell.labels[k] for k in ("mitochondria", "nucleus")}
+    painted = sparse_annotation(classes, seed=seed)
+    for number, truth in enumerate(classes.values(), start=2):
+        for z in range(5, 48, 10):
+            pieces, n = ndimage.label(painted[z] == number, np.ones((3, 3)))
+            for i in range(1, n + 1):
+                small = (pieces == i).sum() < 4
+                # Few pixels are painted only where the object itself has no more.
+                around = ndimage.binary_dilation(pieces == i, np.ones((3, 3))) & (pieces != i)
+                assert not (small and (truth[z][around] > 0).any())
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.9, 1.0])
