@@ -151,7 +151,7 @@ def main() -> None:
     stack = Stack(np.random.default_rng(0).integers(0, 255, given.shape, dtype=np.uint8))
     contenders = {"plain MONAI float32": plain_monai(stack, 1)}
     for nm in (20.0, 40.0):
-        for backend in (Backend.choose(), Backend("torch", "bfloat16"), Backend("torch", "float32")):
+        for backend in (Backend.choose(), *(Backend("torch", p) for p in ("bfloat16", "float32"))):
             name = f"fibseg {backend.name} {backend.precision} at {nm:g} nm"
             contenders[name] = fibseg_run(stack, nm, backend)
     with tempfile.TemporaryDirectory() as temporary:
