@@ -64,26 +64,33 @@ def make_model(folder: Path, spacing: tuple[float, float, float], features: list
 
 
 def tree_bytes(process: psutil.Process) -> tuple[int, int]:
-    """Resident bytes of a process and its children, shared pages counted in each; and how many."""
-    total, n = 0, 0
+    """Bytes of a process and its children: resident, and with pages that they share counted once.
+
+    Summed resident sizes count the libraries of every process again; proportional sizes do not.
+    """
+    resident, proportional = 0, 0
     for one in [process, *process.children(recursive=True)]:
         try:
-            total += one.memory_info().rss
-            n += 1
+            info = one.memory_full_info()
         except psutil.NoSuchProcess:
             continue
-    return total, n
+        resident += info.rss
+        proportional += getattr(info, "pss", info.rss)
+    return resident, proportional
 
 
-def measure(model: Path, volume: Volume, runner: str, stop_after: int) -> tuple[int, int, float]:
-    """Peak bytes of the tree, blocks done, seconds from the first block to the last."""
+def measure(
+    model: Path, volume: Volume, runner: str, stop_after: int
+) -> tuple[tuple[int, int], int, float]:
+    """Peak bytes of the tree in both ways, blocks done, seconds since the first was done."""
     journal = volume.path / "probabilities" / ".m.journal"
     shutil.rmtree(journal.parent, ignore_errors=True)  # of an earlier measurement
     words = [sys.executable, "-c", CODE, str(model), str(volume.path), runner]
     process = psutil.Popen(words, stderr=subprocess.DEVNULL)
-    peak, done, first = 0, 0, 0.0
+    peak, done, first = (0, 0), 0, 0.0
     while process.poll() is None:
-        peak = max(peak, tree_bytes(process)[0])
+        resident, proportional = tree_bytes(process)
+        peak = max(peak[0], resident), max(peak[1], proportional)
         done = max(done, journal.read_bytes().count(b"done ") if journal.exists() else 0)
         first = first or (time.monotonic() if done else 0.0)
         if done >= stop_after:
@@ -111,7 +118,8 @@ def main() -> None:
         peak, done, seconds = measure(model, volume, given.blocks, given.stop_after)
     sys.stdout.write(
         f"{np.prod(given.shape) / 1e9:.2f} gigavoxels, {given.blocks}, features "
-        f"{given.features} at {nm:g} nm: {done} blocks, peak {peak / 2**30:.2f} GiB "
+        f"{given.features} at {nm:g} nm: {done} blocks, peak {peak[0] / 2**30:.2f} GiB "
+        f"resident, {peak[1] / 2**30:.2f} GiB with shared pages counted once "
         f"({seconds:.0f} s after the first block)\n"
     )
 
