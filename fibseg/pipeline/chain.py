@@ -12,10 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from fibseg.errors import UsageError
 from fibseg.geometry import is_local, reach, reach_nm
-from fibseg.postprocess import components
+from fibseg.postprocess import components, grow, hysteresis, split_objects
 from fibseg.types import Spacing
 
 Operator: TypeAlias = Callable[..., Any]
+
+AFTER_COMPONENTS: tuple[Operator, ...] = (split_objects, grow)
+"""Operators on numbered objects."""
 
 
 def planned(
@@ -38,19 +41,14 @@ def planned(
     Raises
     ------
     UsageError
-        If the last is not `components`, an operator is unknown here, the steps do not fit each
-        other, or a setting is refused.
+        If `components` is missing or others than `split_objects` and `grow` follow it, an operator
+        is unknown here, the steps do not fit each other, or a setting is refused.
     """
     chain = {name: bound(fn, spacing=spacing) for name, fn in operators.items() if fn is not None}
-    functions = [function_of(fn) for fn in chain.values()]
-    if components not in functions or functions.index(components) != len(functions) - 1:
-        raise UsageError(
-            f"the operators {list(chain)} do not end in components, which numbers the objects. "
-            "Put it last, once."
-        )
+    _check_order(chain)
     for name, fn in chain.items():
-        if not is_local(fn) and function_of(fn) not in (components, *known):
-            names = ", ".join(f.__name__ for f in (*known, components))
+        if not is_local(fn) and function_of(fn) not in (components, *AFTER_COMPONENTS, *known):
+            names = ", ".join(f.__name__ for f in (*known, components, *AFTER_COMPONENTS))
             raise UsageError(
                 f"{name} is a global operator that cannot run over blocks. Known are {names}, and "
                 "all that declare their reach."
@@ -58,7 +56,7 @@ def planned(
     _try_on_one_voxel(chain, dtype)
     local: list[str] = []
     for name, fn in chain.items():
-        if is_local(fn):
+        if is_local(fn) and function_of(fn) not in AFTER_COMPONENTS:
             local.append(name)
             continue
         if local:
@@ -108,11 +106,30 @@ def describe(operators: Mapping[str, Operator | None]) -> list[dict[str, Any]]:
     ]
 
 
+def _check_order(chain: Mapping[str, Operator]) -> None:
+    """Objects are numbered once; what works on numbered objects comes after that, nothing else."""
+    functions = [function_of(fn) for fn in chain.values()]
+    at = functions.index(components) if components in functions else len(functions)
+    if functions.count(components) != 1 or not set(functions[at + 1 :]) <= set(AFTER_COMPONENTS):
+        raise UsageError(
+            f"the operators {list(chain)} do not end in components, which numbers the objects and "
+            "which only split_objects and grow may follow. Put it there, once."
+        )
+    for name, function in zip(chain, functions[:at], strict=False):
+        if function in AFTER_COMPONENTS:
+            raise UsageError(f"{name} needs numbered objects. Put it after components.")
+
+
 def _try_on_one_voxel(chain: Mapping[str, Operator], dtype: DTypeLike) -> None:
     """Settings that an operator refuses, and steps that do not fit, come out before any work."""
     array = np.zeros((1, 1, 1), dtype=dtype)
     for name, fn in chain.items():
-        if not is_local(fn) and array.dtype != np.bool_:
+        is_mask = array.dtype == np.bool_
+        if function_of(fn) is hysteresis and is_mask:
+            raise UsageError(
+                f"{name} needs probabilities, but gets a mask. Leave out the threshold before it."
+            )
+        if not (is_local(fn) or is_mask or function_of(fn) in (hysteresis, *AFTER_COMPONENTS)):
             raise UsageError(
                 f"{name} needs a mask, but gets {array.dtype} values. Put a threshold before it."
             )

@@ -1,7 +1,7 @@
 """Objects as a whole: connected components, small ones removed, enclosed holes filled.
 
 These operators are global: here they work on one array, block by block they are compositions of
-the engine's verbs in `fibseg.pipeline.operators`.
+the engine's verbs in `fibseg.pipeline.compositions`.
 """
 
 from __future__ import annotations

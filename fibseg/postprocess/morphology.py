@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-import os
 from typing import Any
 
 import edt
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from fibseg.errors import UsageError
 from fibseg.geometry import reach
+from fibseg.postprocess.threads import threads
 from fibseg.types import Mask, Spacing
 
 ROWS_AT_MOST = 220
@@ -81,7 +81,7 @@ def _near(mask: Mask, radius_nm: float, spacing: Spacing) -> Mask:
         return _union_of_rows(mask, widths)
     # A new array: edt reads the order of the axes from how the array lies in memory.
     outside = np.ascontiguousarray(~mask)
-    squared = edt.edtsq(outside, anisotropy=spacing, black_border=False, parallel=_threads())
+    squared = edt.edtsq(outside, anisotropy=spacing, black_border=False, parallel=threads())
     return np.asarray(squared < _between(radius_nm, tuple(float(s) for s in spacing)))
 
 
@@ -140,8 +140,3 @@ def _between(radius_nm: float, spacing: Spacing) -> float:
     found = np.stack([plane + ((kx + step).clip(0) * x) ** 2 for step in (-1, 0, 1, 2)])
     inside = found[found <= square].max()
     return float((inside + found[found > square].min()) / 2)
-
-
-def _threads() -> int:
-    """The share of the cores that this process was given."""
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)

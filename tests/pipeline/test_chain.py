@@ -9,11 +9,23 @@ from fibseg.errors import UsageError
 from fibseg.geometry import is_local, reach_nm
 from fibseg.pipeline.chain import describe, fused, planned
 from fibseg.pipeline.operators import GLOBAL
-from fibseg.postprocess import closing, components, dilation, fill_holes, smooth, threshold
+from fibseg.postprocess import (
+    closing,
+    components,
+    dilation,
+    fill_holes,
+    grow,
+    hysteresis,
+    largest,
+    smooth,
+    split_objects,
+    threshold,
+)
 
 SPACING = (20.0, 10.0, 10.0)
 P = functools.partial
 LAST = {"components": P(components)}
+MASK = {"threshold": P(threshold, level=0.5)}
 
 
 def plan(operators, dtype=np.uint8):
@@ -28,6 +40,18 @@ def test_local_neighbours_become_one_step_that_looks_as_far_as_both():
     assert [name for name, _ in steps] == ["smooth-threshold-closing", "fill", "components"]
     assert [is_local(fn) for _, fn in steps] == [True, False, False]
     assert reach_nm(steps[0][1]) == 30 + 80
+
+
+def test_steps_on_numbered_objects_stay_steps_of_their_own():
+    steps = plan({
+        "smooth": P(smooth, sigma_nm=10), "h": P(hysteresis, low=0.3, high=0.6),
+        "largest": P(largest, n=2), **LAST, "split": P(split_objects, depth_nm=20),
+        "grow": P(grow, distance_nm=30),
+    })
+    assert [name for name, _ in steps] == [
+        "smooth", "h", "largest", "components", "split", "grow"
+    ]
+    assert reach_nm(steps[-1][1]) == 30
 
 
 def test_a_fused_step_does_one_after_the_other():
@@ -56,6 +80,16 @@ def test_null_leaves_a_step_out():
          "radius_nm=-1"),
         ({"threshold": P(threshold, level=0.5),
           "components": P(components, min_voxels=3, min_volume_um3=1)}, "one of them to null"),
+        ({**MASK, **LAST, "again": P(components)}, "Put it there, once"),
+        ({**MASK, **LAST, "closing": P(closing, radius_nm=9)}, "only split_objects and grow may"),
+        ({**MASK, "wider": P(grow, distance_nm=9), **LAST}, "wider needs numbered objects"),
+        ({**MASK, "split": P(split_objects, depth_nm=9), **LAST}, "split needs numbered objects"),
+        ({**MASK, "h": P(hysteresis, low=0.3, high=0.6), **LAST}, "h needs probabilities"),
+        ({"h": P(hysteresis, low=0.6, high=0.3), **LAST}, "low=0.6 is above high=0.3"),
+        ({"largest": P(largest), **LAST}, "largest needs a mask"),
+        ({**MASK, "largest": P(largest, n=0), **LAST}, "n=0 components would leave nothing"),
+        ({**MASK, **LAST, "grow": P(grow, distance_nm=-1)}, "distance_nm=-1"),
+        ({**MASK, **LAST, "split": P(split_objects, depth_nm=-1)}, "depth_nm=-1"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_work(operators, words):

@@ -2,40 +2,34 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import zarr
+from benches import DiskBench, MemoryBench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import block_shapes, label_volumes, masks, probability_volumes, spacings
 
 from fibseg.blocks import Processes, Serial
 from fibseg.measure import regions
+from fibseg.pipeline.chain import bound
 from fibseg.pipeline.operators import Sheet, Work, find_objects, region_table
 from fibseg.postprocess import (
     closing,
     components,
+    dilation,
     fill_holes,
+    grow,
+    hysteresis,
+    largest,
     remove_small,
     smooth,
+    split_objects,
     threshold,
 )
 
 P = functools.partial
-
-
-@dataclass
-class MemoryBench:
-    """Intermediate arrays as NumPy arrays, full of what was never written."""
-
-    shape: tuple[int, ...]
-    folder: Path
-
-    def sheet(self, name, *, dtype, inputs):
-        return Sheet(np.full(self.shape, 77, dtype=dtype), None, self.folder / name)
 
 
 def blockwise(array, operators, spacing, block_shape):
@@ -53,7 +47,7 @@ def blockwise(array, operators, spacing, block_shape):
 
 def whole(array, operators, spacing):
     for fn in operators.values():
-        array = fn(array) if fn.func is threshold else fn(array, spacing=spacing)
+        array = bound(fn, spacing=spacing)(array)
     return array
 
 
@@ -91,12 +85,66 @@ def test_a_whole_chain_blockwise_equals_whole(probs, spacing, block_shape, radiu
     check(probs, operators, spacing, block_shape)
 
 
+@settings(deadline=None, max_examples=40)
+@given(
+    probability_volumes(), spacings(), block_shapes(), st.sampled_from([0.0, 12.0]),
+    st.sampled_from([6, 26]),
+)
+def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm, connectivity):
+    operators = {
+        "smooth": P(smooth, sigma_nm=sigma_nm),
+        "hysteresis": P(hysteresis, low=0.45, high=0.7, connectivity=connectivity), **LAST,
+    }
+    check(probs, operators, spacing, block_shape)
+
+
+@settings(deadline=None, max_examples=40)
+@given(masks(), spacings(), block_shapes(), st.integers(1, 3), st.sampled_from([6, 26]))
+def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectivity):
+    step = P(largest, n=n, connectivity=connectivity)
+    check(mask, {"largest": step, **LAST}, spacing, block_shape)
+
+
+@settings(deadline=None, max_examples=40)
+@given(probability_volumes(), spacings(), block_shapes(), st.sampled_from([40, 2**24]))
+def test_split_and_grown_objects_blockwise_equal_whole(probs, spacing, block_shape, most):
+    operators = {
+        "threshold": P(threshold, level=0.5), "components": P(components, min_voxels=2),
+        "split": P(split_objects, depth_nm=2.0, max_object_voxels=most),
+        "grow": P(grow, distance_nm=11.0),
+    }
+    check(probs, operators, spacing, block_shape)
+
+
+def test_a_mask_between_two_steps_is_no_image_of_bytes():
+    """Smoothing takes bytes for 0 to 1 in 256 steps; a stored mask must not look like that."""
+    mask = np.random.default_rng(1).random((6, 7, 8)) < 0.5
+    operators = {
+        "dilation": P(dilation, radius_nm=8.0), "small": P(remove_small, min_voxels=2),
+        "smooth": P(smooth, sigma_nm=9.0), "hysteresis": P(hysteresis, low=0.6, high=0.9), **LAST,
+    }
+    check(mask, operators, (8.0, 8.0, 8.0), (4, 4, 4))
+    assert whole(mask, operators, (8.0, 8.0, 8.0)).any()
+
+
 @settings(deadline=None, max_examples=60)
-@given(label_volumes(), spacings(), block_shapes())
-def test_the_table_blockwise_equals_whole(labels, spacing, block_shape):
-    table = region_table(labels, block_shape=block_shape, spacing=spacing)
-    for name, column in regions.measure(labels, spacing=spacing).items():
+@given(label_volumes(), spacings(), block_shapes(), st.booleans())
+def test_the_table_blockwise_equals_whole(labels, spacing, block_shape, with_image):
+    image = labels.astype(np.uint8) if with_image else None
+    table = region_table(labels, image, block_shape=block_shape, spacing=spacing)
+    expected = regions.measure(labels, image, spacing=spacing)
+    assert list(table) == list(expected)
+    for name, column in expected.items():
         np.testing.assert_array_equal(table[name], column)
+
+
+def test_an_empty_volume_has_the_columns_of_a_full_one():
+    empty, full = np.zeros((0, 3, 3), np.uint8), np.ones((1, 3, 3), np.uint8)
+    tables = [
+        region_table(v, v, block_shape=(2, 2, 2), spacing=(1, 1, 1)) for v in (empty, full)
+    ]
+    assert list(tables[0]) == list(tables[1])
+    assert [len(t["label"]) for t in tables] == [0, 1]
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3), (1, 1, 1)])
@@ -110,34 +158,28 @@ def test_tiny_volumes(shape):
     np.testing.assert_array_equal(out, np.ones(shape))
 
 
-@dataclass
-class DiskBench:
-    shape: tuple[int, ...]
-    folder: Path
-
-    def sheet(self, name, *, dtype, inputs):
-        array = zarr.create_array(
-            self.folder / f"{name}.zarr", shape=self.shape, dtype=dtype, chunks=(8, 8, 8)
-        )
-        return Sheet(array, self.folder / f"{name}.journal", self.folder / name)
-
-
 def test_processes_find_what_serial_finds(tmp_path):
-    shape = (20, 24, 28)
-    probs = (np.random.default_rng(0).random(shape) * 256).astype(np.uint8)
-    stored = zarr.create_array(tmp_path / "probs", shape=shape, dtype="u1", chunks=(8, 8, 8))
-    stored[:] = probs
+    shape, rng = (20, 24, 28), np.random.default_rng(0)
+    probs = (rng.random(shape) * 256).astype(np.uint8)
+    bench = DiskBench(shape, tmp_path)
+    stored = bench.stored("probs", probs)
     operators = {
-        "smooth": P(smooth, sigma_nm=8.0), "threshold": P(threshold, level=0.56),
+        "smooth": P(smooth, sigma_nm=8.0), "hysteresis": P(hysteresis, low=0.52, high=0.58),
         "small": P(remove_small, min_voxels=9), "closing": P(closing, radius_nm=10.0),
-        "fill": P(fill_holes), "components": P(components, min_voxels=9),
+        "fill": P(fill_holes), "largest": P(largest, n=20),
+        "components": P(components, min_voxels=9),
+        "split": P(split_objects, depth_nm=1.0, max_object_voxels=1000),
+        "grow": P(grow, distance_nm=12.0),
     }
-    work = Work(
-        bench=DiskBench(shape, tmp_path), block_shape=(8, 16, 8), runner=Processes(n_workers=2),
-        spacing=(10.0, 10.0, 10.0),
-    )
-    target = DiskBench(shape, tmp_path).sheet("labels", dtype="u4", inputs="")
+    runner = Processes(n_workers=2)
+    work = Work(bench=bench, block_shape=(8, 16, 8), runner=runner, spacing=(10.0, 10.0, 10.0))
+    target = bench.sheet("labels", dtype="u4")
     n = find_objects(stored, target, operators, work=work, inputs="")
     expected = whole(probs, operators, work.spacing)
-    assert n == expected.max() > 1
+    assert n == expected.max() > 20
     np.testing.assert_array_equal(target.array[:], expected)
+    table = region_table(
+        target.array, stored, block_shape=(8, 16, 8), runner=runner, spacing=work.spacing
+    )
+    for name, column in regions.measure(expected, probs, spacing=work.spacing).items():
+        np.testing.assert_array_equal(table[name], column)

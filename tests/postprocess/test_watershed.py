@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import spacings, touching_objects
+
+from fibseg.errors import UsageError
+from fibseg.postprocess import components, split_objects
+from fibseg.postprocess.pieces import Piece, cut_objects
+
+CUBE = (10.0, 10.0, 10.0)
+DEPTHS = st.sampled_from([0.0, 3.0, 12.0, 1e4])
+
+
+def dumbbell(radii=(8, 6), gap=11):
+    """Two balls whose centres are `gap` voxels apart along x."""
+    grid = np.indices((21, 21, 21 + gap))
+    centres = [(10, 10, 10), (10, 10, 10 + gap)]
+    return sum(
+        ((grid - np.reshape(c, (3, 1, 1, 1))) ** 2).sum(axis=0) < r**2
+        for c, r in zip(centres, radii, strict=True)
+    ) > 0
+
+
+def test_two_balls_come_apart_at_their_neck():
+    labels = dumbbell().astype(np.uint32) * 40
+    parts = split_objects(labels, depth_nm=10, spacing=CUBE)
+    assert parts.max() == 2
+    np.testing.assert_array_equal(parts > 0, labels > 0)
+    assert (parts[10, 10, 4:14] == 1).all()
+    assert (parts[10, 10, 18:26] == 2).all()
+    # The larger ball reaches to x = 17, the smaller from x = 16 on: they meet there.
+    border = np.argmax(parts[10, 10] == 2)
+    assert abs(border - 17) <= 1
+
+
+def test_a_shallow_neck_does_not_divide():
+    labels = dumbbell(gap=7).astype(np.uint32)
+    assert split_objects(labels, depth_nm=20, spacing=CUBE).max() == 1
+    assert split_objects(dumbbell(gap=13).astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
+
+
+def test_the_depth_is_in_nm():
+    labels = dumbbell().astype(np.uint32)
+    for scale in (1, 7.5):
+        spacing = tuple(s * scale for s in CUBE)
+        for depth, n in ((10, 2), (60, 1)):
+            assert split_objects(labels, depth_nm=depth * scale, spacing=spacing).max() == n
+
+
+@settings(deadline=None, max_examples=60)
+@given(touching_objects(), spacings(), DEPTHS)
+def test_parts_are_connected_and_refine_the_objects(labels, spacing, depth_nm):
+    parts = split_objects(labels, depth_nm=depth_nm, spacing=spacing)
+    np.testing.assert_array_equal(parts > 0, labels > 0)
+    values, first = np.unique(parts[parts > 0], return_index=True)
+    np.testing.assert_array_equal(values, np.arange(1, len(values) + 1))
+    assert (np.diff(first) > 0).all(), "numbered by their first voxels"
+    for value in values:
+        part = parts == value
+        assert len(np.unique(labels[part])) == 1
+        assert components(part, spacing=spacing).max() == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(touching_objects(), spacings())
+def test_nothing_is_as_deep_as_10_um(labels, spacing):
+    parts = split_objects(labels, depth_nm=1e4, spacing=spacing)
+    n = sum(components(labels == v, spacing=spacing).max() for v in np.unique(labels) if v)
+    assert parts.max(initial=0) == n
+
+
+def test_a_deeper_limit_only_joins():
+    labels = (np.random.default_rng(1).random((16, 16, 16)) < 0.6).astype(np.uint32)
+    n = [split_objects(labels, depth_nm=d, spacing=CUBE).max() for d in (0, 2, 5, 10, 50)]
+    assert n == sorted(n, reverse=True)
+    assert n[0] > n[-1]
+
+
+def test_the_face_of_the_volume_is_no_surface():
+    labels = np.ones((9, 9, 30), dtype=np.uint32)
+    assert split_objects(labels, depth_nm=0, spacing=CUBE).max() == 1
+    half = dumbbell(radii=(8, 8), gap=13)[:11]
+    assert split_objects(half.astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
+
+
+def test_a_large_object_is_cut_on_tiles_and_a_small_one_is_not():
+    labels = np.zeros((8, 8, 20), dtype=np.uint32)
+    labels[1:3, 1:3, 1:19] = 5  # a rod of 72 voxels
+    labels[5:7, 5:7, 3:6] = 2  # 12 voxels across the border of a tile
+    parts = split_objects(labels, depth_nm=0, max_object_voxels=70, spacing=CUBE)
+    cuts = [4, 8, 12, 16]
+    assert [len(np.unique(parts[1, 1, a:b])) for a, b in ((1, 4), (4, 8), (16, 19))] == [1, 1, 1]
+    assert (np.flatnonzero(np.diff(parts[1, 1, 1:19])) + 2).tolist() == cuts
+    assert len(np.unique(parts[5:7, 5:7, 3:6])) == 1
+    assert split_objects(labels, depth_nm=0, max_object_voxels=72, spacing=CUBE).max() == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 500), st.lists(st.integers(0, 40), min_size=6, max_size=6))
+def test_pieces_tile_the_boxes(limit, numbers):
+    start = np.minimum(numbers[:3], numbers[3:])[None]
+    stop = np.maximum(numbers[:3], numbers[3:])[None] + 1
+    shape = (41, 42, 43)
+    rows, cut = cut_objects(np.array([6]), start, stop, shape=shape, max_object_voxels=limit)
+    seen = np.zeros(shape, dtype=int)
+    for row in rows:
+        piece = Piece.of_row(row)
+        assert piece.label == 6
+        assert piece.box.size <= limit
+        assert piece.box.intersect(piece.room) == piece.box == piece.read.intersect(piece.box)
+        seen[piece.box.slices] += 1
+    assert cut == ([6] if np.prod(stop - start) > limit else [])
+    expected = np.zeros(shape, dtype=int)
+    expected[tuple(slice(a, b) for a, b in zip(start[0], stop[0], strict=True))] = 1
+    np.testing.assert_array_equal(seen, expected)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (1, 1, 1)])
+@pytest.mark.parametrize("value", [0, 7])
+def test_tiny_arrays(shape, value):
+    labels = np.full(shape, value, dtype=np.uint32)
+    parts = split_objects(labels, depth_nm=5, spacing=(5, 5, 5))
+    np.testing.assert_array_equal(parts, labels > 0)
+
+
+def test_what_cannot_be_meant_is_refused():
+    labels = np.ones((2, 2, 2), dtype=np.uint32)
+    with pytest.raises(UsageError, match="depth_nm=-1 is negative"):
+        split_objects(labels, depth_nm=-1, spacing=CUBE)
+    with pytest.raises(UsageError, match="max_object_voxels=0 leaves nothing"):
+        split_objects(labels, depth_nm=1, max_object_voxels=0, spacing=CUBE)
