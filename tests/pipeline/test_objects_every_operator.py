@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from fibseg.measure import regions
+from fibseg.pipeline import objects
+from fibseg.pipeline.chain import bound
+from fibseg.postprocess import (
+    components,
+    fill_holes,
+    grow,
+    hysteresis,
+    largest,
+    smooth,
+    split_objects,
+)
+from fibseg.volume import Volume
+
+P = functools.partial
+SPACING = (20.0, 10.0, 10.0)
+CHAIN = {
+    "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis, low=0.45, high=0.6),
+    "fill_holes": P(fill_holes), "largest": P(largest, n=3),
+    "components": P(components, min_voxels=4), "split_objects": P(split_objects, depth_nm=3.0),
+    "grow": P(grow, distance_nm=15.0),
+}
+
+
+def test_a_store_holds_what_the_kernels_give_and_nothing_else(tmp_path):
+    probs = (np.random.default_rng(2).random((30, 40, 50)) * 256).astype(np.uint8)
+    volume = Volume.create(
+        tmp_path / "cell.ome.zarr", shape=probs.shape, dtype=np.uint8, spacing=SPACING,
+        polarity="dark",
+    )
+    volume.raw()[:] = 100
+    volume.finish_raw()
+    product = volume.create_probabilities("vesicles", inputs="drawn")
+    product.array[:] = probs
+    product.finish()
+    found = objects.run(volume=str(volume.path), name="vesicles", postprocess=CHAIN)
+    whole = probs
+    for step in CHAIN.values():
+        whole = bound(step, spacing=SPACING)(whole)
+    np.testing.assert_array_equal(volume.labels("vesicles")[:], whole)
+    assert found["labels/vesicles"]["n_objects"] == whole.max() > 3
+    table = volume.table("vesicles")
+    for name, column in regions.measure(whole, spacing=SPACING).items():
+        np.testing.assert_array_equal(table[name], column)
+    assert not (volume.path / ".scratch").exists()
