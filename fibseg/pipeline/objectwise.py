@@ -61,7 +61,7 @@ def split_objects(
     target
         Unsigned integers on the same grid; must not be `labels` itself.
     depth_nm, max_object_voxels
-        As in `fibseg.postprocess.split_objects`. A worker holds about 60 bytes for every voxel in
+        As in `fibseg.postprocess.split_objects`. A worker holds about 80 bytes for every voxel in
         the bounding box of an object.
     block_shape, runner
         As in `fibseg.blocks.map_blocks`.
