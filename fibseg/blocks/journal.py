@@ -1,7 +1,8 @@
 """Which blocks are done: an append-only file of checksummed lines beside the target.
 
 The first line holds a key: a hash of everything that the blocks depend on. Only the coordinator
-writes, after a worker has committed its block; a line that a crash tore is cut off again.
+writes, after a worker has committed its block; a line that a crash tore is cut off again. A line
+may carry a note: the digests of what the worker wrote.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def layout_key(**parts: Any) -> str:
 
 
 class Journal:
-    """Done blocks of one run, kept in the file `path`; without a path they are only counted.
+    """Done blocks of one run, kept in the file `path`; without a path only in memory.
 
     Parameters
     ----------
@@ -38,17 +39,18 @@ class Journal:
     def __init__(self, path: Path | None, key: str) -> None:
         self.key = key
         self.done: set[int] = set()
+        self.notes: dict[int, str] = {}
         self._file: int | None = None
         if path is not None:
             self._open(Path(path))
 
-    def mark(self, index: int) -> None:
-        """Note that block `index` is committed."""
-        self.done.add(index)
-        self._append(f"done {index}")
+    def mark(self, index: int, note: str = "") -> None:
+        """Mark block `index` as committed, with a note (a line of text) to be kept with it."""
+        self._count(index, note)
+        self._append(f"done {index} {note}" if note else f"done {index}")
 
     def mark_failed(self, index: int) -> None:
-        """Note that block `index` failed; the next run tries it again."""
+        """Mark block `index` as failed; the next run tries it again."""
         self._append(f"failed {index}")
 
     def close(self) -> None:
@@ -88,10 +90,16 @@ class Journal:
             if line != self._line(text) or (number == 0) != text.startswith("fibseg-journal"):
                 break
             valid += len(line)
-            word, _, index = text.partition(" ")
+            word, _, rest = text.partition(" ")
             if word == "done":
-                self.done.add(int(index))
+                index, _, note = rest.partition(" ")
+                self._count(int(index), note)
         return valid
+
+    def _count(self, index: int, note: str) -> None:
+        self.done.add(index)
+        if note:
+            self.notes[index] = note
 
     def _line(self, text: str) -> bytes:
         # The key is part of every checksum, so that a line of another run never counts.

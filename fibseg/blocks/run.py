@@ -18,6 +18,7 @@ from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import packed, run_blocks
 from fibseg.errors import UsageError
 from fibseg.types import Spacing
+from fibseg.volume.digests import Facts, NotedArray, from_note, to_note
 
 
 def map_blocks(
@@ -72,6 +73,9 @@ def map_blocks(
     key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
     task = packed(runner, _compute_and_write, function, read_from, targets)
     read_shape = tuple(read_from[0].shape) if read_from else grid.shape
+    noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
+    for target in noted.values():
+        target.forget()
     with Journal(journal, key) as done:
         todo = (
             block for block in grid.blocks(lambda write: function.read_box(write, read_shape))
@@ -81,7 +85,9 @@ def map_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
             kept=journal is not None,
         ):
-            done.mark(outcome.block.index)
+            done.mark(outcome.block.index, outcome.value)
+        for number, target in noted.items():
+            target.keep(fact for note in done.notes.values() for fact in from_note(note, number))
 
 
 def reduce_blocks(
@@ -174,11 +180,13 @@ def _compute(function: BlockFunction, sources: Sequence[Array], block: Block) ->
 
 def _compute_and_write(
     function: BlockFunction, sources: Sequence[Array], targets: Sequence[Array], block: Block
-) -> None:
+) -> str:
+    """Write a block into every target; returns the note of what was written, for the journal."""
     result = _compute(function, sources, block)
     parts = result if isinstance(result, tuple) else (result,)
     if len(parts) != len(targets):
         raise UsageError(f"{len(parts)} results for {len(targets)} targets.")
+    facts: list[list[Facts]] = []
     for part, target in zip(parts, targets, strict=True):
         if part.shape != block.write.shape or not np.can_cast(
             part.dtype, target.dtype, "same_kind"
@@ -187,4 +195,10 @@ def _compute_and_write(
                 f"the block function returned {part.dtype} of shape {part.shape}, but "
                 f"{target.dtype} of shape {block.write.shape} is to be written."
             )
-        target[block.write.slices] = part.astype(target.dtype, copy=False)
+        voxels = part.astype(target.dtype, copy=False)
+        if isinstance(target, NotedArray):
+            facts.append(target.commit(block.write, voxels))
+        else:
+            target[block.write.slices] = voxels
+            facts.append([])
+    return to_note(facts)

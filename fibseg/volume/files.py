@@ -20,6 +20,10 @@ import psutil
 from fibseg.errors import DataError, UsageError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+PARTIAL = ".partial"
+WRITER = re.compile(r"\.(.+)\.(\d+)-[0-9a-z]+\.partial")
+UNSEALED = "0" * 64
+SEAL = re.compile(rb'("seal": ?")[0-9a-f]{64}(")')
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
@@ -74,14 +78,19 @@ def finite(value: Any) -> Any:
 
 def partial_path(path: Path) -> Path:
     """Hidden name beside `path` for what is not whole yet; leftovers of killed processes go."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        writer = leftover.name.split(".")[-2].split("-")[0]
-        if not (writer.isdigit() and psutil.pid_exists(int(writer))):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
+        if not being_written(leftover):
             if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+    return path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}{PARTIAL}")
+
+
+def being_written(partial: Path) -> bool:
+    """Whether the process that `partial_path` made this name for is alive."""
+    writer = WRITER.fullmatch(partial.name)
+    return writer is not None and psutil.pid_exists(int(writer[2]))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -99,8 +108,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Put `document` at `path` as indented JSON, crash-safe and equal for equal contents."""
-    write_bytes(path, (json.dumps(document, indent=2, allow_nan=False) + "\n").encode())
+    """Put `document` at `path` as indented JSON, crash-safe and equal for equal contents.
+
+    Where it holds ``"seal": UNSEALED``, that becomes the seal of the file.
+    """
+    write_bytes(path, sealed((json.dumps(document, indent=2, allow_nan=False) + "\n").encode()))
+
+
+def sealed(data: bytes) -> bytes:
+    """Contents of a file with their own SHA-256 in place of the 64 zeros of its seal, if any."""
+    digest = hashlib.sha256(data).hexdigest().encode()
+    return SEAL.sub(rb"\g<1>" + digest + rb"\g<2>", data)
+
+
+def seal_holds(data: bytes) -> bool:
+    """Whether contents with one seal are, to the bit, what was sealed."""
+    blank, n_seals = SEAL.subn(rb"\g<1>" + UNSEALED.encode() + rb"\g<2>", data)
+    return n_seals == 1 and sealed(blank) == data
 
 
 def read_json(path: Path) -> dict[str, Any]:

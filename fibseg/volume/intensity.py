@@ -1,9 +1,7 @@
-"""One pass over the voxels of an array: its digest, its histogram, its largest value."""
+"""One pass over the voxels of an array: facts of its boxes, and its histogram."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,39 +9,57 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from fibseg.volume.layout import BLOCK, watched
+from fibseg.volume.digests import Records, box_facts, note, to_records, total
+from fibseg.volume.layout import BLOCK, boxes, watched
 
 PERCENTS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 25.0, 50.0, 75.0, 95.0, 98.0, 99.0, 99.5, 99.9, 100.0)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over an array finds."""
+    """What is known of an array: its digest, the records of its boxes, perhaps its histogram."""
 
     digest: str
-    maximum: int
+    records: Records
     histogram: NDArray[np.int64] | None
 
+    @property
+    def maximum(self) -> int:
+        """Largest value in the array."""
+        return int(self.records["maximum"].max(initial=0))
 
-def survey(array: zarr.Array[Any], *, histogram: bool = False, label: str = "digest") -> Survey:
+
+def survey(
+    array: zarr.Array[Any], *, known: Records | None = None, histogram: bool = False,
+    label: str = "digest",
+) -> Survey:
     """Digest and maximum of `array`, and its histogram over all values of uint8 or uint16.
 
-    The digest covers shape, type and voxels in fixed blocks of (64, 512, 512), hence neither
-    the order of writing nor chunks, compression or format version change it.
+    Boxes that `known` has facts of are read only for a histogram.
     """
-    header = json.dumps([list(array.shape), array.dtype.name])
-    total = hashlib.sha256(header.encode())
-    counts = np.zeros(np.iinfo(array.dtype).max + 1, dtype=np.int64) if histogram else None
-    maximum = 0
-    for box in watched(array.shape, BLOCK, label=label):
-        voxels = np.ascontiguousarray(array[box.slices])
-        total.update(hashlib.sha256(voxels.data).digest())
+    records = to_records((), array.shape) if known is None else known.copy()
+    todo = [
+        box for index, box in enumerate(boxes(array.shape, BLOCK))
+        if histogram or not records["digest"][index].any()
+    ]
+    counts = no_counts(array.dtype) if histogram else None
+    for box in watched(todo, label=label):
+        voxels = np.asarray(array[box.slices])
+        note(records, box_facts(voxels, box, array.shape))
         if counts is not None:
-            for plane in voxels:  # bincount makes int64 of what it gets: a plane at a time
-                counts += np.bincount(plane.ravel(), minlength=len(counts))
-        if voxels.size:
-            maximum = max(maximum, int(voxels.max()))
-    return Survey(total.hexdigest(), maximum, counts)
+            tally(counts, voxels)
+    return Survey(total(array.shape, array.dtype, records["digest"]), records, counts)
+
+
+def no_counts(dtype: np.dtype[Any]) -> NDArray[np.int64]:
+    """Histogram over all values of an unsigned `dtype` before the first voxel."""
+    return np.zeros(np.iinfo(dtype).max + 1, dtype=np.int64)
+
+
+def tally(counts: NDArray[np.int64], voxels: NDArray[Any]) -> None:
+    """Add `voxels` to a histogram."""
+    for plane in voxels:  # bincount makes int64 of what it gets: a plane at a time
+        counts += np.bincount(plane.ravel(), minlength=len(counts))
 
 
 def percentiles(histogram: NDArray[np.int64]) -> dict[str, float]:

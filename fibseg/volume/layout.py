@@ -6,8 +6,9 @@ A shard of (64, 512, 512) is 16 MB of uint8 and 64 MB of uint32: large enough th
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,7 @@ from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.progress import track
 from fibseg.types import Shape
+from fibseg.volume.files import PARTIAL
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArrayConfigParams
@@ -30,6 +32,7 @@ CHUNK = 64
 THIN_CHUNK = 256
 CHUNK_04: Shape = (64, 128, 128)
 WORTH_SHOWING = 16
+ARRAY_METADATA = (".zarray", ".zattrs", "zarr.json")
 WRITE: ArrayConfigParams = {"write_empty_chunks": True}
 
 
@@ -134,20 +137,28 @@ def boxes(shape: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
         yield Box(start, stop)
 
 
-def watched(shape: Sequence[int], block: Sequence[int], *, label: str) -> Iterator[Box]:
+def watched(tiles: Iterable[Box], *, label: str) -> Iterator[Box]:
     """The same boxes, with progress shown where there are many."""
-    tiles = list(boxes(shape, block))
+    tiles = list(tiles)
     if len(tiles) < WORTH_SHOWING:
         return iter(tiles)
     return track(tiles, total=len(tiles), label=label, unit="block")
 
 
-def array_files(path: Path, array: zarr.Array[Any]) -> Iterator[Path]:
-    """Files that a complete array consists of (shards, or chunks in Zarr 2)."""
+def array_files(
+    path: Path, array: zarr.Array[Any], box: Box | None = None
+) -> Iterator[tuple[Path, Box]]:
+    """Files (shards, or chunks in Zarr 2) of a complete array, and what lies in each.
+
+    Of all the array, or of a `box` whose corner is that of a file.
+    """
     pieces = array.shards or array.chunks
     folder = path / "c" if array.metadata.zarr_format == 3 else path
-    for index in np.ndindex(*(math.ceil(n / p) for n, p in zip(array.shape, pieces, strict=True))):
-        yield folder.joinpath(*map(str, index))
+    whole = Box.whole(array.shape) if box is None else box
+    for tile in boxes(whole.shape, pieces):
+        inside = tile.shift(whole.start)
+        place = (a // p for a, p in zip(inside.start, pieces, strict=True))
+        yield folder.joinpath(*map(str, place)), inside
 
 
 def stored_bytes(path: Path, array: zarr.Array[Any]) -> int:
@@ -159,7 +170,7 @@ def stored_bytes(path: Path, array: zarr.Array[Any]) -> int:
         If a file is missing: Zarr would read its voxels as zeros without a word.
     """
     total, missing = 0, []
-    for file in array_files(path, array):
+    for file, _ in array_files(path, array):
         try:
             total += file.stat().st_size
         except FileNotFoundError:
@@ -170,3 +181,18 @@ def stored_bytes(path: Path, array: zarr.Array[Any]) -> int:
             f"{missing[0].parent}. Copy the store again, or make this product again."
         )
     return total
+
+
+def metadata_digest(path: Path) -> str:
+    """Hash (SHA-256, hex) of the files that say what the array at `path` is."""
+    found = hashlib.sha256()
+    for name in ARRAY_METADATA:
+        if (path / name).is_file():
+            found.update(name.encode() + b"\0" + (path / name).read_bytes())
+    return found.hexdigest()
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of the array at `path` left: files that Zarr never renamed."""
+    for leftover in path.rglob(f"*{PARTIAL}"):
+        leftover.unlink()

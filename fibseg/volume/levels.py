@@ -9,6 +9,7 @@ import zarr
 
 from fibseg.errors import DataError
 from fibseg.volume import layout
+from fibseg.volume.digests import Records, read_records, total, write_records
 from fibseg.volume.intensity import Survey, survey
 from fibseg.volume.metadata import State
 from fibseg.volume.pyramid import Level, build_levels, plan_levels
@@ -27,24 +28,41 @@ def complete_levels(
     """Build the coarser levels; returns the record of all levels and the survey of level 0."""
     kind, version = state["kind"], state["ome_version"]
     array = layout.open_array(group / "0", mode="r")
+    layout.sweep(group / "0")
     layout.stored_bytes(group / "0", array)
-    found = survey(array, histogram=histogram, label=f"digest of {group.name}")
+    found = survey(
+        array, known=_noted(group, array), histogram=histogram, label=f"digest of {group.name}"
+    )
     (z, y, x), (sz, sy, sx) = array.shape, state["spacing"]
     levels = plan_levels((z, y, x), (sz, sy, sx))
     if kind == "scratch":
         levels = levels[:1]
-    build_levels(group, array, levels, kind=kind, ome_version=version)
+    coarse = build_levels(group, array, levels, kind=kind, ome_version=version)
+    write_records(group, [found.records, *coarse])
     record = [
-        {
-            "shape": list(level.shape),
-            "spacing": list(level.spacing),
-            "bytes": layout.stored_bytes(
-                group / str(n), layout.open_array(group / str(n), mode="r")
-            ),
-        }
-        for n, level in enumerate(levels)
+        _record_of(group / str(n), level, records)
+        for n, (level, records) in enumerate(zip(levels, [found.records, *coarse], strict=True))
     ]
     return record, found
+
+
+def _noted(group: Path, array: zarr.Array[Any]) -> Records | None:
+    """What the engine noted of level 0 while it was written."""
+    try:
+        return read_records(group, [array.shape])[0]
+    except DataError:
+        return None
+
+
+def _record_of(path: Path, level: Level, records: Records) -> dict[str, Any]:
+    array = layout.open_array(path, mode="r")
+    return {
+        "shape": list(level.shape),
+        "spacing": list(level.spacing),
+        "bytes": layout.stored_bytes(path, array),
+        "digest": total(level.shape, array.dtype, records["digest"]),
+        "metadata": layout.metadata_digest(path),
+    }
 
 
 def open_level(group: Path, state: State, level: int) -> zarr.Array[Any]:

@@ -31,6 +31,7 @@ def prepare(
         If a finished product with other inputs stands there and may not be replaced.
     """
     product = Product(path)
+    state = {**state, "source_digest": _source_digest(path, state)}
     standing = metadata.read_state(path)
     where = f"{path.parent.name}/{path.name}"
     if standing is not None and _same(standing, state, dtype):
@@ -66,6 +67,14 @@ def new_group(path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any]) -
         building.replace(path)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _source_digest(path: Path, state: State) -> str | None:
+    """Digest of the stored product that this one is derived from, as it is now."""
+    if state["derived_from"] is None:
+        return None
+    source = metadata.read_state(path.parent.parent / state["derived_from"])
+    return None if source is None else str(source["digest"])
 
 
 def _same(standing: State, state: State, dtype: np.dtype[Any]) -> bool:

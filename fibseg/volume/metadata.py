@@ -11,7 +11,7 @@ from typing import Any
 
 from fibseg.errors import DataError
 from fibseg.types import Spacing
-from fibseg.volume.files import read_json, write_json
+from fibseg.volume.files import UNSEALED, read_json, write_json
 from fibseg.volume.pyramid import Level
 
 METHODS = {
@@ -30,15 +30,18 @@ State = dict[str, Any]
 def write_group(folder: Path, attributes: dict[str, Any], *, ome_version: str) -> None:
     """Make `folder` a Zarr group with `attributes`, crash-safe; older attributes are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name, document in group_documents(attributes, ome_version=ome_version).items():
+        if name != ".zgroup" or not (folder / name).exists():
+            write_json(folder / name, document)
+
+
+def group_documents(
+    attributes: dict[str, Any], *, ome_version: str
+) -> dict[str, dict[str, Any]]:
+    """The files that make a Zarr group with `attributes`, by name."""
     if ome_version == "0.4":
-        if not (folder / ".zgroup").exists():
-            write_json(folder / ".zgroup", {"zarr_format": 2})
-        write_json(folder / ".zattrs", attributes)
-        return
-    write_json(
-        folder / "zarr.json",
-        {"attributes": attributes, "zarr_format": 3, "node_type": "group"},
-    )
+        return {".zgroup": {"zarr_format": 2}, ".zattrs": attributes}
+    return {"zarr.json": {"attributes": attributes, "zarr_format": 3, "node_type": "group"}}
 
 
 def read_group(folder: Path) -> dict[str, Any] | None:
@@ -76,7 +79,9 @@ def write_state(folder: Path, state: dict[str, Any], *, ome: dict[str, Any] | No
         attributes = dict(ome)
     else:
         attributes = {"ome": {"version": version, **ome}}
-    write_group(folder, {**attributes, "fibseg": state}, ome_version=version)
+    write_group(
+        folder, {**attributes, "fibseg": {**state, "seal": UNSEALED}}, ome_version=version
+    )
 
 
 def multiscales(
@@ -161,6 +166,10 @@ def distinct_color(label: int) -> tuple[int, int, int]:
 
 def index_labels(folder: Path, names: list[str], *, ome_version: str) -> None:
     """Tell other programs which label images `folder` (``labels/``) holds."""
-    listing = {"labels": sorted(names)}
-    ome = listing if ome_version == "0.4" else {"ome": {"version": ome_version, **listing}}
-    write_group(folder, ome, ome_version=ome_version)
+    write_group(folder, labels_index(sorted(names), ome_version), ome_version=ome_version)
+
+
+def labels_index(names: list[str], ome_version: str) -> dict[str, Any]:
+    """Attributes of the group that holds the label images `names`."""
+    listing = {"labels": names}
+    return listing if ome_version == "0.4" else {"ome": {"version": ome_version, **listing}}

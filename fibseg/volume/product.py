@@ -12,6 +12,7 @@ import zarr
 from fibseg.errors import DataError
 from fibseg.types import Shape
 from fibseg.volume import layout, metadata
+from fibseg.volume.digests import open_noted
 from fibseg.volume.files import remove_tree
 from fibseg.volume.intensity import survey
 from fibseg.volume.levels import complete_levels, levels_of
@@ -59,7 +60,10 @@ class Product:
     @cached_property
     def array(self) -> zarr.Array[Any]:
         """Full-resolution array on the grid of the volume, open for writing until finished."""
-        return layout.open_array(self.path / "0", mode="r" if self.complete else "r+")
+        state = self._state()
+        if state["complete"] or state["kind"] == "scratch":
+            return layout.open_array(self.path / "0", mode="r" if state["complete"] else "r+")
+        return open_noted(self.path / "0")
 
     @property
     def journal_path(self) -> Path:
@@ -78,6 +82,8 @@ class Product:
 
     def finish(self, *, colors: metadata.Colors | None = None) -> ProductInfo:
         """Build the pyramid, record the digest, mark complete; doing it again changes nothing.
+
+        Of what the engine wrote the digests are known; what was written past it is read again.
 
         Parameters
         ----------

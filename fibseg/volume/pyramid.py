@@ -20,6 +20,7 @@ from fibseg.geometry import (
     halving_factors,
 )
 from fibseg.types import Shape, Spacing
+from fibseg.volume.digests import Records, box_facts, note, to_records
 from fibseg.volume.files import remove_tree
 from fibseg.volume.layout import block_shape, boxes, create_array, watched
 
@@ -63,9 +64,12 @@ def plan_levels(shape: Shape, spacing: Spacing) -> list[Level]:
 
 def build_levels(
     group: Path, finest: zarr.Array[Any], levels: list[Level], *, kind: str, ome_version: str
-) -> None:
-    """Write levels 1, 2 … of `levels` into `group`, each from the level before it."""
-    source = finest
+) -> list[Records]:
+    """Write levels 1, 2 … of `levels` into `group`, each from the level before it.
+
+    Returns the records of the boxes of each of them.
+    """
+    source, written = finest, list[Records]()
     for number, level in enumerate(levels[1:], start=1):
         path = group / str(number)
         remove_tree(path)
@@ -74,9 +78,14 @@ def build_levels(
         )
         kernel = partial(KERNELS[kind], factors=level.factors)
         block = block_shape(level.shape, ome_version=ome_version)
-        for box in watched(level.shape, block, label=f"pyramid level {number}"):
-            target[box.slices] = _reduce(source, box, kernel, level.factors)
+        records = to_records((), level.shape)
+        for box in watched(boxes(level.shape, block), label=f"pyramid level {number}"):
+            voxels = _reduce(source, box, kernel, level.factors)
+            target[box.slices] = voxels
+            note(records, box_facts(voxels, box, level.shape))
         source = target
+        written.append(records)
+    return written
 
 
 def _reduce(

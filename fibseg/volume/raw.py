@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
-from fibseg.errors import DataError, ExistsError
+from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.types import Shape, Spacing
 from fibseg.volume import layout, metadata
+from fibseg.volume.digests import open_noted
 from fibseg.volume.files import remove_tree
 from fibseg.volume.intensity import percentiles
 from fibseg.volume.levels import complete_levels, levels_of, open_level
@@ -211,17 +212,38 @@ class RawStore:
         """
         state = self._state()
         if not state["complete"]:
-            return layout.open_array(self.path / "0", mode="r+")
+            return open_noted(self.path / "0")
         return self._open(self.path, state, level)
 
-    def finish_raw(self) -> None:
-        """Build the pyramid, record percentiles and digest, mark complete."""
+    def finish_raw(self, *, histogram: NDArray[np.int64] | None = None) -> None:
+        """Build the pyramid, record percentiles and digest, mark complete.
+
+        Parameters
+        ----------
+        histogram
+            Number of voxels of every value of the type, where they were counted while they were
+            written. Otherwise all voxels are read for it.
+
+        Raises
+        ------
+        DataError
+            If blocks were never written.
+        UsageError
+            If the histogram is of more or fewer voxels.
+        """
         state = self._state()
         if state["complete"]:
             return
-        levels, found = complete_levels(self.path, state, histogram=True)
-        assert found.histogram is not None
-        values = percentiles(found.histogram)
+        n_voxels = int(np.prod(state["shape"], dtype=np.int64))
+        if histogram is not None and histogram.sum() != n_voxels:
+            raise UsageError(
+                f"The histogram has {histogram.sum()} voxels, but the image has {n_voxels}. Count "
+                "every voxel once, or leave the histogram out."
+            )
+        levels, found = complete_levels(self.path, state, histogram=histogram is None)
+        counts = found.histogram if histogram is None else histogram
+        assert counts is not None
+        values = percentiles(counts)
         state = {
             **state, "complete": True, "digest": found.digest, "levels": levels,
             "percentiles": values,

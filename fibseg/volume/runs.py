@@ -15,7 +15,7 @@ from typing import Any
 
 import fibseg
 from fibseg.errors import InterruptedRunError, PartlyDoneError
-from fibseg.volume.files import checked_name, finite, read_json, write_json
+from fibseg.volume.files import UNSEALED, checked_name, finite, read_json, write_json
 
 RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
 
@@ -71,7 +71,7 @@ class Run:
         self._detach()
 
     def _write(self) -> None:
-        write_json(self.path / "run.json", finite(self._record))
+        write_json(self.path / "run.json", {**finite(self._record), "seal": UNSEALED})
 
 
 class _Appender(logging.Handler):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.types import Table
-from fibseg.volume.files import write_bytes
+from fibseg.volume.files import UNSEALED, sealed, write_bytes
 
 KEY = b"fibseg"
 
@@ -31,13 +31,15 @@ def save_table(path: Path, table: Table, *, labels_digest: str, overwrite: bool)
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1:
         raise UsageError(f"The columns of table {path.stem} differ in length: {lengths}.")
-    columns = {name: pa.array(np.asarray(column)) for name, column in table.items()}
-    note = json.dumps({"labels_digest": labels_digest}).encode()
+    columns = pa.table({name: pa.array(np.asarray(column)) for name, column in table.items()})
+    note = json.dumps({"labels_digest": labels_digest, "seal": UNSEALED}).encode()
     buffer = io.BytesIO()
-    pq.write_table(
-        pa.table(columns).replace_schema_metadata({KEY: note}), buffer, compression="zstd"
-    )
-    data = buffer.getvalue()
+    with pq.ParquetWriter(
+        buffer, columns.schema, compression="zstd", store_schema=False
+    ) as writer:
+        writer.write_table(columns)
+        writer.add_key_value_metadata({KEY: note})
+    data = sealed(buffer.getvalue())
     if path.exists() and not overwrite and path.read_bytes() != data:
         raise ExistsError(
             f"tables/{path.name} stands already with other contents. "
@@ -69,10 +71,10 @@ def load_info(path: Path) -> dict[str, Any]:
     """``labels_digest``, ``n_rows`` and ``columns`` of the table at `path`."""
     try:
         schema, n_rows = pq.read_schema(path), pq.read_metadata(path).num_rows
-        note = json.loads((schema.metadata or {})[KEY])
+        digest = json.loads((schema.metadata or {})[KEY])["labels_digest"]
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
-    return {**note, "n_rows": n_rows, "columns": list(schema.names)}
+    return {"labels_digest": digest, "n_rows": n_rows, "columns": list(schema.names)}
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

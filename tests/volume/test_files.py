@@ -11,10 +11,13 @@ import pytest
 from fibseg.errors import DataError, UsageError
 from fibseg.volume import fingerprint
 from fibseg.volume.files import (
+    UNSEALED,
     checked_name,
     finite,
     read_json,
     remove_tree,
+    seal_holds,
+    sealed,
     write_bytes,
     write_json,
 )
@@ -61,6 +64,27 @@ def test_a_damaged_json_file_is_one_clear_error(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(DataError, match=r"x\.json"):
         read_json(tmp_path / "x.json")
+
+
+def test_a_seal_sees_every_flipped_bit(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"a": [1, 2.5], "seal": UNSEALED, "b": "µ"})
+    good = path.read_bytes()
+    assert read_json(path)["seal"] != UNSEALED
+    assert seal_holds(good)
+    for position in range(8 * len(good)):
+        bad = bytearray(good)
+        bad[position // 8] ^= 1 << position % 8
+        assert not seal_holds(bytes(bad)), position
+
+
+def test_only_what_has_one_seal_is_sealed():
+    plain = b'{"a": 1}'
+    assert sealed(plain) == plain
+    assert not seal_holds(plain)
+    one = sealed(b'{"seal": "' + UNSEALED.encode() + b'"}')
+    assert seal_holds(one)
+    assert not seal_holds(one + one)
 
 
 def test_finite_makes_plain_json():

@@ -37,8 +37,9 @@ def test_boxes_cover_every_voxel_once(shape, block):
 
 
 def test_watched_boxes_are_the_same(caplog):
-    args = ((20, 2, 2), (1, 1, 1))
-    assert list(layout.watched(*args, label="x")) == list(layout.boxes(*args))
+    for n in (3, 20):
+        tiles = list(layout.boxes((n, 2, 2), (1, 1, 1)))
+        assert list(layout.watched(iter(tiles), label="x")) == tiles
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -51,9 +52,51 @@ def test_zeros_are_stored_and_a_missing_file_is_found(tmp_path, version):
         layout.stored_bytes(path, array)
     array[:] = 0
     assert layout.stored_bytes(path, array) > 0
-    next(layout.array_files(path, array)).unlink()
+    file, _ = next(layout.array_files(path, array))
+    file.unlink()
     with pytest.raises(DataError, match="lacks 1 of its files"):
         layout.stored_bytes(path, array)
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_files_of_a_box_are_those_of_its_voxels(tmp_path, version):
+    array = layout.create_array(
+        tmp_path / "a", shape=(70, 600, 10), dtype=np.dtype("uint8"), ome_version=version
+    )
+    array[:] = 1
+    everything = list(layout.array_files(tmp_path / "a", array))
+    assert sum(box.size for _, box in everything) == array.size
+    found = []
+    for box in layout.boxes(array.shape, layout.BLOCK):
+        files = list(layout.array_files(tmp_path / "a", array, box))
+        assert sum(inside.size for _, inside in files) == box.size
+        assert all(inside.intersect(box) == inside for _, inside in files)
+        found += files
+    assert sorted(found) == sorted(everything)
+    assert all(file.is_file() for file, _ in found)
+    assert len(found) == len([p for p in (tmp_path / "a").rglob("*") if p.is_file()]) - (
+        1 if version == "0.5" else 2
+    )
+    (tmp_path / "a" / "zarr.123abc.partial").touch()
+    layout.sweep(tmp_path / "a")
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_digest_of_metadata_sees_any_change(tmp_path):
+    for version in ("0.5", "0.4"):
+        path = tmp_path / version
+        layout.create_array(
+            path, shape=(4, 4, 4), dtype=np.dtype("uint8"), ome_version=version
+        )
+        digest = layout.metadata_digest(path)
+        for file in [p for p in path.iterdir() if p.is_file()]:
+            good = file.read_bytes()
+            file.write_bytes(good + b" ")
+            assert layout.metadata_digest(path) != digest
+            file.unlink()
+            assert layout.metadata_digest(path) != digest
+            file.write_bytes(good)
+        assert layout.metadata_digest(path) == digest
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -63,7 +106,7 @@ def test_a_flipped_bit_is_noticed(tmp_path, version):
         path, shape=(8, 16, 16), dtype=np.dtype("uint8"), ome_version=version
     )
     array[:] = np.random.default_rng(0).integers(0, 255, array.shape)
-    file = next(layout.array_files(path, array))
+    file, _ = next(layout.array_files(path, array))
     good = file.read_bytes()
     rng = np.random.default_rng(1)
     for position in rng.integers(0, len(good), 12):

@@ -184,3 +184,18 @@ def test_painting_is_never_overwritten(volume):
 def test_a_copied_store_is_whole(volume, tmp_path):
     shutil.copytree(volume.path, tmp_path / "copy.ome.zarr")
     assert Volume.open(tmp_path / "copy.ome.zarr").raw_digest == volume.raw_digest
+
+
+def test_voxels_counted_while_they_are_written_give_the_same_record(tmp_path, volume):
+    data = volume.raw()[:]
+    other = Volume.create(
+        tmp_path / "v", shape=data.shape, dtype="uint8", spacing=(30, 10, 10), polarity="dark"
+    )
+    other.raw()[:] = data
+    other.finish_raw(histogram=np.bincount(data.ravel(), minlength=256))
+    assert other.percentiles == volume.percentiles
+    assert other.raw_digest == volume.raw_digest
+    other = Volume.create(tmp_path / "w", **GOOD)
+    other.raw()[:] = 1
+    with pytest.raises(UsageError, match="256 voxels, but the image has 8000"):
+        other.finish_raw(histogram=np.ones(256, np.int64))

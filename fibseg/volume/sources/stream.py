@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 from fibseg.geometry import Box
 from fibseg.progress import track
 from fibseg.types import Shape
+from fibseg.volume.digests import Facts, NotedArray
+from fibseg.volume.files import partial_path
 from fibseg.volume.sources.contiguous import ContiguousFile
 from fibseg.volume.sources.source import Source
 
@@ -99,8 +100,14 @@ def copy(
         source.shape, unit, bytes_per_voxel=per_voxel, memory_bytes=memory_bytes
     )  # fmt: skip
     boxes = _boxes_of(source, slabs, scratch)
+    facts: list[Facts] = []
     for box, voxels in track(boxes, total=sum(map(len, slabs)), label=label, unit="block"):
-        target[box.slices] = convert(voxels)
+        if isinstance(target, NotedArray):
+            facts += target.commit(box, convert(voxels))
+        else:
+            target[box.slices] = convert(voxels)
+    if isinstance(target, NotedArray):
+        target.keep(facts)
 
 
 def _boxes_of(
@@ -111,11 +118,13 @@ def _boxes_of(
         if len(slab) == 1 or not source.plane_wise:
             yield from ((box, source.read(box)) for box in slab)
             continue
-        with tempfile.TemporaryDirectory(prefix=".fibseg-", dir=scratch) as folder:
-            first = slab[0].start[0]
-            unpacked = _unpack(source, first, slab[0].stop[0], Path(folder) / "slab.raw")
+        first, path = slab[0].start[0], partial_path(scratch / "slab")
+        try:
+            unpacked = _unpack(source, first, slab[0].stop[0], path)
             for box in slab:
                 yield box, unpacked.read(box.shift((-first, 0, 0)))
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _unpack(source: Source, first: int, stop: int, path: Path) -> ContiguousFile:
