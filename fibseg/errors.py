@@ -17,6 +17,10 @@ class ExistsError(DataError):
     """A product stands already with other contents (exit code 65)."""
 
 
+class BusyError(DataError):
+    """Another run is writing to the same target (exit code 65)."""
+
+
 class UsageError(FibsegError):
     """A command or a setting that cannot be meant (exit code 2)."""
 

@@ -70,6 +70,8 @@ def run(
         If model and volume do not go together.
     ExistsError
         If a product of this name comes from another model or other settings.
+    BusyError
+        If another run is writing the same products.
     PartlyDoneError, InterruptedRunError
         If blocks failed, or a signal came; the same command continues.
     """
@@ -83,30 +85,32 @@ def run(
         normalisation=model_normalisation(spec, store),
         backend=Backend.choose(backend, precision), tta=tta,
     )
+    written = [f"probabilities/{n}" for n in names]
     if postprocess is not None:
         _check_objects(store, names, postprocess, overwrite=overwrite)
-    summary: dict[str, Any] = {}
-    if not finished(store, task, names):
-        record = store.start_run(
-            "infer", config=dict(config or {}), overrides=list(overrides),
-            inputs={"model": task.digest, "raw": store.raw_digest},
-        )
-        with record:
-            if note := spacing_note(spec, store, task.plan):
-                log.info("%s", note)
-            summary = write_probabilities(
-                store, task, names, runner=blocks or Serial(), block_shape=block_shape,
-                overwrite=overwrite,
+        written += [f"labels/{n}" for n in names]
+    with store.locked(*([] if finished(store, task, names) else written)):
+        summary: dict[str, Any] = {}
+        if not finished(store, task, names):
+            record = store.start_run(
+                "infer", config=dict(config or {}), overrides=list(overrides),
+                inputs={"model": task.digest, "raw": store.raw_digest},
             )
-            made = {f"probabilities/{n}": store.probabilities_info(n).digest for n in names}
-            record.finish(products=made, metrics=summary)
-    result: dict[str, Any] = {f"probabilities/{n}": summary or "made before" for n in names}
-    if postprocess is not None:
-        for product in names:
-            result |= objects.run(
-                volume=volume, name=product, postprocess=postprocess, blocks=blocks,
-                overwrite=overwrite, config=config, overrides=overrides,
-            )
+            with record:
+                if note := spacing_note(spec, store, task.plan):
+                    log.info("%s", note)
+                summary = write_probabilities(
+                    store, task, names, runner=blocks or Serial(), block_shape=block_shape,
+                    overwrite=overwrite,
+                )
+                record.finish(products=_digests(store, names), metrics=summary)
+        result: dict[str, Any] = {f"probabilities/{n}": summary or "made before" for n in names}
+        if postprocess is not None:
+            for product in names:
+                result |= objects.run(
+                    volume=volume, name=product, postprocess=postprocess, blocks=blocks,
+                    overwrite=overwrite, config=config, overrides=overrides,
+                )
     return Products(str(volume), result)
 
 
@@ -169,6 +173,11 @@ def inputs_of(store: Volume, task: ModelBlocks, channel: int | None = None) -> s
         "plan": asdict(task.plan), "normalisation": asdict(task.normalisation),
         "backend": asdict(task.backend), "tta": task.tta, "channel": channel,
     })
+
+
+def _digests(store: Volume, names: Sequence[str]) -> dict[str, str]:
+    """What was made, for the record of the run."""
+    return {f"probabilities/{n}": store.probabilities_info(n).digest for n in names}
 
 
 def _check_objects(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.pipeline import ingest_labels
 from fibseg.types import Spacing
-from fibseg.volume import OmeVersion, Polarity, Volume, fingerprint
+from fibseg.volume import OmeVersion, Polarity, Volume, fingerprint, locked
+from fibseg.volume.intensity import no_counts, tally
 from fibseg.volume.sources import (
     Source,
     Survey,
@@ -78,6 +79,8 @@ def run(
     ------
     UsageError, DataError, ExistsError
         Before anything is written, if the settings or the data cannot be meant.
+    BusyError
+        If another import writes to the same target.
     """
     record = config or {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
     if kind not in KINDS:
@@ -90,12 +93,13 @@ def run(
     with open_source(source, dataset=dataset, array=array) as opened:
         if kind == "image":
             _refuse_keys(kind, name=name, planes=planes, objects=objects, classes=classes)
-            return _import_image(
-                opened, Path(volume), spacing=spacing, trust_spacing=trust_spacing,
-                polarity=polarity, intensity_range=intensity_range, memory_bytes=memory,
-                ome_version=ome_version, overwrite=overwrite,
-                record=record, overrides=overrides or [],
-            )  # fmt: skip
+            with locked(volume):
+                return _import_image(
+                    opened, Path(volume), spacing=spacing, trust_spacing=trust_spacing,
+                    polarity=polarity, intensity_range=intensity_range, memory_bytes=memory,
+                    ome_version=ome_version, overwrite=overwrite,
+                    record=record, overrides=overrides or [],
+                )  # fmt: skip
         _refuse_keys(kind, polarity=polarity, intensity_range=intensity_range)
         return ingest_labels.add(
             opened, Volume.open(volume), kind=kind, name=name, spacing=spacing,
@@ -149,6 +153,13 @@ def _store(
 ) -> None:  # fmt: skip
     """Write the raw image, and the run."""
     inputs = {str(source.path): found.digest}
+    convert, counts = _converter(limits), no_counts(volume.dtype)
+
+    def counted(voxels: NDArray[Any]) -> NDArray[Any]:
+        stored = convert(voxels)
+        tally(counts, stored)
+        return stored
+
     with volume.start_run("import", config=record, overrides=overrides, inputs=inputs) as run:
         if limits is not None:
             _log.info(
@@ -156,9 +167,9 @@ def _store(
             )
         copy(
             source, volume.raw(), unit=volume.block_shape, memory_bytes=memory_bytes,
-            convert=_converter(limits), scratch=volume.path, label="import",
+            convert=counted, scratch=volume.path, label="import",
         )  # fmt: skip
-        volume.finish_raw()
+        volume.finish_raw(histogram=counts)
         run.finish(products={"raw": volume.raw_digest}, metrics=ingest_labels.numbering(source))
 
 

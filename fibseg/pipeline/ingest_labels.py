@@ -45,43 +45,51 @@ def add(
     """Summary of the labels or the annotation that was added to `volume`."""
     if not name:
         raise UsageError(f"kind={kind} needs a name, e.g. name=mitochondria.")
-    label_name(name, kind=kind, dtype=np.uint8)  # refuses a bad one before any voxel is read
+    full = label_name(name, kind=kind, dtype=np.uint8)  # refuses a bad one before reading voxels
     _check_fit(source, volume, spacing, trust_spacing=trust_spacing)
-    if kind == "annotation":
-        if objects is not None:
-            raise UsageError("objects= means nothing for kind=annotation. Leave it out.")
-        named = class_values(name, classes)
-        source = placed(source, volume, planes)
-        found = survey(source, memory_bytes=memory_bytes, count=True)
-        check_painting(source, found, named)
-    else:
-        if planes is not None or classes is not None:
-            raise UsageError("planes= and classes= are for kind=annotation. Leave them out.")
-        if objects not in (None, "components"):
-            raise UsageError(
-                f"objects={objects} is unknown. Use objects=components or leave it out."
-            )
-        named = None
-        refuse_gaps(source)
-        refuse_other_shape(source, volume.shape)
-        found = survey(source, memory_bytes=memory_bytes, count=True)
-        check_labels(source, found, objects)
-    what = {"voxels": found.digest, "kind": kind, "objects": objects, "classes": named or {}}
-    product = volume.create_labels(
-        name, kind="annotation" if kind == "annotation" else "labels", inputs=fingerprint(what),
-        dtype=np.uint8 if kind == "annotation" else np.uint32, classes=named, overwrite=overwrite,
-    )  # fmt: skip
-    if product.complete:
-        _log.info("labels/%s of %s holds this already; nothing to do", product.name, volume.path)
-        return _summary(volume, product, found, "unchanged")
-    with volume.start_run(
-        "import", config=record, overrides=overrides, inputs={str(source.path): found.digest}
-    ) as run:
-        largest = _store(source, product, found, objects, memory_bytes)
-        info = product.finish()
-        run.finish(products={f"labels/{product.name}": info.digest})
+    with volume.locked(f"labels/{full}"):
+        named: dict[str, int] = {}
+        if kind == "annotation":
+            if objects is not None:
+                raise UsageError("objects= means nothing for kind=annotation. Leave it out.")
+            named = class_values(name, classes)
+            source = placed(source, volume, planes)
+            found = survey(source, memory_bytes=memory_bytes, count=True)
+            check_painting(source, found, named)
+        else:
+            _check_label_keys(planes, objects, classes)
+            refuse_gaps(source)
+            refuse_other_shape(source, volume.shape)
+            found = survey(source, memory_bytes=memory_bytes, count=True)
+            check_labels(source, found, objects)
+        what = {"voxels": found.digest, "kind": kind, "objects": objects, "classes": named}
+        product = volume.create_labels(
+            name, kind="annotation" if kind == "annotation" else "labels",
+            inputs=fingerprint(what), dtype=np.uint8 if kind == "annotation" else np.uint32,
+            classes=named, overwrite=overwrite,
+        )  # fmt: skip
+        if product.complete:
+            _log.info("labels/%s of %s holds this already; nothing to do", full, volume.path)
+            return _summary(volume, product, found, "unchanged")
+        with volume.start_run(
+            "import", config=record, overrides=overrides, inputs={str(source.path): found.digest}
+        ) as run:
+            largest = _store(source, product, found, objects, memory_bytes)
+            info = product.finish()
+            run.finish(products={f"labels/{full}": info.digest})
     summary = _summary(volume, product, found, "imported")
     return summary if kind == "annotation" else {**summary, "largest_label": largest}
+
+
+def _check_label_keys(
+    planes: Sequence[int] | None, objects: str | None,
+    classes: Mapping[str, int] | Sequence[str] | None,
+) -> None:
+    """Settings that numbered objects cannot have."""
+    if planes is not None or classes is not None:
+        raise UsageError("planes= and classes= are for kind=annotation. Leave them out.")
+    if objects not in (None, "components"):
+        raise UsageError(f"objects={objects} is unknown. Use objects=components or leave it out.")
 
 
 def numbering(source: Source) -> dict[str, int]:

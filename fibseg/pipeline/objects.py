@@ -63,6 +63,8 @@ def run(
         If there are no such probabilities, or the labels made of them are damaged.
     ExistsError
         If other labels of that name stand there, or somebody has edited them.
+    BusyError
+        If another run is writing them.
     UsageError
         If an operator or a setting cannot be meant, before any work.
     """
@@ -71,20 +73,22 @@ def run(
     if all(job.finished(store) for job in jobs):
         _log.info("the objects of %s are there already, made with the same settings", name)
         return Products(str(volume), {job.path: job.summary(store) for job in jobs})
-    sources = {
-        f"probabilities/{job.source}": store.probabilities_info(job.source).digest for job in jobs
-    }
-    record = store.start_run(
-        "objects", config=dict(config or {}), overrides=list(overrides), inputs=sources
-    )
-    with record:
-        for job in jobs:
-            make_objects(store, job, postprocess, blocks=blocks, overwrite=overwrite)
-        result = {job.path: job.summary(store) for job in jobs}
-        record.finish(
-            products={job.path: store.labels_info(job.target).digest for job in jobs},
-            metrics=result,
+    with store.locked(*(job.path for job in jobs)):
+        sources = {
+            f"probabilities/{job.source}": store.probabilities_info(job.source).digest
+            for job in jobs
+        }
+        record = store.start_run(
+            "objects", config=dict(config or {}), overrides=list(overrides), inputs=sources
         )
+        with record:
+            for job in jobs:
+                make_objects(store, job, postprocess, blocks=blocks, overwrite=overwrite)
+            result = {job.path: job.summary(store) for job in jobs}
+            record.finish(
+                products={job.path: store.labels_info(job.target).digest for job in jobs},
+                metrics=result,
+            )
     return Products(str(volume), result)
 
 

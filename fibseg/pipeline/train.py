@@ -20,7 +20,7 @@ from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
 from fibseg.inference import predict_planes
 from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
-from fibseg.pipeline.train_folder import FOLDER, LOG, begin, log_to, standing
+from fibseg.pipeline.train_folder import FOLDER, LOG, alone_in, begin, log_to, standing
 from fibseg.pipeline.train_summary import Summary, summarise
 from fibseg.training import (
     TestVolume,
@@ -68,6 +68,8 @@ def run(
         For bad annotations, volumes that do not fit together, or an unsplittable annotation.
     ExistsError
         If `out` holds a training with other settings or data.
+    BusyError
+        If another run is training into `out`.
     InterruptedRunError
         If stopped by a signal.
     """
@@ -87,35 +89,36 @@ def run(
         for v, n in zip(volumes, names, strict=True)
     ]
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
-    if standing(folder, record, resume=resume, overwrite=overwrite):
-        return summarise(folder, load_spec(folder), stores, resumed=True)
-    stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
-    split = split_planes(stacks, classes, data, context=network.context)
-    begin(folder, record)
-    with log_to(folder / FOLDER / LOG):
-        logger.info("training on %s", _split_text(volumes, split))
-        spec = _describe(network, classes, stacks, {
-            "volumes": sources, "split": _split_record(volumes, split),
-            "overrides": list(overrides), "settings": record["settings"],
-        })
-        tests = _test_volumes(volumes, names, split, spec)
-        trained = fit(
-            stacks, split, classes, network=network, data=data, trainer=trainer, seed=seed,
-            folder=folder / FOLDER, started=started,
-            reserve=partial(_test_seconds, tests, classes),
-        )
-        if not trained.first:
-            return None
-        metrics = score_held_out(
-            trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
-            split=split.kind,
-        )
-        log_scores(metrics)
-        spec = _describe(network, classes, stacks, {
-            **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
-        }, metrics)
-        save_model_folder(folder, trained.network, spec, overwrite=True)
-    return summarise(folder, spec, stores, resumed=False)
+    with alone_in(folder):
+        if standing(folder, record, resume=resume, overwrite=overwrite):
+            return summarise(folder, load_spec(folder), stores, resumed=True)
+        stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
+        split = split_planes(stacks, classes, data, context=network.context)
+        begin(folder, record)
+        with log_to(folder / FOLDER / LOG):
+            logger.info("training on %s", _split_text(volumes, split))
+            spec = _describe(network, classes, stacks, {
+                "volumes": sources, "split": _split_record(volumes, split),
+                "overrides": list(overrides), "settings": record["settings"],
+            })
+            tests = _test_volumes(volumes, names, split, spec)
+            trained = fit(
+                stacks, split, classes, network=network, data=data, trainer=trainer, seed=seed,
+                folder=folder / FOLDER, started=started,
+                reserve=partial(_test_seconds, tests, classes),
+            )
+            if not trained.first:
+                return None
+            metrics = score_held_out(
+                trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
+                split=split.kind,
+            )
+            log_scores(metrics)
+            spec = _describe(network, classes, stacks, {
+                **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
+            }, metrics)
+            save_model_folder(folder, trained.network, spec, overwrite=True)
+        return summarise(folder, spec, stores, resumed=False)
 
 
 def shared_classes(volumes: Sequence[Volume], names: Sequence[str]) -> dict[str, int]:

@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from fibseg.errors import ExistsError
+from fibseg.volume import locked
 
 FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
 FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
         "memory_gb")
 """Settings that may differ when a training is continued: they do not change the result."""
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""Variables by which Lightning, torchrun and SLURM number the processes of one training."""
+
+
+def alone_in(folder: Path) -> AbstractContextManager[None]:
+    """Context in which no other run trains into `folder`.
+
+    Of the processes of one distributed training, which all run the same command, only the first
+    takes the lock.
+
+    Raises
+    ------
+    BusyError
+        If another run does.
+    """
+    first = all(os.environ.get(name, "0") == "0" for name in RANKS)
+    return locked(folder) if first else nullcontext()
 
 
 def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:

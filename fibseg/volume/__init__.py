@@ -2,6 +2,7 @@
 
 from fibseg.volume.files import fingerprint
 from fibseg.volume.layout import OmeVersion
+from fibseg.volume.lock import locked
 from fibseg.volume.product import Kind, Product, ProductInfo
 from fibseg.volume.record import BACKGROUND, UNLABELLED, Polarity
 from fibseg.volume.runs import Run
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "Volume",
     "fingerprint",
+    "locked",
     "write_tiff",
     "write_tiff_stack",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from fibseg.types import Table
 from fibseg.volume import metadata
 from fibseg.volume.files import checked_name
 from fibseg.volume.lifecycle import prepare
+from fibseg.volume.lock import locked
 from fibseg.volume.metadata import State
 from fibseg.volume.product import (
     Kind,
@@ -115,8 +118,7 @@ class Volume(RawStore):
         """
         path = self.path / "labels" / label_name(name, kind=kind, dtype=dtype)
         state = self._new_state(kind, inputs, classes, derived_from, attributes)
-        if not (self.path / "labels").exists():
-            metadata.index_labels(self.path / "labels", [], ome_version=self.ome_version)
+        self._make_group("labels")
         return prepare(
             path, state, shape=self.shape, dtype=np.dtype(dtype), overwrite=overwrite
         )
@@ -126,14 +128,27 @@ class Volume(RawStore):
         attributes: dict[str, Any] | None = None,
     ) -> Product:
         """Probabilities (uint8) to be written; otherwise as `create_labels`."""
-        folder = self.path / "probabilities"
         state = self._new_state("probabilities", inputs, None, None, attributes)
-        if not folder.exists():
-            metadata.write_group(folder, {}, ome_version=self.ome_version)
+        path = self.path / "probabilities" / checked_name(name, what="probability map")
+        self._make_group("probabilities")
         return prepare(
-            folder / checked_name(name, what="probability map"), state, shape=self.shape,
-            dtype=np.dtype(np.uint8), overwrite=overwrite,
+            path, state, shape=self.shape, dtype=np.dtype(np.uint8), overwrite=overwrite
         )
+
+    @contextlib.contextmanager
+    def locked(self, *products: str) -> Iterator[None]:
+        """Context in which no other run writes to `products`, such as ``"probabilities/m"``.
+
+        Raises
+        ------
+        BusyError
+            If another run does.
+        """
+        with contextlib.ExitStack() as stack:
+            for product in sorted(set(products)):
+                checked_name(product.partition("/")[2], what="product")
+                stack.enter_context(locked(self.path / product))
+            yield
 
     def scratch(
         self, name: str, *, dtype: DTypeLike, like: str = "labels", inputs: str = ""
@@ -194,6 +209,16 @@ class Volume(RawStore):
                 f"{folder}/{name} of {self.path} {lacks}. There is: {', '.join(there) or 'none'}."
             )
         return state
+
+    def _make_group(self, name: str) -> None:
+        """Make ``labels/`` or ``probabilities/`` if it is not there."""
+        folder = self.path / name
+        if metadata.read_group(folder) is not None:
+            return
+        if name == "labels":
+            metadata.index_labels(folder, [], ome_version=self.ome_version)
+        else:
+            metadata.write_group(folder, {}, ome_version=self.ome_version)
 
     def _table_path(self, name: str) -> Path:
         path = self.path / "tables" / f"{name}.parquet"
