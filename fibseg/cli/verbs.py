@@ -41,6 +41,12 @@ VERBS: dict[str, Verb] = {
         ("fibseg check volume=cell.ome.zarr", "fibseg check volume='my cell (2).ome.zarr'"),
         reads=("volume",),
     ),
+    "verify": Verb(
+        "verify",
+        "read everything in a store again: missing, damaged, changed or stale, box by box",
+        ("fibseg verify volume=cell.ome.zarr", "fibseg verify volume=cell.ome.zarr blocks=serial"),
+        # Not in `reads`: a damaged store, which could not be opened, is what this is for.
+    ),
     "train": Verb(
         "train",
         "train a 2D U-Net on sparsely painted planes",

@@ -71,7 +71,7 @@ def new_group(path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any]) -
 
 def _source_digest(path: Path, state: State) -> str | None:
     """Digest of the stored product that this one is derived from, as it is now."""
-    if state["derived_from"] is None:
+    if state["derived_from"] is None or state["kind"] == "scratch":
         return None
     source = metadata.read_state(path.parent.parent / state["derived_from"])
     return None if source is None else str(source["digest"])

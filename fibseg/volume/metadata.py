@@ -31,8 +31,7 @@ def write_group(folder: Path, attributes: dict[str, Any], *, ome_version: str) -
     """Make `folder` a Zarr group with `attributes`, crash-safe; older attributes are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, document in group_documents(attributes, ome_version=ome_version).items():
-        if name != ".zgroup" or not (folder / name).exists():
-            write_json(folder / name, document)
+        write_json(folder / name, document)
 
 
 def group_documents(

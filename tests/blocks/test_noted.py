@@ -8,6 +8,7 @@ import pytest
 
 from fibseg.blocks import Processes, Serial, map_blocks
 from fibseg.errors import PartlyDoneError
+from fibseg.pipeline import ingest
 from fibseg.volume import Volume, intensity
 from fibseg.volume.digests import FILE
 
@@ -169,3 +170,21 @@ def test_a_journal_of_other_settings_leaves_no_digests(volume):
     assert (product.path / FILE).read_bytes() != first
     product.finish()
     assert product.matches_digest()
+
+
+@pytest.mark.parametrize("memory_gb", [0.36, 2.0])
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "float32"])
+def test_an_import_reads_nothing_that_it_wrote(tmp_path, dtype, memory_gb, read_boxes):
+    data = np.random.default_rng(1).integers(0, 200, (70, 90, 20)).astype(dtype)
+    np.save(tmp_path / "image.npy", data)
+    cell = tmp_path / "cell.ome.zarr"
+    common = {"volume": cell, "memory_gb": memory_gb}
+    ingest.run(source=tmp_path / "image.npy", spacing=(9, 9, 9), polarity="dark", **common)
+    if dtype != "float32":
+        ingest.run(source=tmp_path / "image.npy", kind="labels", name="m", **common)
+    assert read_boxes == []
+    volume = Volume.open(cell)
+    assert volume.raw_digest == intensity.survey(volume.raw()).digest
+    assert volume.percentiles["p50"] == np.median(volume.raw()[:])
+    if dtype != "float32":
+        assert volume.labels_info("m").digest == intensity.survey(volume.labels("m")).digest

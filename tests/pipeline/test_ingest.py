@@ -177,8 +177,12 @@ def test_an_interrupted_import_is_continued(
     tmp_path: Path, cell: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = saved(tmp_path / "a.npy", IMAGE)
+
+    def interrupted(self: Volume, **_: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(Volume, "finish_raw", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Volume, "finish_raw", interrupted)
         with pytest.raises(KeyboardInterrupt):
             ingest.run(source=source, volume=cell, **GIVEN)
     with pytest.raises(DataError, match="not finished"):
