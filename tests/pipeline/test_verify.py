@@ -31,7 +31,7 @@ CHAIN = {
     "threshold": functools.partial(threshold, level=0.6),
     "components": functools.partial(components, min_voxels=3),
 }
-N_FLIPS = 80
+N_FLIPS = 60
 
 
 def image(seed: int, dtype: str = "uint8") -> np.ndarray:
