@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-import fibseg.pipeline.check as check_verb
+import fibseg.pipeline.ingest as import_verb
 from fibseg.cli import main
 from fibseg.cli.values import fitted
 from fibseg.cli.verbs import VERBS
@@ -132,9 +132,9 @@ def test_the_command_says_what_is_wrong_with_a_value(
 def test_trouble_with_files_is_one_line(
     error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(*, volume: str) -> None:
+    def run(**settings: object) -> None:
         raise error
 
-    monkeypatch.setattr(check_verb, "run", run)
-    assert main(["check", "volume=x"]) == 65
-    assert capsys.readouterr().err == f"fibseg check: {said}"
+    monkeypatch.setattr(import_verb, "run", run)
+    assert main(["import", "source=x", "volume=y"]) == 65
+    assert capsys.readouterr().err == f"fibseg import: {said}"
