@@ -78,9 +78,23 @@ class Name:
         return f"{block.index} "
 
 
-def threads(block: Block) -> int:
-    """The threads that libraries of this worker will use."""
+def threads(block: Block, *, diary: str, n_workers: int) -> int:
+    """The threads that libraries of this worker will use, once so many workers are at work."""
+    (Path(diary) / str(os.getpid())).touch()
+    deadline = time.monotonic() + 30
+    while len(list(Path(diary).iterdir())) < n_workers and time.monotonic() < deadline:
+        time.sleep(0.02)
     return int(os.environ["OMP_NUM_THREADS"])
+
+
+def where(block: Block) -> int:
+    """The process that computes the block."""
+    return os.getpid()
+
+
+def slow_where(block: Block) -> int:
+    time.sleep(0.1)
+    return os.getpid()
 
 
 def some_blocks(n: int) -> list[Block]:

@@ -1,5 +1,6 @@
 """The engine: three verbs that give the answer of the whole volume, block by block."""
 
+from fibseg.blocks.cluster import Cluster
 from fibseg.blocks.components import label_blocks
 from fibseg.blocks.functions import BlockFunction, LocalOperator
 from fibseg.blocks.grid import Block, Grid
@@ -10,6 +11,7 @@ from fibseg.blocks.runners import Processes, Runner, Serial
 __all__ = [
     "Block",
     "BlockFunction",
+    "Cluster",
     "Grid",
     "Journal",
     "LocalOperator",

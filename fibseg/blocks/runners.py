@@ -1,4 +1,4 @@
-"""Where blocks are computed: in this process, or on a pool of processes.
+"""Where blocks are computed: in this process, or on a pool of processes (or `Cluster`).
 
 A runner takes a picklable task and a lazy stream of blocks, keeps a bounded window of them in
 flight and yields one `Outcome` per block. It never raises for a block that failed.
@@ -6,6 +6,7 @@ flight and yields one `Outcome` per block. It never raises for a block that fail
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -24,7 +25,12 @@ from fibseg.errors import UsageError
 
 Task = Callable[[Block], Any]
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+DIED_TWICE = "its worker process died twice (killed, or out of memory)"
+CANNOT_START = (
+    "worker processes could not start. A script that uses them needs "
+    "'if __name__ == \"__main__\":' around its work, and must be a file. Or use blocks=serial."
+)
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Serial:
             try:
                 outcome = Outcome(block, task(block))
             except Exception as error:  # a poisoned block must not take the others with it
-                outcome = _failure(block, error)
+                outcome = failure(block, error)
             yield outcome
 
 
@@ -122,7 +128,9 @@ class Processes:
 
     def _submit(self, task: Task, block: Block) -> Future[Any]:
         try:
-            return _pool(self.workers).submit(task, block)
+            # A pool starts its workers one by one, as blocks are submitted.
+            with thread_variables(usable_cores() // self.workers), _ctrl_c_later():
+                return _pool(self.workers).submit(task, block)
         except BrokenProcessPool as error:
             broken: Future[Any] = Future()
             broken.set_exception(error)
@@ -138,8 +146,7 @@ class Processes:
             again = self._submit(task, block)
             if isinstance(again.exception(), BrokenProcessPool):
                 _drop_pool(self.workers)
-                text = "its worker process died twice (killed, or out of memory)"
-                yield Outcome(block, error=text, trace=text)
+                yield Outcome(block, error=DIED_TWICE, trace=DIED_TWICE)
             else:
                 yield _outcome(block, again)
 
@@ -158,10 +165,11 @@ def _any_of(flying: dict[Future[Any], Block]) -> list[Future[Any]]:
 
 def _outcome(block: Block, future: Future[Any]) -> Outcome:
     error = future.exception()
-    return Outcome(block, future.result()) if error is None else _failure(block, error)
+    return Outcome(block, future.result()) if error is None else failure(block, error)
 
 
-def _failure(block: Block, error: BaseException) -> Outcome:
+def failure(block: Block, error: BaseException) -> Outcome:
+    """Outcome of a block whose function raised `error`."""
     trace = "".join(traceback.format_exception(error))
     return Outcome(block, error=f"{type(error).__name__}: {error}", trace=trace)
 
@@ -179,29 +187,45 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _start_pool(workers: int) -> ProcessPoolExecutor:
-    # Libraries read the number of threads when they are loaded, before any initializer runs, so
-    # it has to stand in the environment that the workers inherit.
-    threads = str(max(1, usable_cores() // workers))
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, threads))
     try:
         pool = ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
         )
         pool.submit(int).result()
     except BrokenProcessPool as error:
-        raise UsageError(
-            "worker processes could not start. A script that uses them needs "
-            "'if __name__ == \"__main__\":' around its work, and must be a file. "
-            "Or use blocks=serial."
-        ) from error
+        raise UsageError(CANNOT_START) from error
+    return pool
+
+
+@contextlib.contextmanager
+def thread_variables(threads: int) -> Iterator[None]:
+    """Environment in which processes are started whose libraries use so many threads, at least 1.
+
+    Libraries read the number when they are loaded, before any function of ours can run.
+    """
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, threads))))
+    try:
+        yield
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-    return pool
+
+
+@contextlib.contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold Ctrl-C back; processes that are started meanwhile never get it, not while they load."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drop_pool(workers: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -14,11 +15,31 @@ import numpy as np
 import pytest
 import zarr
 
-from fibseg.blocks import LocalOperator, Processes, Serial, map_blocks, reduce_blocks
+from fibseg.blocks import (
+    Cluster,
+    LocalOperator,
+    Processes,
+    Serial,
+    cluster_pool,
+    map_blocks,
+    reduce_blocks,
+    runners,
+)
 from fibseg.errors import InterruptedRunError, PartlyDoneError, UsageError
 
 TWO = Processes(n_workers=2)
-BEFORE = os.environ.get("OMP_NUM_THREADS")
+CLUSTER = Cluster(n_workers=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed():
+    yield
+    cluster_pool.close()
+
+
+@pytest.fixture(params=[TWO, CLUSTER], ids=["processes", "cluster"])
+def pool(request):
+    return request.param
 
 
 @pytest.fixture
@@ -34,74 +55,83 @@ def stored(tmp_path):
     return source, target
 
 
-def test_processes_write_what_serial_writes(stored):
+def test_a_pool_writes_what_serial_writes(stored, pool):
     source, target = stored
-    map_blocks(block_work.plus_one, source, target, block_shape=(1, 4, 4), runner=TWO)
+    map_blocks(block_work.plus_one, source, target, block_shape=(1, 4, 4), runner=pool)
     np.testing.assert_array_equal(target[:], source[:] + 1)
 
 
-def test_processes_reduce_in_grid_order(stored):
+def test_a_pool_reduces_in_grid_order(stored, pool):
     source, _ = stored
     words = reduce_blocks(
-        block_work.Name(), source, lambda a, b: a + b, block_shape=(1, 4, 4), runner=TWO
+        block_work.Name(), source, lambda a, b: a + b, block_shape=(1, 4, 4), runner=pool
     )
     assert words.split() == [str(n) for n in range(12)]
 
 
-def test_a_poisoned_block_does_not_stop_the_others(stored):
+def test_a_poisoned_block_does_not_stop_the_others(stored, pool):
     source, target = stored
     with pytest.raises(PartlyDoneError, match="poison in block 5"):
         map_blocks(
-            block_work.Poisoned(fails=(5,)), source, target, block_shape=(1, 4, 4), runner=TWO
+            block_work.Poisoned(fails=(5,)), source, target, block_shape=(1, 4, 4), runner=pool
         )
     np.testing.assert_array_equal(np.delete(target[:] - source[:], 5, axis=0), 1)
 
 
-def test_the_death_of_a_worker_costs_nothing(stored, tmp_path):
+def test_the_death_of_a_worker_costs_only_its_blocks(stored, tmp_path, pool):
     source, target = stored
-    fn = block_work.Poisoned(dies_once=(4,), diary=str(tmp_path))
-    map_blocks(fn, source, target, block_shape=(1, 4, 4), runner=TWO)
+    diary = tmp_path / "diary"
+    diary.mkdir()
+    fn = block_work.Poisoned(dies_once=(4,), diary=str(diary))
+    map_blocks(fn, source, target, block_shape=(1, 4, 4), runner=pool)
     np.testing.assert_array_equal(target[:], source[:] + 1)
+    again = sum(len(file.read_text()) - 1 for file in diary.iterdir())
+    assert 1 <= again <= 5, "only blocks in flight are computed again"
 
 
-def test_a_block_that_kills_its_worker_twice_is_recorded(stored):
+def test_a_block_that_kills_its_worker_twice_is_recorded(stored, pool):
     source, target = stored
     with pytest.raises(PartlyDoneError, match=r"1 of 12 .* block 4 .* died twice"):
         map_blocks(
-            block_work.Poisoned(dies=(4,)), source, target, block_shape=(1, 4, 4), runner=TWO
+            block_work.Poisoned(dies=(4,)), source, target, block_shape=(1, 4, 4), runner=pool
         )
     np.testing.assert_array_equal(np.delete(target[:] - source[:], 4, axis=0), 1)
 
 
-def test_processes_refuse_what_cannot_travel(stored):
+def test_a_pool_refuses_what_cannot_travel(stored, pool):
     source, target = stored
     with pytest.raises(UsageError, match="NumPy array"):
         map_blocks(
-            block_work.plus_one, source, np.zeros((12, 4, 4)), block_shape=(1, 4, 4), runner=TWO
+            block_work.plus_one, source, np.zeros((12, 4, 4)), block_shape=(1, 4, 4), runner=pool
         )
     with pytest.raises(UsageError, match="cannot travel"):
         map_blocks(
             LocalOperator(lambda a: a, (0, 0, 0)), source, target, block_shape=(1, 4, 4),
-            runner=TWO,
+            runner=pool,
         )
 
 
-def test_threads_times_workers_never_exceed_the_cores(stored):
-    threads = {o.value for o in TWO.outcomes(block_work.threads, block_work.some_blocks(4))}
-    assert threads == {max(1, len(os.sched_getaffinity(0)) // 2)}
-    assert os.environ.get("OMP_NUM_THREADS") == BEFORE
+def test_threads_times_workers_never_exceed_the_cores(tmp_path, pool, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cluster_pool.close()
+    runners._drop_pool(2)
+    task = functools.partial(block_work.threads, diary=str(tmp_path), n_workers=2)
+    outcomes = list(pool.outcomes(task, block_work.some_blocks(4)))
+    assert {o.value for o in outcomes} == {max(1, len(os.sched_getaffinity(0)) // 2)}
+    assert len(list(tmp_path.iterdir())) == 2
+    assert "OMP_NUM_THREADS" not in os.environ
 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("runner", [Serial(), TWO], ids=["serial", "processes"])
+@pytest.mark.parametrize("runner", [Serial(), TWO, CLUSTER], ids=["serial", "processes", "cluster"])
 def test_a_signal_finishes_the_blocks_in_flight_and_the_next_run_the_rest(
     stored, tmp_path, runner, number
 ):
     source, target = stored
     diary, journal = tmp_path / "diary", tmp_path / "journal"
     diary.mkdir()
-    list(TWO.outcomes(block_work.threads, block_work.some_blocks(1)))
+    list(runner.outcomes(block_work.where, block_work.some_blocks(1)))
     before = signal.getsignal(number)
 
     def interrupt():
@@ -129,7 +159,7 @@ SCRIPT = """
     import sys, zarr
     sys.path.insert(0, {tests!r})
     import block_work
-    from fibseg.blocks import Processes, Serial, map_blocks
+    from fibseg.blocks import Cluster, Processes, Serial, map_blocks
 
     if __name__ == "__main__":
         source, target = (zarr.open_array(f"{folder}/{{name}}") for name in ("source", "target"))
@@ -139,7 +169,9 @@ SCRIPT = """
 """
 
 
-@pytest.mark.parametrize("runner", ["Serial()", "Processes(n_workers=2)"])
+@pytest.mark.parametrize(
+    "runner", ["Serial()", "Processes(n_workers=2)", "Cluster(n_workers=2)"]
+)
 def test_after_sigkill_the_same_call_ends_in_the_same_bytes(stored, tmp_path, runner):
     source, target = stored
     diary = tmp_path / "diary"

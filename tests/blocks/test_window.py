@@ -28,7 +28,7 @@ def test_each_block_once_and_never_more_than_the_window_ahead(ordered):
             pulled.append(block.index)
             yield block
 
-    for outcome in TWO.outcomes(block_work.threads, stream(), ordered=ordered):
+    for outcome in TWO.outcomes(block_work.where, stream(), ordered=ordered):
         yielded.append(outcome.block.index)
         ahead.append(len(pulled) - len(yielded))
     assert sorted(yielded) == list(range(40))

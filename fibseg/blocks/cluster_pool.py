@@ -1,0 +1,270 @@
+"""The Dask side of `Cluster`: one connection per process, and a bounded window of futures.
+
+A task travels to every worker once, as a plugin, which Dask also hands to workers that start
+later; what is submitted for a block is the block. So the scheduler holds one task and a few blocks
+per worker, however many blocks there are.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import logging
+import os
+import pickle
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, count, islice
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import dask
+from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
+from distributed.client import FutureCancelledError
+
+from fibseg.blocks.cluster import needing_dask
+from fibseg.blocks.grid import Block
+from fibseg.blocks.runners import (
+    CANNOT_START,
+    DIED_TWICE,
+    Outcome,
+    Task,
+    failure,
+)
+from fibseg.errors import InterruptedRunError, UsageError
+
+if TYPE_CHECKING:
+    from fibseg.blocks.cluster import Cluster
+
+_log = logging.getLogger("fibseg.blocks")
+
+BLOCKS_PER_WORKER = 2
+"""In flight: one is computed, the next one waits beside it."""
+COUNT_WORKERS_EVERY_S = 5.0
+CONNECT_S = 10
+SETTINGS = {
+    # A block that holds Python's lock for minutes is at work, not dead.
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.scheduler.worker-saturation": 1.0,
+}
+NO_DASHBOARD = {"dashboard": False, "dashboard_address": ":0"}
+
+_clients: dict[str, Client] = {}
+
+
+def outcomes(
+    place: Cluster, task: Task, blocks: Iterable[Block], *, ordered: bool
+) -> Iterator[Outcome]:
+    """Yield one outcome per block, as `Cluster.outcomes` says."""
+    stream = iter(blocks)
+    first = list(islice(stream, 1))
+    if not first:  # no reason to start workers
+        return
+    client = _client(place)
+    window = _Window(client, place.workers)
+    try:
+        with _sent(client, task) as submit:
+            yield from _flown(submit, chain(first, stream), window, ordered=ordered)
+    except (FutureCancelledError, OSError) as error:
+        raise InterruptedRunError(
+            f"the connection to the Dask scheduler was lost ({error}). The same command continues "
+            "once it is there again."
+        ) from error
+
+
+def _flown(
+    submit: Callable[[Block], Future], stream: Iterator[Block], window: _Window, *, ordered: bool
+) -> Iterator[Outcome]:
+    flying: dict[Future, Block] = {}
+    landed: SimpleQueue[Future] = SimpleQueue()
+    while True:
+        for block in islice(stream, max(0, window.size - len(flying))):
+            future = submit(block)
+            flying[future] = block
+            if not ordered:
+                future.add_done_callback(landed.put)
+        if not flying:
+            return
+        future = next(iter(flying)) if ordered else landed.get()
+        outcome = _outcome(flying[future], future)
+        if outcome is None:
+            # Dask blames every block that was assigned to the worker: each is tried once more,
+            # alone.
+            _log.warning("a worker process died; its blocks are tried again one by one")
+            yield from _one_by_one(submit, flying)
+            landed = SimpleQueue()
+        else:
+            del flying[future]
+            yield outcome
+
+
+def close() -> None:
+    """End the connection, and the workers that it started."""
+    while _clients:
+        _, client = _clients.popitem()
+        cluster = client.cluster
+        with contextlib.suppress(Exception):  # whatever is broken, it is over
+            client.close()
+        if cluster is not None:
+            with contextlib.suppress(Exception):
+                cluster.close()
+
+
+atexit.register(close)  # before Dask's own clean-up, which was registered earlier
+
+
+class _Window:
+    """Number of blocks that may be in flight; follows workers that come and go."""
+
+    def __init__(self, client: Client, expected: int) -> None:
+        self._client = client
+        self._expected = expected
+        self._counted = -COUNT_WORKERS_EVERY_S
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """A few blocks per worker that is there or is expected."""
+        now = time.monotonic()
+        if now - self._counted > COUNT_WORKERS_EVERY_S:
+            there = sum(self._client.nthreads().values())
+            if not there:
+                _log.info("no worker has joined yet; the blocks wait for one")
+            self._size = BLOCKS_PER_WORKER * max(self._expected, there) + 1
+            self._counted = now
+        return self._size
+
+
+class _Work(WorkerPlugin):  # type: ignore[misc]
+    """The task of one call of `outcomes`, on its way to the workers."""
+
+    def __init__(self, token: str, task: Task) -> None:
+        self.name = f"fibseg-{token}"
+        self._token = token
+        self._pickled = pickle.dumps(task)
+        self._folder = os.getcwd()  # noqa: PTH109 - relative paths mean the same to the workers
+
+    def setup(self, worker: Any) -> None:
+        """Keep the task; leave Ctrl-C to the coordinator."""
+        _tasks[self._token] = self._pickled
+        with contextlib.suppress(OSError):
+            os.chdir(self._folder)
+        if worker.nanny and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def teardown(self, worker: Any) -> None:
+        """Forget the task."""
+        _tasks.pop(self._token, None)
+
+
+_tasks: dict[str, bytes] = {}
+"""In a worker: pickled tasks by token."""
+
+
+@functools.lru_cache(maxsize=1)
+def _task(token: str) -> Task:
+    task: Task = pickle.loads(_tasks[token])
+    return task
+
+
+def _run(token: str, block: Block) -> Any:
+    return _task(token)(block)
+
+
+@contextlib.contextmanager
+def _sent(client: Client, task: Task) -> Iterator[Callable[[Block], Future]]:
+    """Function that submits a block, once the task is on the workers."""
+    token = uuid.uuid4().hex
+    work = _Work(token, task)
+    _register(client, work)
+    numbers = count()
+
+    def submit(block: Block) -> Future:
+        return client.submit(_run, token, block, key=f"fibseg-{token}-{next(numbers)}", pure=False)
+
+    try:
+        yield submit
+    finally:
+        if client.status == "running":
+            with contextlib.suppress(Exception):  # the scheduler may go this moment
+                client.unregister_worker_plugin(work.name)
+
+
+def _register(client: Client, work: _Work) -> None:
+    for last in (False, False, True):
+        try:
+            client.register_plugin(work)
+            return
+        except OSError:  # a worker died in this very moment
+            if last:
+                raise
+        except Exception as error:
+            raise UsageError(
+                f"the workers of {client.scheduler.address} cannot take work: {error}. Their "
+                "Python must have the same fibseg and Dask as this one."
+            ) from error
+
+
+def _one_by_one(
+    submit: Callable[[Block], Future], flying: dict[Future, Block]
+) -> Iterator[Outcome]:
+    for future in flying:
+        future.exception()  # waits
+    for future in list(flying):
+        block = flying.pop(future)
+        outcome = _outcome(block, future) or _outcome(block, submit(block))
+        yield outcome or Outcome(block, error=DIED_TWICE, trace=DIED_TWICE)
+
+
+def _outcome(block: Block, future: Future) -> Outcome | None:
+    """What came of a block, once it is known, and Dask forgets it; None if its worker died."""
+    try:
+        outcome = Outcome(block, future.result())
+    except KilledWorker:
+        return None
+    except FutureCancelledError:
+        raise
+    except Exception as error:
+        outcome = failure(block, error)
+    future.release()
+    return outcome
+
+
+def _client(place: Cluster) -> Client:
+    """The connection to `place`, made on first use."""
+    key = repr(place)
+    if key not in _clients or _clients[key].status != "running":
+        close()
+        _clients[key] = _connect(place)
+    return _clients[key]
+
+
+def _connect(place: Cluster) -> Client:
+    if place.address:
+        try:
+            return Client(place.address, timeout=CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"no Dask scheduler answers at blocks.address={place.address} ({error}). Start "
+                "one with 'dask scheduler', or leave the address out."
+            ) from error
+    start = needing_dask("cluster_slurm").start if place.slurm else _local
+    return Client(start(place), set_as_default=False)
+
+
+def _local(place: Cluster) -> LocalCluster:
+    # The first death of a worker is enough: its blocks are then tried alone.
+    settings = {**SETTINGS, "distributed.scheduler.allowed-failures": 0}
+    try:
+        with dask.config.set(settings):
+            return LocalCluster(
+                n_workers=place.workers, threads_per_worker=1, processes=True,
+                memory_limit=0,  # or Dask stops workers that hold much, and waits for ever
+                scheduler_kwargs=NO_DASHBOARD, silence_logs=logging.CRITICAL,
+            )
+    except RuntimeError as error:
+        raise UsageError(CANNOT_START) from error
