@@ -310,7 +310,7 @@ SCRIPT = """
     import pathlib, sys
     sys.path.insert(0, {tests!r})
     import block_work
-    from fibseg.blocks import Cluster
+    from fibseg.blocks import Cluster, Processes
     from fibseg.blocks.schedule import run_blocks
     from fibseg.errors import InterruptedRunError
 
@@ -318,7 +318,7 @@ SCRIPT = """
         n = 0
         try:
             for outcome in run_blocks(
-                Cluster(n_workers=2), block_work.slow_where, block_work.some_blocks(40), total=40,
+                {runner}, block_work.slow_where, block_work.some_blocks(40), total=40,
                 label="test",
             ):
                 n += 1
@@ -329,18 +329,21 @@ SCRIPT = """
 """
 
 
-def started(tmp_path: Path, *, guard: str = "__name__ == '__main__'") -> subprocess.Popen[str]:
+def started(
+    tmp_path: Path, *, runner: str = "Cluster(n_workers=2)", guard: str = "__name__ == '__main__'"
+) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
     tests = str(Path(block_work.__file__).parent)
-    script.write_text(textwrap.dedent(SCRIPT.format(tests=tests, guard=guard)))
+    script.write_text(textwrap.dedent(SCRIPT.format(tests=tests, runner=runner, guard=guard)))
     return subprocess.Popen(
         [sys.executable, str(script)], start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )
 
 
-def test_ctrl_c_at_a_terminal_ends_the_run_without_killing_workers(tmp_path):
-    process = started(tmp_path)
+@pytest.mark.parametrize("runner", ["Cluster(n_workers=2)", "Processes(n_workers=2)"])
+def test_ctrl_c_at_a_terminal_ends_the_run_without_killing_workers(tmp_path, runner):
+    process = started(tmp_path, runner=runner)
     worker = int(process.stdout.readline())
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the group
     out, err = process.communicate(timeout=30)
