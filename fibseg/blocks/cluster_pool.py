@@ -18,9 +18,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, count, islice
+from itertools import chain, islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
@@ -28,13 +28,7 @@ from distributed.client import FutureCancelledError
 
 from fibseg.blocks.cluster import needing_dask
 from fibseg.blocks.grid import Block
-from fibseg.blocks.runners import (
-    CANNOT_START,
-    DIED_TWICE,
-    Outcome,
-    Task,
-    failure,
-)
+from fibseg.blocks.runners import CANNOT_START, DIED_TWICE, Outcome, Task, failure
 from fibseg.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +36,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("fibseg.blocks")
 
-BLOCKS_PER_WORKER = 2
-"""In flight: one is computed, the next one waits beside it."""
+BLOCKS_PER_WORKER = 4
+"""In flight: one is computed, the others wait at the scheduler."""
 COUNT_WORKERS_EVERY_S = 5.0
 CONNECT_S = 10
 SETTINGS = {
@@ -52,6 +46,8 @@ SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,
 }
 NO_DASHBOARD = {"dashboard": False, "dashboard_address": ":0"}
+
+Submit: TypeAlias = Callable[[list[Block]], list[Future]]
 
 _clients: dict[str, Client] = {}
 
@@ -77,16 +73,17 @@ def outcomes(
 
 
 def _flown(
-    submit: Callable[[Block], Future], stream: Iterator[Block], window: _Window, *, ordered: bool
+    submit: Submit, stream: Iterator[Block], window: _Window, *, ordered: bool
 ) -> Iterator[Outcome]:
     flying: dict[Future, Block] = {}
     landed: SimpleQueue[Future] = SimpleQueue()
     while True:
-        for block in islice(stream, max(0, window.size - len(flying))):
-            future = submit(block)
-            flying[future] = block
-            if not ordered:
-                future.add_done_callback(landed.put)
+        if 2 * len(flying) <= window.size:  # many at once: Dask remembers every submission
+            batch = list(islice(stream, window.size - len(flying)))
+            for future, block in zip(submit(batch), batch, strict=True):
+                flying[future] = block
+                if not ordered:
+                    future.add_done_callback(landed.put)
         if not flying:
             return
         future = next(iter(flying)) if ordered else landed.get()
@@ -134,7 +131,7 @@ class _Window:
             there = sum(self._client.nthreads().values())
             if not there:
                 _log.info("no worker has joined yet; the blocks wait for one")
-            self._size = BLOCKS_PER_WORKER * max(self._expected, there) + 1
+            self._size = BLOCKS_PER_WORKER * max(self._expected, there)
             self._counted = now
         return self._size
 
@@ -176,18 +173,14 @@ def _run(token: str, block: Block) -> Any:
 
 
 @contextlib.contextmanager
-def _sent(client: Client, task: Task) -> Iterator[Callable[[Block], Future]]:
-    """Function that submits a block, once the task is on the workers."""
+def _sent(client: Client, task: Task) -> Iterator[Submit]:
+    """Function that submits blocks, once the task is on the workers."""
     token = uuid.uuid4().hex
     work = _Work(token, task)
     _register(client, work)
-    numbers = count()
-
-    def submit(block: Block) -> Future:
-        return client.submit(_run, token, block, key=f"fibseg-{token}-{next(numbers)}", pure=False)
-
+    run = functools.partial(_run, token)
     try:
-        yield submit
+        yield lambda blocks: client.map(run, blocks, key="fibseg", pure=False)
     finally:
         if client.status == "running":
             with contextlib.suppress(Exception):  # the scheduler may go this moment
@@ -209,14 +202,12 @@ def _register(client: Client, work: _Work) -> None:
             ) from error
 
 
-def _one_by_one(
-    submit: Callable[[Block], Future], flying: dict[Future, Block]
-) -> Iterator[Outcome]:
+def _one_by_one(submit: Submit, flying: dict[Future, Block]) -> Iterator[Outcome]:
     for future in flying:
         future.exception()  # waits
     for future in list(flying):
         block = flying.pop(future)
-        outcome = _outcome(block, future) or _outcome(block, submit(block))
+        outcome = _outcome(block, future) or _outcome(block, submit([block])[0])
         yield outcome or Outcome(block, error=DIED_TWICE, trace=DIED_TWICE)
 
 
