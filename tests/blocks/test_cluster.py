@@ -177,6 +177,7 @@ class DiesOnce(block_work.Name):
 
 def test_a_scheduler_that_runs_already_is_used_and_left_running(monkeypatch):
     monkeypatch.setattr(cluster_pool, "CONNECT_S", 1)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
     with LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
         scheduler_kwargs=cluster_pool.NO_DASHBOARD,
@@ -186,7 +187,8 @@ def test_a_scheduler_that_runs_already_is_used_and_left_running(monkeypatch):
             found = list(there.outcomes(block_work.where, block_work.some_blocks(5)))
             assert [o.value for o in found] == 5 * [os.getpid()]
             cluster_pool.close()
-        assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+        kept = signal.signal(signal.SIGINT, before)
+        assert kept is signal.default_int_handler
 
         def stream():
             yield from block_work.some_blocks(3)
