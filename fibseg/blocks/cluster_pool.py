@@ -23,8 +23,10 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin
+from distributed import Client, Future, KilledWorker, LocalCluster, Status, WorkerPlugin
 from distributed.client import FutureCancelledError
+from distributed.deploy import SpecCluster
+from tornado.ioloop import PeriodicCallback
 
 from fibseg.blocks.cluster import needing_dask
 from fibseg.blocks.grid import Block
@@ -39,6 +41,7 @@ _log = logging.getLogger("fibseg.blocks")
 BLOCKS_PER_WORKER = 4
 """In flight: one is computed, the others wait at the scheduler."""
 COUNT_WORKERS_EVERY_S = 5.0
+KEEP_EVERY_MS = 3000
 CONNECT_S = 10
 SETTINGS = {
     # A block that holds Python's lock for minutes is at work, not dead.
@@ -252,10 +255,32 @@ def _local(place: Cluster) -> LocalCluster:
     settings = {**SETTINGS, "distributed.scheduler.allowed-failures": 0}
     try:
         with dask.config.set(settings):
-            return LocalCluster(
+            cluster = LocalCluster(
                 n_workers=place.workers, threads_per_worker=1, processes=True,
                 memory_limit=0,  # or Dask stops workers that hold much, and waits for ever
                 scheduler_kwargs=NO_DASHBOARD, silence_logs=logging.CRITICAL,
             )
     except RuntimeError as error:
         raise UsageError(CANNOT_START) from error
+    keep_workers(cluster, place.workers)
+    return cluster
+
+
+def keep_workers(cluster: SpecCluster, n_workers: int) -> None:
+    """Start `n_workers` on a Dask cluster, and from now on others for those that are given up.
+
+    Dask itself gives a worker up that is not there 15 s after an earlier death, and waits for ever
+    once none is left.
+    """
+    def replace() -> None:
+        for name, worker in list(cluster.workers.items()):
+            if worker.status in (Status.closed, Status.failed):
+                del cluster.workers[name]
+        cluster.scale(n_workers)
+
+    def start() -> None:
+        replace()
+        cluster.periodic_callbacks["fibseg"] = keeper = PeriodicCallback(replace, KEEP_EVERY_MS)
+        keeper.start()
+
+    cluster.loop.add_callback(start)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dask
 
-from fibseg.blocks.cluster_pool import NO_DASHBOARD, SETTINGS
+from fibseg.blocks.cluster_pool import NO_DASHBOARD, SETTINGS, keep_workers
 from fibseg.blocks.runners import THREAD_VARIABLES
 from fibseg.errors import UsageError
 
@@ -36,7 +36,7 @@ def start(place: Cluster) -> SLURMCluster:
             "submits SLURM jobs, or use blocks=processes."
         )
     cluster = _cluster(place)
-    cluster.adapt(minimum=place.workers, maximum=place.workers)  # replaces jobs that end
+    keep_workers(cluster, place.workers)
     return cluster
 
 

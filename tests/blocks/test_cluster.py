@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import block_work
+import dask
 import numpy as np
 import psutil
 import pytest
@@ -176,7 +177,7 @@ class DiesOnce(block_work.Name):
 
 
 def test_a_scheduler_that_runs_already_is_used_and_left_running(monkeypatch):
-    monkeypatch.setattr(cluster_pool, "CONNECT_S", 1)
+    monkeypatch.setattr(cluster_pool, "CONNECT_S", 0.3)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
     with LocalCluster(
         n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://",
@@ -281,8 +282,9 @@ echo Submitted batch job $!
 """
 
 
-def test_slurm_jobs_compute_the_blocks(monkeypatch, tmp_path):
+def test_slurm_jobs_compute_the_blocks_and_are_replaced_when_they_end(monkeypatch, tmp_path):
     """With stand-ins for sbatch and scancel, which run the job script and end it."""
+    monkeypatch.setattr(cluster_pool, "KEEP_EVERY_MS", 100)
     for name, text in {
         "sbatch": SBATCH.format(folder=tmp_path), "scancel": "#!/bin/sh\nkill -- -$1\n",
     }.items():
@@ -291,15 +293,32 @@ def test_slurm_jobs_compute_the_blocks(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(Path(block_work.__file__).parent))
     place = Cluster(n_workers=1, slurm={"cores": 1, "memory": "1GB", "interface": "lo"})
-    outcomes = list(place.outcomes(block_work.where, block_work.some_blocks(3)))
-    assert {o.error for o in outcomes} == {None}, (tmp_path / "log").read_text()
-    (worker,) = {o.value for o in outcomes}
-    assert worker != os.getpid()
+    workers = []
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "100ms"}):
+        for _ in range(2):
+            outcomes = list(place.outcomes(block_work.where, block_work.some_blocks(3)))
+            assert {o.error for o in outcomes} == {None}, (tmp_path / "log").read_text()
+            workers += {o.value for o in outcomes}
+            if len(workers) == 1:
+                os.killpg(os.getpgid(workers[0]), signal.SIGKILL)
+    assert len({*workers, os.getpid()}) == 3, "two jobs, one worker each"
     cluster_pool.close()
     deadline = time.monotonic() + 5
-    while psutil.pid_exists(worker) and time.monotonic() < deadline:
+    while psutil.pid_exists(workers[1]) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not psutil.pid_exists(worker)
+    assert not psutil.pid_exists(workers[1])
+
+
+def test_workers_that_dask_has_given_up_are_replaced(monkeypatch):
+    monkeypatch.setattr(cluster_pool, "KEEP_EVERY_MS", 100)
+    cluster_pool.close()
+    before = {o.value for o in TWO.outcomes(block_work.slow_where, block_work.some_blocks(6))}
+    (client,) = cluster_pool._clients.values()
+    for nanny in list(client.cluster.workers.values()):
+        client.sync(nanny.close)
+    after = {o.value for o in TWO.outcomes(block_work.slow_where, block_work.some_blocks(6))}
+    assert after
+    assert not before & after
 
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
