@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("fibseg", deadline=None)
+settings.load_profile("fibseg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -151,16 +151,19 @@ def resample(image: NDArray[Any], index: Ints, weights: Floats, *, axis: int) ->
         return take(image, index[:, 0], axis=axis)
     shape = [1] * image.ndim
     shape[axis] = -1
-    if np.all(weights == weights[0, 0]):
-        total = take(image, index[:, 0], axis=axis).astype(np.float32)
-        for tap in range(1, n_taps):
-            total += take(image, index[:, tap], axis=axis)
-        total *= weights[0, 0]
-        return total
-    total = take(image, index[:, 0], axis=axis) * weights[:, 0].reshape(shape)
-    for tap in range(1, n_taps):
-        total += take(image, index[:, tap], axis=axis) * weights[:, tap].reshape(shape)
-    return total.astype(np.float32, copy=False)
+    # Each pixel's weights relative to its largest: a plain mean, whose relative weights are exactly
+    # 1, comes out the same whether or not a pixel of the border is computed with it.
+    largest = weights.max(axis=1, keepdims=True)
+    relative, even = weights / largest, bool(np.all(weights == largest))
+    parts = (
+        take(image, index[:, tap], axis=axis) * (1 if even else relative[:, tap].reshape(shape))
+        for tap in range(n_taps)
+    )
+    total: NDArray[Any] = next(parts).astype(np.float32)
+    for part in parts:
+        total += part
+    total *= largest.reshape(shape)
+    return total
 
 
 def take(image: NDArray[Any], index: Ints, *, axis: int) -> NDArray[Any]:

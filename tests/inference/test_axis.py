@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibseg.inference.axis import Axis, mirrored, resample, take
@@ -90,6 +90,7 @@ def test_halving_is_the_mean_of_two():
 
 
 @given(axes(), st.data())
+@settings(max_examples=300)
 def test_a_pixel_does_not_depend_on_the_others(axis, data):
     image = np.random.default_rng(0).integers(0, 65535, (3, axis.source)).astype(np.uint16)
     whole = resample(image, *axis.taps(np.arange(axis.n_work)), axis=1)
@@ -103,3 +104,13 @@ def test_a_pixel_does_not_depend_on_the_others(axis, data):
 def test_take_is_that_of_numpy(index):
     image = np.arange(12).reshape(2, 6)
     np.testing.assert_array_equal(take(image, np.array(index), axis=1), image[:, index])
+
+
+def test_a_mean_is_the_same_beside_a_cut_off_pixel_at_the_border():
+    axis = Axis(length=112, source=112, source_factor=1, core=1, step=3, margin=0)
+    image = np.random.default_rng(0).integers(0, 65535, (3, 112)).astype(np.uint16)
+    whole = resample(image, *axis.taps(np.arange(38)), axis=1)
+    alone = [resample(image, *axis.taps(np.array([k])), axis=1) for k in range(38)]
+    np.testing.assert_array_equal(whole, np.concatenate(alone, axis=1))
+    np.testing.assert_allclose(whole[:, 0], image[:, :3].mean(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(whole[:, 37], image[:, 111])
