@@ -273,12 +273,14 @@ def keep_workers(cluster: SpecCluster, n_workers: int) -> None:
     once none is left.
     """
     def replace() -> None:
+        """Forget workers that are closed or failed, and start as many again."""
         for name, worker in list(cluster.workers.items()):
             if worker.status in (Status.closed, Status.failed):
                 del cluster.workers[name]
         cluster.scale(n_workers)
 
     def start() -> None:
+        """Replace now, and from now on every few seconds."""
         replace()
         cluster.periodic_callbacks["fibseg"] = keeper = PeriodicCallback(replace, KEEP_EVERY_MS)
         keeper.start()

@@ -130,6 +130,7 @@ def _multirun(verb: str, arguments: list[str]) -> int:
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:
+        """One job of the sweep; its exit code is kept."""
         meta = HydraConfig.get()
         try:
             own = resolved(config)
@@ -171,6 +172,7 @@ class _ToStderr(logging.StreamHandler[Any]):
     """Writes to what ``sys.stderr`` is at that moment: tests and notebooks replace and close it."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
         self.stream = sys.stderr
         super().emit(record)
 

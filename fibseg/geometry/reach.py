@@ -24,6 +24,7 @@ def reach(rule: Callable[..., float]) -> Callable[[F], F]:
     """
 
     def mark(fn: F) -> F:
+        """The function, marked."""
         fn.reach_rule = rule  # type: ignore[attr-defined]
         return fn
 

@@ -94,6 +94,7 @@ def _compile_torch(network: nn.Module, precision: str, device: str) -> Compiled:
     ready = ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(images: Tensor) -> Tensor:
+        """Logits of a batch."""
         images = images.to(place, memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(
             place.type, torch.bfloat16, enabled=precision == "bfloat16"
@@ -116,6 +117,7 @@ def _window_per_thread(run: Compiled) -> Compiled:
     )
 
     def spread(images: Tensor) -> Tensor:
+        """Logits of a batch, a window per thread."""
         return torch.cat(list(pool.map(run, (image[None] for image in images))))
 
     return spread
@@ -159,6 +161,7 @@ def _compile_openvino(
     request = _openvino_core().compile_model(model, "CPU", settings).create_infer_request()
 
     def run(images: Tensor) -> Tensor:
+        """Logits of a batch."""
         result = request.infer({0: images.contiguous().numpy()}, share_inputs=True)
         return torch.from_numpy(result[0].copy())
 

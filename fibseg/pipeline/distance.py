@@ -31,12 +31,13 @@ def distance(
     target: Sheet,
     *,
     max_nm: float,
+    signed: bool = False,
     block_shape: Sequence[int],
     runner: Runner | None = None,
     spacing: Spacing,
     inputs: str = "",
 ) -> None:
-    """Write the distance in nm to `mask`, see `fibseg.postprocess.distance`, as float32.
+    """Write the distance in nm to `mask` as float32, as the kernels in `fibseg.postprocess` do.
 
     Parameters
     ----------
@@ -46,6 +47,9 @@ def distance(
         Array of float32 on the same grid.
     max_nm
         Larger distances are written as this one. A worker holds at most one block grown by it.
+    signed
+        `fibseg.postprocess.signed_distance`, negative inside, instead of
+        `fibseg.postprocess.distance`.
     block_shape, runner
         As in `fibseg.blocks.map_blocks`.
     spacing
@@ -58,24 +62,16 @@ def distance(
     UsageError
         If the cap is not a number above 0.
     """
-    _write(postprocess.distance, mask, target, max_nm, block_shape, runner, spacing, inputs)
-
-
-def signed_distance(
-    mask: Array,
-    target: Sheet,
-    *,
-    max_nm: float,
-    block_shape: Sequence[int],
-    runner: Runner | None = None,
-    spacing: Spacing,
-    inputs: str = "",
-) -> None:
-    """Write the signed distance in nm, see `fibseg.postprocess.signed_distance`, as float32.
-
-    Parameters and errors of `distance`.
-    """
-    _write(postprocess.signed_distance, mask, target, max_nm, block_shape, runner, spacing, inputs)
+    kernel = postprocess.signed_distance if signed else postprocess.distance
+    bound = functools.partial(kernel, max_nm=max_nm, spacing=spacing)
+    bound(np.zeros((1, 1, 1), dtype=bool))  # refuses what cannot be meant before any work
+    first_nm = min(max_nm, FIRST_HALO * min(spacing))
+    name = kernel.__name__
+    map_blocks(
+        Certified(bound, mask, max_nm, first_nm, spacing), mask, target.array,
+        block_shape=block_shape, runner=runner, journal=target.journal, label=name,
+        fingerprint=layout_key(inputs=inputs, kernel=name, max_nm=max_nm, spacing=spacing),
+    )
 
 
 @dataclass(frozen=True)
@@ -148,18 +144,3 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box:
         for axis in axes
     ]
     return Box(tuple(int(a[0]) for a in along), tuple(int(a[-1]) + 1 for a in along))
-
-
-def _write(
-    kernel: Callable[..., NDArray[np.float32]], mask: Array, target: Sheet, max_nm: float,
-    block_shape: Sequence[int], runner: Runner | None, spacing: Spacing, inputs: str,
-) -> None:
-    bound = functools.partial(kernel, max_nm=max_nm, spacing=spacing)
-    bound(np.zeros((1, 1, 1), dtype=bool))  # refuses what cannot be meant before any work
-    first_nm = min(max_nm, FIRST_HALO * min(spacing))
-    name = kernel.__name__
-    map_blocks(
-        Certified(bound, mask, max_nm, first_nm, spacing), mask, target.array,
-        block_shape=block_shape, runner=runner, journal=target.journal, label=name,
-        fingerprint=layout_key(inputs=inputs, kernel=name, max_nm=max_nm, spacing=spacing),
-    )

@@ -156,6 +156,7 @@ def _store(
     convert, counts = _converter(limits), no_counts(volume.dtype)
 
     def counted(voxels: NDArray[Any]) -> NDArray[Any]:
+        """Voxels as they are stored, added to the histogram."""
         stored = convert(voxels)
         tally(counts, stored)
         return stored
@@ -180,6 +181,7 @@ def _converter(limits: tuple[float, float] | None) -> Callable[[NDArray[Any]], N
     low, high = limits
 
     def scaled(voxels: NDArray[Any]) -> NDArray[Any]:
+        """Voxels between the limits as uint16."""
         out = np.empty(voxels.shape, np.uint16)
         for k, plane in enumerate(voxels):  # float64 of one plane at a time
             share = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)

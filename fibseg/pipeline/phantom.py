@@ -222,6 +222,7 @@ def _next_commands(folder: Path, steps: str) -> list[str]:
     store = "volume=cell.ome.zarr"
 
     def source(name: str) -> str:
+        """One of the files as a word of a command."""
         return shlex.quote(f"source={folder / name}")
 
     return [

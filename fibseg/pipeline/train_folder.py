@@ -81,6 +81,7 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def walk(node: Any, name: str) -> None:
+        """Put what is below `node` under its dotted name."""
         if isinstance(node, dict):
             for k, v in node.items():
                 walk(v, f"{name}.{k}" if name else k)

@@ -71,6 +71,7 @@ def percentiles(histogram: NDArray[np.int64]) -> dict[str, float]:
     last = int(upto[-1]) - 1
 
     def ordered(rank: int) -> float:
+        """Intensity at that rank, from 0."""
         return float(np.searchsorted(upto, rank, side="right"))
 
     found = {}

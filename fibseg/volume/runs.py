@@ -83,6 +83,7 @@ class _Appender(logging.Handler):
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Append one record to the file."""
         # A full disk stops the work itself with one clear error; the log adds no traceback to it.
         with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
             file.write(self.format(record) + "\n")

@@ -19,21 +19,22 @@ from fibseg.pipeline.bench import Sheet
 CAPS = st.sampled_from([3.0, 20.0, 57.3, 400.0])
 
 
-def blockwise(name, mask, **how):
+def blockwise(mask, **how):
     target = Sheet(np.full(mask.shape, np.nan, dtype=np.float32), None, Path("unused"))
-    getattr(distance, name)(mask, target, **how)
+    distance.distance(mask, target, **how)
     return target.array
 
 
 @settings(deadline=None, max_examples=100)
 @given(
-    masks(), spacings(), block_shapes(), CAPS, st.sampled_from([1, 2, 5]),
-    st.sampled_from(["distance", "signed_distance"]),
+    masks(), spacings(), block_shapes(), CAPS, st.sampled_from([1, 2, 5]), st.booleans()
 )
-def test_blockwise_equals_whole(mask, spacing, block_shape, max_nm, first, name):
-    whole = getattr(postprocess, name)(mask, max_nm=max_nm, spacing=spacing)
+def test_blockwise_equals_whole(mask, spacing, block_shape, max_nm, first, signed):
+    kernel = postprocess.signed_distance if signed else postprocess.distance
+    how = {"max_nm": max_nm, "spacing": spacing}
     with mock.patch.object(distance, "FIRST_HALO", first):
-        found = blockwise(name, mask, max_nm=max_nm, spacing=spacing, block_shape=block_shape)
+        found = blockwise(mask, signed=signed, block_shape=block_shape, **how)
+    whole = kernel(mask, **how)
     np.testing.assert_allclose(found, whole, rtol=1e-6)
 
 
@@ -42,7 +43,7 @@ def test_blockwise_equals_whole(mask, spacing, block_shape, max_nm, first, name)
 def test_it_is_the_same_bit_by_bit_where_spacings_are_multiples(mask, spacing, block_shape, max_nm):
     how = {"max_nm": max_nm, "spacing": spacing}
     with mock.patch.object(distance, "FIRST_HALO", 1):
-        found = blockwise("signed_distance", mask, block_shape=block_shape, **how)
+        found = blockwise(mask, signed=True, block_shape=block_shape, **how)
     np.testing.assert_array_equal(found, postprocess.signed_distance(mask, **how))
 
 
@@ -63,7 +64,7 @@ def test_only_what_is_uncertain_is_read_again_with_twice_the_halo():
     source = Counted(mask)
     with mock.patch.object(distance, "FIRST_HALO", 4):
         found = blockwise(
-            "distance", source, max_nm=40.0, spacing=(1.0, 1.0, 1.0), block_shape=(4, 4, 8)
+            source, max_nm=40.0, spacing=(1.0, 1.0, 1.0), block_shape=(4, 4, 8)
         )
     np.testing.assert_array_equal(found[0, 0], np.minimum(np.arange(64), 40))
     along_x = [box[2] for box in source.boxes]
@@ -75,9 +76,7 @@ def test_only_what_is_uncertain_is_read_again_with_twice_the_halo():
 
 def test_a_cap_that_is_none_is_refused_before_any_work():
     with pytest.raises(UsageError, match="max_nm=0 is no distance"):
-        blockwise(
-            "distance", np.ones((2, 2, 2)), max_nm=0, spacing=(1, 1, 1), block_shape=(2, 2, 2)
-        )
+        blockwise(np.ones((2, 2, 2)), max_nm=0, spacing=(1, 1, 1), block_shape=(2, 2, 2))
 
 
 def test_processes_find_what_serial_finds_and_a_finished_run_reads_nothing(tmp_path):
@@ -86,10 +85,10 @@ def test_processes_find_what_serial_finds_and_a_finished_run_reads_nothing(tmp_p
     bench = DiskBench(mask.shape, tmp_path)
     stored, target = bench.stored("mask", mask), bench.sheet("distance", dtype="f4")
     how = {"max_nm": 170.0, "spacing": (20.0, 10.0, 10.0)}
-    again = {"block_shape": (8, 8, 16), "inputs": "a", **how}
-    distance.signed_distance(stored, target, runner=Processes(n_workers=2), **again)
+    again = {"block_shape": (8, 8, 16), "inputs": "a", "signed": True, **how}
+    distance.distance(stored, target, runner=Processes(n_workers=2), **again)
     whole = postprocess.signed_distance(mask, **how)
     np.testing.assert_array_equal(target.array[:], whole)
     source = Counted(mask)
-    distance.signed_distance(source, target, **again)
+    distance.distance(source, target, **again)
     assert not source.boxes

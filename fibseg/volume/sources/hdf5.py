@@ -58,6 +58,7 @@ def _chosen(path: Path, file: h5py.File, dataset: str | None) -> h5py.Dataset:
     found: dict[str, tuple[int, ...]] = {}
 
     def visit(name: str, item: Any) -> None:
+        """Note what may be a volume."""
         if isinstance(item, h5py.Dataset) and len(item.shape or ()) >= 2:
             found[name] = item.shape
 
