@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -15,7 +17,71 @@ T = TypeVar("T")
 LOG_EVERY_S = 30.0
 
 
-def track(items: Iterable[T], *, total: int, label: str, unit: str, done: int = 0) -> Iterator[T]:
+@dataclass(frozen=True)
+class Load:
+    """What a stretch of work moves, in uncompressed bytes, and the grid of its blocks.
+
+    Attributes
+    ----------
+    grid
+        Shape of the volume and of a block, in voxels, where the work is done in blocks.
+    """
+
+    read_bytes: int = 0
+    written_bytes: int = 0
+    grid: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+
+
+NO_LOAD = Load()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of work that was tracked: how many `unit`s, in how many seconds, moving what.
+
+    Attributes
+    ----------
+    first_s
+        Seconds of the first unit, in which libraries are loaded and networks compiled.
+    """
+
+    label: str
+    unit: str
+    n_units: int
+    seconds: float
+    first_s: float = 0.0
+    load: Load = NO_LOAD
+
+    @property
+    def once_s(self) -> float:
+        """Seconds of the first unit beyond what each of the others took: not per unit."""
+        if self.n_units < 2:
+            return 0.0
+        return max(0.0, self.first_s - (self.seconds - self.first_s) / (self.n_units - 1))
+
+
+_ledgers: list[list[Stage]] = []
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[Stage]]:
+    """Context in which everything that is tracked is also written down, in the order it ended."""
+    ledger: list[Stage] = []
+    _ledgers.append(ledger)
+    try:
+        yield ledger
+    finally:
+        _ledgers.remove(ledger)
+
+
+def recording() -> bool:
+    """Whether anybody writes down what is tracked: whether it is worth knowing the load."""
+    return bool(_ledgers)
+
+
+def track(
+    items: Iterable[T], *, total: int, label: str, unit: str, done: int = 0, load: Load = NO_LOAD
+) -> Iterator[T]:
     """Yield from `items` while showing how far the work is.
 
     Parameters
@@ -28,7 +94,10 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str, done: int = 
         Words for the bar, e.g. ``"infer"`` and ``"block"``.
     done
         How many were finished before.
+    load
+        What all of it moves, for whoever records it.
     """
+    begin, n, first = time.monotonic(), 0, 0.0
     lines = _Lines(label, unit, total=total, done=done)
     bar = tqdm(
         total=total,
@@ -38,11 +107,18 @@ def track(items: Iterable[T], *, total: int, label: str, unit: str, done: int = 
         disable=not sys.stderr.isatty(),
         leave=False,
     )
-    with bar, lines:
-        for item in items:
-            yield item
-            bar.update()
-            lines.one_more()
+    try:
+        with bar, lines:
+            for item in items:
+                n += 1
+                first = first or time.monotonic() - begin
+                yield item
+                bar.update()
+                lines.one_more()
+    finally:
+        stage = Stage(label, unit, n, time.monotonic() - begin, first, load)
+        for ledger in _ledgers:
+            ledger.append(stage)
 
 
 class _Lines:

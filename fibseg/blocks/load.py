@@ -1,0 +1,38 @@
+"""How much a pass over blocks reads and writes, for plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fibseg.blocks.grid import Grid
+from fibseg.geometry import Box
+from fibseg.progress import NO_LOAD, Load, recording
+
+
+def load_of(
+    grid: Grid, read_box: Callable[[Box], Box] | None, sources: Sequence[Any],
+    targets: Sequence[Any] = (),
+) -> Load:
+    """Uncompressed bytes that all blocks of `grid` move; only looked at while somebody records it.
+
+    Parameters
+    ----------
+    read_box
+        Box of the sources that a write box needs; the same box if None.
+    """
+    if not recording():  # a grid may have a million blocks
+        return NO_LOAD
+    read = sum(block.read.size for block in grid.blocks(read_box))
+    written = sum(grid.box(index).size for index in range(len(grid)))
+    return Load(
+        read * sum(_itemsize(source) for source in sources),
+        written * sum(_itemsize(target) for target in targets),
+        (grid.shape, grid.block_shape),
+    )
+
+
+def _itemsize(array: Any) -> int:
+    return int(np.dtype(array.dtype).itemsize)
