@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors that a `DiskFullError` stands for."""
+
 
 class FibsegError(Exception):
     """What is wrong with the values seen, then what to do about it."""
@@ -21,6 +27,10 @@ class BusyError(DataError):
     """Another run is writing to the same target (exit code 65)."""
 
 
+class RoomError(DataError):
+    """Memory or disk will not do for what was asked (exit code 65)."""
+
+
 class UsageError(FibsegError):
     """A command or a setting that cannot be meant (exit code 2)."""
 
@@ -28,12 +38,30 @@ class UsageError(FibsegError):
 
 
 class PartlyDoneError(FibsegError):
-    """Some blocks failed and are listed; all others are finished (exit code 3)."""
+    """Some blocks failed and are listed; all others are finished (exit code 3).
+
+    Attributes
+    ----------
+    reasons
+        The error of each failed block, as text that begins with its kind.
+    """
 
     exit_code = 3
+
+    def __init__(self, message: str, reasons: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.reasons = tuple(reasons)
 
 
 class InterruptedRunError(FibsegError):
     """The run was stopped from outside; the same command continues it (exit code 75)."""
 
     exit_code = 75
+
+
+class DiskFullError(InterruptedRunError):
+    """No room on a disk or in a quota (exit code 75).
+
+    Nothing is wrong with the command or the data: once there is room, the same command continues
+    it, as it does a run that was stopped from outside.
+    """

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
 from fibseg.blocks import Block
+from fibseg.blocks.task import Task
 from fibseg.geometry import Box, reach
 
 
@@ -78,6 +81,16 @@ class Name:
         return f"{block.index} "
 
 
+@dataclass(frozen=True)
+class Plain(Task):
+    """A function of the block that neither reads nor writes."""
+
+    fn: Callable[[Block], Any]
+
+    def compute(self, block: Block, parts: Any) -> Any:
+        return self.fn(block)
+
+
 def threads(block: Block, *, diary: str, n_workers: int) -> int:
     """The threads that libraries of this worker will use, once so many workers are at work."""
     (Path(diary) / str(os.getpid())).touch()
@@ -87,14 +100,18 @@ def threads(block: Block, *, diary: str, n_workers: int) -> int:
     return int(os.environ["OMP_NUM_THREADS"])
 
 
-def where(block: Block) -> int:
-    """The process that computes the block."""
+def _process(block: Block) -> int:
     return os.getpid()
 
 
-def slow_where(block: Block) -> int:
+def _slow_process(block: Block) -> int:
     time.sleep(0.1)
     return os.getpid()
+
+
+where = Plain(_process)
+"""The process that computes the block."""
+slow_where = Plain(_slow_process)
 
 
 def some_blocks(n: int) -> list[Block]:

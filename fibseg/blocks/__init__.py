@@ -7,8 +7,11 @@ from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.run import map_blocks, reduce_blocks
 from fibseg.blocks.runners import Processes, Runner, Serial
+from fibseg.blocks.task import IN_FLIGHT, Task
+from fibseg.blocks.threads import thread_variables, usable_cores
 
 __all__ = [
+    "IN_FLIGHT",
     "Block",
     "BlockFunction",
     "Cluster",
@@ -18,8 +21,11 @@ __all__ = [
     "Processes",
     "Runner",
     "Serial",
+    "Task",
     "label_blocks",
     "layout_key",
     "map_blocks",
     "reduce_blocks",
+    "thread_variables",
+    "usable_cores",
 ]

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from fibseg.blocks.grid import Block
-from fibseg.blocks.runners import Outcome, Task, thread_variables, usable_cores
+from fibseg.blocks.task import Outcome, Task
+from fibseg.blocks.threads import thread_variables, usable_cores
 from fibseg.errors import UsageError
 
 
@@ -28,6 +29,7 @@ class Cluster:
         time, and its libraries share the cores: threads × workers never exceed them.
     address
         Of a running scheduler, such as ``"tcp://node7:8786"``, whose workers are used instead.
+        With ``--nthreads 3`` they read and write other blocks meanwhile.
     slurm
         Keywords of `dask_jobqueue.SLURMCluster`, at least ``cores`` and ``memory`` of one job,
         which runs ``processes`` workers (1 if left out). Jobs that end are replaced. None as a

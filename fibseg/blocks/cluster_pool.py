@@ -30,7 +30,8 @@ from tornado.ioloop import PeriodicCallback
 
 from fibseg.blocks.cluster import needing_dask
 from fibseg.blocks.grid import Block
-from fibseg.blocks.runners import CANNOT_START, DIED_TWICE, Outcome, Task, failure
+from fibseg.blocks.pool import CANNOT_START, DIED_TWICE
+from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, failure, pickled
 from fibseg.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("fibseg.blocks")
 
-BLOCKS_PER_WORKER = 4
-"""In flight: one is computed, the others wait at the scheduler."""
+BLOCKS_PER_WORKER = IN_FLIGHT + 1
+"""In flight: one is computed, one read, one written, and one waits at the scheduler."""
 COUNT_WORKERS_EVERY_S = 5.0
 KEEP_EVERY_MS = 3000
 CONNECT_S = 10
@@ -131,7 +132,7 @@ class _Window:
         """A few blocks per worker that is there or is expected."""
         now = time.monotonic()
         if now - self._counted > COUNT_WORKERS_EVERY_S:
-            there = sum(self._client.nthreads().values())
+            there = len(self._client.nthreads())
             if not there:
                 _log.info("no worker has joined yet; the blocks wait for one")
             self._size = BLOCKS_PER_WORKER * max(self._expected, there)
@@ -145,7 +146,7 @@ class _Work(WorkerPlugin):  # type: ignore[misc]
     def __init__(self, token: str, task: Task) -> None:
         self.name = f"fibseg-{token}"
         self._token = token
-        self._pickled = pickle.dumps(task)
+        self._pickled = pickled(task)
         self._folder = os.getcwd()  # noqa: PTH109 - relative paths mean the same to the workers
 
     def setup(self, worker: Any) -> None:
@@ -171,8 +172,19 @@ def _task(token: str) -> Task:
     return task
 
 
+@functools.cache
+def _lane() -> Lane:
+    return Lane()
+
+
+_unpacking = threading.Lock()
+
+
 def _run(token: str, block: Block) -> Any:
-    return _task(token)(block)
+    """In a thread of a worker, which waits while the lane of the process does the work."""
+    with _unpacking:
+        task, lane = _task(token), _lane()
+    return lane.submit(task, block).result()
 
 
 @contextlib.contextmanager
@@ -256,7 +268,7 @@ def _local(place: Cluster) -> LocalCluster:
     try:
         with dask.config.set(settings):
             cluster = LocalCluster(
-                n_workers=place.workers, threads_per_worker=1, processes=True,
+                n_workers=place.workers, threads_per_worker=IN_FLIGHT, processes=True,
                 memory_limit=0,  # or Dask stops workers that hold much, and waits for ever
                 scheduler_kwargs=NO_DASHBOARD, silence_logs=logging.CRITICAL,
             )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import dask
 
 from fibseg.blocks.cluster_pool import NO_DASHBOARD, SETTINGS, keep_workers
-from fibseg.blocks.runners import THREAD_VARIABLES
+from fibseg.blocks.task import IN_FLIGHT
+from fibseg.blocks.threads import THREAD_VARIABLES
 from fibseg.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def job_script(place: Cluster) -> str:
 def _cluster(place: Cluster) -> SLURMCluster:
     options = {"processes": 1, "scheduler_options": {}, **place.slurm}
     prologue = [f"export {name}={place.threads}" for name in THREAD_VARIABLES]
-    # The last of two equal arguments counts: one block at a time, and SLURM watches the memory.
-    arguments = ["--nthreads", "1", "--memory-limit", "0"]
+    # The last of two equal arguments counts: threads wait for blocks, and SLURM watches the memory.
+    arguments = ["--nthreads", str(IN_FLIGHT), "--memory-limit", "0"]
     options["job_script_prologue"] = [*options.get("job_script_prologue", []), *prologue]
     options["worker_extra_args"] = [*options.get("worker_extra_args", []), *arguments]
     options["scheduler_options"] = {**NO_DASHBOARD, **options["scheduler_options"]}

@@ -25,10 +25,11 @@ from scipy.sparse import coo_array, csgraph
 from fibseg.blocks.functions import Array
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
+from fibseg.blocks.load import load_of
 from fibseg.blocks.run import check_targets, map_blocks
 from fibseg.blocks.runners import Runner, Serial
-from fibseg.blocks.schedule import packed, run_blocks
-from fibseg.blocks.seams import cut_faces, directions, touching
+from fibseg.blocks.schedule import run_blocks
+from fibseg.blocks.seams import Faces, cut_faces, directions, touching
 from fibseg.blocks.survey_files import (
     block_file,
     load_faces,
@@ -37,9 +38,10 @@ from fibseg.blocks.survey_files import (
     opened,
     store,
 )
+from fibseg.blocks.task import Task
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box, connected
-from fibseg.volume.files import write_bytes
+from fibseg.volume.files import room_for, write_bytes
 
 
 def label_blocks(
@@ -146,33 +148,51 @@ def _survey(
     mask: Array, grid: Grid, folder: Path, connectivity: int, runner: Runner, key: str, label: str
 ) -> None:
     (folder / "blocks").mkdir(parents=True, exist_ok=True)
-    task = packed(runner, _survey_block, mask, grid.shape, connectivity, folder)
+    task = Survey(mask, grid.shape, connectivity, folder)
     with Journal(folder / "survey.journal", key) as done:
         todo = (block for block in grid.blocks() if block.index not in done.done)
         for outcome in run_blocks(
-            runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done
+            runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
+            load=load_of(grid, None, [mask]),
         ):
             done.mark(outcome.block.index)
 
 
-def _survey_block(
-    mask: Array, shape: tuple[int, ...], connectivity: int, folder: Path, block: Block
-) -> None:
-    inside = np.asarray(mask[block.write.slices]) != 0
-    labels, n = connected(inside, connectivity=connectivity)
-    values, first, counts = fastremap.unique(labels, return_index=True, return_counts=True)
-    found = values > 0
-    place = np.unravel_index(first[found].astype(np.int64), labels.shape)
-    start = block.write.start
-    first = np.ravel_multi_index(
-        tuple(p + a for p, a in zip(place, start, strict=True)), shape
-    ).astype(np.int64)
-    table = np.stack([first, counts[found].astype(np.int64)])
-    if table.shape[1] != n:
-        raise DataError(f"cc3d found {n} components, but {table.shape[1]} have voxels.")
-    planes = [face.astype(np.uint32).ravel() for face in cut_faces(labels).values()]
-    store(block_file(folder, block.index, "table"), table)
-    store(block_file(folder, block.index, "faces"), np.concatenate(planes))
+@dataclass(frozen=True)
+class Survey(Task):
+    """What has to be known of the components of every block, into files of `folder`."""
+
+    mask: Array
+    shape: tuple[int, ...]
+    connectivity: int
+    folder: Path
+
+    def read(self, block: Block) -> NDArray[Any]:
+        """The mask of the block."""
+        return np.asarray(self.mask[block.write.slices])
+
+    def compute(
+        self, block: Block, parts: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """First voxels and voxel counts, and the outermost planes."""
+        labels, n = connected(parts != 0, connectivity=self.connectivity)
+        values, first, counts = fastremap.unique(labels, return_index=True, return_counts=True)
+        found = values > 0
+        place = np.unravel_index(first[found].astype(np.int64), labels.shape)
+        inside = tuple(p + a for p, a in zip(place, block.write.start, strict=True))
+        first = np.ravel_multi_index(inside, self.shape).astype(np.int64)
+        table = np.stack([first, counts[found].astype(np.int64)])
+        if table.shape[1] != n:
+            raise DataError(f"cc3d found {n} components, but {table.shape[1]} have voxels.")
+        planes = [face.astype(np.uint32).ravel() for face in cut_faces(labels).values()]
+        return table, np.concatenate(planes)
+
+    def write(
+        self, block: Block, result: tuple[NDArray[np.int64], NDArray[np.uint32]]
+    ) -> None:
+        """Both into files."""
+        for kind, array in zip(("table", "faces"), result, strict=True):
+            store(block_file(self.folder, block.index, kind), array)
 
 
 def _join(
@@ -183,7 +203,7 @@ def _join(
     tables = [load_table(folder, index) for index in range(len(grid))]
     offsets = np.cumsum([0, *(table.shape[1] for table in tables)], dtype=np.int64)
     first, counts = np.concatenate([empty, *tables], axis=1)
-    task = packed(runner, _seams_of_block, grid, folder, connectivity, key)
+    task = Seams(grid, folder, connectivity, key)
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for outcome in run_blocks(
         runner, task, grid.blocks(), total=len(grid), label=label, ordered=True
@@ -194,22 +214,37 @@ def _join(
     return offsets, first, counts, np.concatenate(pairs)
 
 
-def _seams_of_block(
-    grid: Grid, folder: Path, connectivity: int, key: str, block: Block
-) -> list[tuple[int, NDArray[np.int64]]]:
-    """Touching components of a block and each of its later neighbours."""
-    found = []
-    position = grid.position(block.index)
-    for direction in directions(connectivity):
-        place = tuple(p + d for p, d in zip(position, direction, strict=True))
-        if all(0 <= p < n for p, n in zip(place, grid.counts, strict=True)):
-            index = grid.index(place)
-            here = load_faces(folder, grid, block.index, key)
-            there = load_faces(folder, grid, index, key)
-            pairs = touching(here, there, direction, connectivity=connectivity)
-            if len(pairs):
-                found.append((index, pairs))
-    return found
+@dataclass(frozen=True)
+class Seams(Task):
+    """Touching components of every block and each of its later neighbours."""
+
+    grid: Grid
+    folder: Path
+    connectivity: int
+    key: str
+
+    def read(self, block: Block) -> tuple[Faces, list[tuple[tuple[int, int, int], int, Faces]]]:
+        """Faces of the block, and of its later neighbours with direction and index."""
+        place = self.grid.position(block.index)
+        neighbours = []
+        for direction in directions(self.connectivity):
+            other = tuple(p + d for p, d in zip(place, direction, strict=True))
+            if all(0 <= p < n for p, n in zip(other, self.grid.counts, strict=True)):
+                index = self.grid.index(other)
+                neighbours.append((direction, index, self._faces(index)))
+        return self._faces(block.index), neighbours
+
+    def compute(self, block: Block, parts: Any) -> list[tuple[int, NDArray[np.int64]]]:
+        """Index of a neighbour, and which components touch."""
+        here, neighbours = parts
+        found = [
+            (index, touching(here, there, direction, connectivity=self.connectivity))
+            for direction, index, there in neighbours
+        ]
+        return [(index, pairs) for index, pairs in found if len(pairs)]
+
+    def _faces(self, index: int) -> Faces:
+        return load_faces(self.folder, self.grid, index, self.key)
 
 
 def _rank(
@@ -231,7 +266,8 @@ def _rank(
     ids[order] = _numbers(len(order), dtype) if numbered else 1
     for name, array in (("offsets", offsets), ("ids", ids[joined])):
         partial = folder / f".{name}.npy"
-        np.save(partial, array)
+        with room_for(folder / f"{name}.npy", array.nbytes):
+            np.save(partial, array)
         partial.replace(folder / f"{name}.npy")
     return len(order)
 

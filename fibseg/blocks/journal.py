@@ -7,6 +7,7 @@ may carry a note: the digests of what the worker wrote.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -15,6 +16,8 @@ import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from fibseg.volume.files import room_for
 
 _log = logging.getLogger("fibseg.blocks")
 
@@ -41,6 +44,7 @@ class Journal:
         self.done: set[int] = set()
         self.notes: dict[int, str] = {}
         self._file: int | None = None
+        self._path = Path()
         if path is not None:
             self._open(Path(path))
 
@@ -69,6 +73,7 @@ class Journal:
         self.close()
 
     def _open(self, path: Path) -> None:
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         old = path.read_bytes() if path.exists() else b""
         valid = self._replay(old)
@@ -77,7 +82,8 @@ class Journal:
                 "%s was written for other inputs or another block layout: all blocks start afresh",
                 path.name,
             )
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        with room_for(path):
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._file, valid)
         if not valid:
             self._append("fibseg-journal-1")
@@ -106,5 +112,9 @@ class Journal:
         return f"{text} {zlib.crc32(f'{self.key} {text}'.encode()):08x}\n".encode()
 
     def _append(self, text: str) -> None:
-        if self._file is not None:
-            os.write(self._file, self._line(text))
+        if self._file is None:
+            return
+        line = self._line(text)
+        with room_for(self._path, len(line)):
+            if os.write(self._file, line) < len(line):  # what is left is cut off as torn
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

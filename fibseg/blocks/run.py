@@ -6,17 +6,22 @@ The result never depends on block shape, runner, worker count, order or crashes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fibseg.blocks.functions import Array, BlockFunction, as_list, block_function
 from fibseg.blocks.grid import Block, Grid, check_writers
 from fibseg.blocks.journal import Journal, layout_key
+from fibseg.blocks.load import load_of
 from fibseg.blocks.runners import Runner, Serial
-from fibseg.blocks.schedule import packed, run_blocks
+from fibseg.blocks.schedule import run_blocks
+from fibseg.blocks.task import Task
 from fibseg.errors import UsageError
+from fibseg.geometry import Box
 from fibseg.types import Spacing
 from fibseg.volume.digests import Facts, NotedArray, from_note, to_note
 
@@ -71,9 +76,10 @@ def map_blocks(
     check_targets(grid, targets, runner)
     kinds = [(tuple(t.shape), str(t.dtype)) for t in targets]
     key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
-    task = packed(runner, _compute_and_write, function, read_from, targets)
+    task = Map(function, read_from, targets)
     read_shape = tuple(read_from[0].shape) if read_from else grid.shape
     noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
+    load = load_of(grid, lambda write: function.read_box(write, read_shape), read_from, targets)
     for target in noted.values():
         target.forget()
     with Journal(journal, key) as done:
@@ -83,7 +89,7 @@ def map_blocks(
         )
         for outcome in run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
-            kept=journal is not None,
+            kept=journal is not None, load=load,
         ):
             done.mark(outcome.block.index, outcome.value)
         for number, target in noted.items():
@@ -128,10 +134,11 @@ def reduce_blocks(
     shape = tuple(read_from[0].shape)
     function = block_function(fn, read_from, shape, spacing)
     grid = Grid.over(shape, block_shape)
-    task = packed(runner, _compute, function, read_from)
+    task = Reduce(function, read_from)
     blocks = grid.blocks(lambda write: function.read_box(write, shape))
     outcomes = run_blocks(
-        runner, task, blocks, total=len(grid), label=label, ordered=True, kept=False
+        runner, task, blocks, total=len(grid), label=label, ordered=True, kept=False,
+        load=load_of(grid, lambda write: function.read_box(write, shape), read_from),
     )
     return fold((outcome.value for outcome in outcomes), combine)
 
@@ -173,32 +180,49 @@ def check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
         check_writers(grid, target)
 
 
-def _compute(function: BlockFunction, sources: Sequence[Array], block: Block) -> Any:
-    cut = block.read.slices
-    return function(*(np.asarray(source[cut]) for source in sources), block=block)
+@dataclass(frozen=True)
+class Reduce(Task):
+    """The result of a block function on every block."""
+
+    function: BlockFunction
+    sources: Sequence[Array]
+
+    def read(self, block: Block) -> list[NDArray[Any]]:
+        """The read box of every source."""
+        cut = block.read.slices
+        return [np.asarray(source[cut]) for source in self.sources]
+
+    def compute(self, block: Block, parts: list[NDArray[Any]]) -> Any:
+        """What the function makes of them."""
+        return self.function(*parts, block=block)
 
 
-def _compute_and_write(
-    function: BlockFunction, sources: Sequence[Array], targets: Sequence[Array], block: Block
-) -> str:
-    """Write a block into every target; returns the note of what was written, for the journal."""
-    result = _compute(function, sources, block)
-    parts = result if isinstance(result, tuple) else (result,)
-    if len(parts) != len(targets):
-        raise UsageError(f"{len(parts)} results for {len(targets)} targets.")
-    facts: list[list[Facts]] = []
-    for part, target in zip(parts, targets, strict=True):
-        if part.shape != block.write.shape or not np.can_cast(
-            part.dtype, target.dtype, "same_kind"
-        ):
-            raise UsageError(
-                f"the block function returned {part.dtype} of shape {part.shape}, but "
-                f"{target.dtype} of shape {block.write.shape} is to be written."
-            )
-        voxels = part.astype(target.dtype, copy=False)
-        if isinstance(target, NotedArray):
-            facts.append(target.commit(block.write, voxels))
-        else:
-            target[block.write.slices] = voxels
-            facts.append([])
-    return to_note(facts)
+@dataclass(frozen=True)
+class Map(Reduce):
+    """The result of a block function on every block, written into every target."""
+
+    targets: Sequence[Array]
+
+    def write(self, block: Block, result: Any) -> str:
+        """Commit the block; returns the note of what was written, for the journal."""
+        parts = result if isinstance(result, tuple) else (result,)
+        if len(parts) != len(self.targets):
+            raise UsageError(f"{len(parts)} results for {len(self.targets)} targets.")
+        return to_note([
+            _commit(part, target, block.write)
+            for part, target in zip(parts, self.targets, strict=True)
+        ])
+
+
+def _commit(part: NDArray[Any], target: Array, box: Box) -> list[Facts]:
+    """Write one result into its target; returns the facts of it where the target notes them."""
+    if part.shape != box.shape or not np.can_cast(part.dtype, target.dtype, "same_kind"):
+        raise UsageError(
+            f"the block function returned {part.dtype} of shape {part.shape}, but "
+            f"{target.dtype} of shape {box.shape} is to be written."
+        )
+    voxels = part.astype(target.dtype, copy=False)
+    if isinstance(target, NotedArray):
+        return target.commit(box, voxels)
+    target[box.slices] = voxels
+    return []

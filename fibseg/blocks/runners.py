@@ -1,46 +1,21 @@
 """Where blocks are computed: in this process, or on a pool of processes (or `Cluster`).
 
-A runner takes a picklable task and a lazy stream of blocks, keeps a bounded window of them in
-flight and yields one `Outcome` per block. It never raises for a block that failed.
+A runner takes a task and a lazy stream of blocks, keeps a bounded window of them in flight and
+yields one `Outcome` per block. It never raises for a block that failed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
-import traceback
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing.connection import wait as wait_for_sentinel
+from itertools import chain, islice, takewhile
 from typing import Any, Protocol
 
+from fibseg.blocks import pool
 from fibseg.blocks.grid import Block
-from fibseg.errors import UsageError
-
-Task = Callable[[Block], Any]
-
-DIED_TWICE = "its worker process died twice (killed, or out of memory)"
-CANNOT_START = (
-    "worker processes could not start. A script that uses them needs "
-    "'if __name__ == \"__main__\":' around its work, and must be a file. Or use blocks=serial."
-)
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one block: `value`, or the last line and the whole text of the `error`."""
-
-    block: Block
-    value: Any = None
-    error: str | None = None
-    trace: str = ""
+from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, outcome_of, pickled
+from fibseg.blocks.threads import usable_cores
 
 
 class Runner(Protocol):
@@ -60,7 +35,17 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Serial:
-    """Blocks one after the other in this process."""
+    """Blocks in this process, one after the other.
+
+    While one is computed, the next is read and the one before is written.
+
+    Parameters
+    ----------
+    in_flight
+        Blocks that are held at most; with 1 nothing overlaps, which takes the least memory.
+    """
+
+    in_flight: int = IN_FLIGHT
 
     @property
     def in_process(self) -> bool:
@@ -71,12 +56,16 @@ class Serial:
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
     ) -> Iterator[Outcome]:
         """Yield one outcome per block, in order."""
-        for block in blocks:
-            try:
-                outcome = Outcome(block, task(block))
-            except Exception as error:  # a poisoned block must not take the others with it
-                outcome = failure(block, error)
-            yield outcome
+        stream = iter(blocks)
+        flying: dict[Future[Any], Block] = {}
+        with Lane() as lane:
+            while True:
+                for block in islice(stream, self.in_flight - len(flying)):
+                    flying[lane.submit(task, block)] = block
+                if not flying:
+                    return
+                future = next(iter(flying))
+                yield outcome_of(flying.pop(future), future)  # waits
 
 
 @dataclass(frozen=True)
@@ -90,11 +79,15 @@ class Processes:
     Parameters
     ----------
     n_workers
-        Number of processes; 0 means one per usable core. The cores are shared out among the
-        workers through ``OMP_NUM_THREADS``, so that threads × workers never exceed them.
+        Number of processes; 0 means one per usable core. Each computes one block while it reads
+        the next and writes the one before. The cores are shared out among the workers through
+        ``OMP_NUM_THREADS``, so that threads × workers never exceed them.
+    in_flight
+        Blocks that each process holds at most, as in `Serial`.
     """
 
     n_workers: int = 0
+    in_flight: int = IN_FLIGHT
 
     @property
     def in_process(self) -> bool:
@@ -111,139 +104,30 @@ class Processes:
     ) -> Iterator[Outcome]:
         """Yield one outcome per block as they finish, or in the given order if `ordered`."""
         stream = iter(blocks)
-        flying: dict[Future[Any], Block] = {}
-        window = 2 * self.workers + 1
-        while True:
-            for block in islice(stream, window - len(flying)):
-                flying[self._submit(task, block)] = block
-            if not flying:
-                return
-            finished = [next(iter(flying))] if ordered else _any_of(flying)
-            for future in finished:
-                if isinstance(future.exception(), BrokenProcessPool):
-                    # Any block in flight may have broken the pool: each is tried once more, alone.
-                    yield from self._one_by_one(task, flying)
-                    break
-                yield _outcome(flying.pop(future), future)
-
-    def _submit(self, task: Task, block: Block) -> Future[Any]:
-        try:
-            # A pool starts its workers one by one, as blocks are submitted.
-            with thread_variables(usable_cores() // self.workers), _ctrl_c_later():
-                return _pool(self.workers).submit(task, block)
-        except BrokenProcessPool as error:
-            broken: Future[Any] = Future()
-            broken.set_exception(error)
-            return broken
-
-    def _one_by_one(self, task: Task, flying: dict[Future[Any], Block]) -> Iterator[Outcome]:
-        _drop_pool(self.workers)
-        for future in list(flying):
-            block = flying.pop(future)
-            if not isinstance(future.exception(), BrokenProcessPool):
-                yield _outcome(block, future)
-                continue
-            again = self._submit(task, block)
-            if isinstance(again.exception(), BrokenProcessPool):
-                _drop_pool(self.workers)
-                yield Outcome(block, error=DIED_TWICE, trace=DIED_TWICE)
-            else:
-                yield _outcome(block, again)
+        first = list(islice(stream, 1))
+        if not first:  # no reason to start workers
+            return
+        task_bytes = pickled(task)
+        window = self.in_flight * self.workers
+        with pool.borrowed(self.workers, usable_cores() // self.workers) as workers:
+            workers.begin(task_bytes)
+            stream = chain(first, stream)
+            found: dict[int, Outcome | None] = {}
+            while True:
+                for block in islice(stream, window - len(found)):
+                    found[block.index] = None
+                    workers.send(block)
+                if not found:
+                    return
+                for outcome in workers.landed():
+                    found[outcome.block.index] = outcome
+                yield from _ready(found, ordered=ordered)
 
 
-def usable_cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _any_of(flying: dict[Future[Any], Block]) -> list[Future[Any]]:
-    done = wait(flying, return_when=FIRST_COMPLETED).done
-    return [future for future in flying if future in done]
-
-
-def _outcome(block: Block, future: Future[Any]) -> Outcome:
-    error = future.exception()
-    return Outcome(block, future.result()) if error is None else failure(block, error)
-
-
-def failure(block: Block, error: BaseException) -> Outcome:
-    """Outcome of a block whose function raised `error`."""
-    trace = "".join(traceback.format_exception(error))
-    return Outcome(block, error=f"{type(error).__name__}: {error}", trace=trace)
-
-
-_pools: dict[int, ProcessPoolExecutor] = {}
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    """The pool of this size, started on first use."""
-    if workers not in _pools:
-        for other in list(_pools):
-            _drop_pool(other)
-        _pools[workers] = _start_pool(workers)
-    return _pools[workers]
-
-
-def _start_pool(workers: int) -> ProcessPoolExecutor:
-    try:
-        pool = ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-        )
-        pool.submit(int).result()
-    except BrokenProcessPool as error:
-        raise UsageError(CANNOT_START) from error
-    return pool
-
-
-@contextlib.contextmanager
-def thread_variables(threads: int) -> Iterator[None]:
-    """Environment in which processes are started whose libraries use so many threads, at least 1.
-
-    Libraries read the number when they are loaded, before any function of ours can run.
-    """
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, threads))))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Hold Ctrl-C back; processes that are started meanwhile never get it, not while they load."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _drop_pool(workers: int) -> None:
-    pool = _pools.pop(workers, None)
-    if pool is not None:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the coordinator, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # Without this, workers of a coordinator that was killed wait for work for ever, or write
-    # into blocks that a resumed run is already writing.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for_sentinel([parent.sentinel])
-        os._exit(1)
+def _ready(found: dict[int, Outcome | None], *, ordered: bool) -> Iterator[Outcome]:
+    """Take out the outcomes that are there; only those before the first missing if `ordered`."""
+    there = takewhile(bool, found.values()) if ordered else filter(None, found.values())
+    for outcome in list(there):
+        if outcome is not None:
+            del found[outcome.block.index]
+            yield outcome

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Any
 
 from fibseg.blocks.grid import Block
 from fibseg.blocks.interrupt import Interrupt
 from fibseg.blocks.journal import Journal
-from fibseg.blocks.runners import Outcome, Runner, Task
-from fibseg.errors import InterruptedRunError, PartlyDoneError, UsageError
-from fibseg.progress import track
+from fibseg.blocks.runners import Runner
+from fibseg.blocks.task import Outcome, Task
+from fibseg.errors import DiskFullError, InterruptedRunError, PartlyDoneError
+from fibseg.progress import NO_LOAD, Load, track
 
 _log = logging.getLogger("fibseg.blocks")
 
@@ -33,6 +31,7 @@ def run_blocks(
     ordered: bool = False,
     journal: Journal | None = None,
     kept: bool = True,
+    load: Load = NO_LOAD,
 ) -> Iterator[Outcome]:
     """Yield the outcome of every block that succeeded; complain about the others at the end.
 
@@ -48,6 +47,8 @@ def run_blocks(
         Where failures are noted.
     kept
         Whether finished blocks survive an interruption, for the message.
+    load
+        What all of it moves, for plans.
 
     Raises
     ------
@@ -55,18 +56,29 @@ def run_blocks(
         If blocks failed, after all others.
     InterruptedRunError
         If a signal came, after the blocks in flight.
+    DiskFullError
+        If a block found no room, after the blocks in flight: all others would fail like it.
     """
+    if 0 < done < total:
+        _log.info("%s: goes on after %d of %d blocks", label, done, total)
     failed: list[Outcome] = []
+    full: Outcome | None = None
     succeeded = 0
     with Interrupt() as stop:
         stream = takewhile(
             lambda _: not stop.requested
+            and full is None
             and (done or succeeded or len(failed) < GIVE_UP_AFTER),
             blocks,
         )
         outcomes = runner.outcomes(task, stream, ordered=ordered)
-        for outcome in track(outcomes, total=total, label=label, unit="block", done=done):
-            if outcome.error is None:
+        watched = track(
+            outcomes, total=total, label=label, unit="block", done=done, load=load
+        )
+        for outcome in watched:
+            if outcome.full:
+                full = full or outcome
+            elif outcome.error is None:
                 succeeded += 1
                 yield outcome
             else:
@@ -75,40 +87,14 @@ def run_blocks(
                 if journal is not None:
                     journal.mark_failed(outcome.block.index)
     finished = done + succeeded
+    if full is not None:
+        raise DiskFullError(f"{label}: stopped after {finished} of {total} blocks. {full.error}")
     if failed:
-        raise PartlyDoneError(_failure_report(failed, finished, total, label))
+        reasons = (str(outcome.error) for outcome in failed)
+        raise PartlyDoneError(_failure_report(failed, finished, total, label), reasons)
     if stop.requested and finished < total:
         then = "The same command continues there." if kept else "This step starts anew next time."
         raise InterruptedRunError(f"{label}: stopped after {finished} of {total} blocks. {then}")
-
-
-def packed(runner: Runner, work: Callable[..., Any], *parts: Any) -> Task:
-    """Task that calls ``work(*parts, block)``; `parts` that must travel are pickled only once.
-
-    Raises
-    ------
-    UsageError
-        If they must travel to other processes and cannot.
-    """
-    if runner.in_process:
-        return functools.partial(work, *parts)
-    try:
-        return functools.partial(_unpack_and_run, work, pickle.dumps(parts))
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"a part of the work cannot travel to other processes: {error}. "
-            "Use functions defined in a module, or blocks=serial."
-        ) from error
-
-
-def _unpack_and_run(work: Callable[..., Any], parts: bytes, block: Block) -> Any:
-    return work(*_unpacked(parts), block)
-
-
-@functools.lru_cache(maxsize=1)
-def _unpacked(parts: bytes) -> tuple[Any, ...]:
-    # Kept between blocks: what a function caches on itself (a compiled network) stays warm.
-    return pickle.loads(parts)  # type: ignore[no-any-return]
 
 
 def _failure_report(failed: list[Outcome], finished: int, total: int, label: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from fibseg.blocks.grid import Grid
 from fibseg.blocks.seams import Faces, cut_faces
 from fibseg.errors import DataError
+from fibseg.volume.files import room_for
 
 
 def block_file(folder: Path, index: int, kind: str) -> Path:
@@ -27,9 +29,11 @@ def block_file(folder: Path, index: int, kind: str) -> Path:
 def store(path: Path, array: NDArray[Any]) -> None:
     """Write an array whole or not at all."""
     # No fsync: the journal that says it is there is not synced either, and zlib's checksum tells.
-    partial = path.with_name(f".{path.name}")
-    partial.write_bytes(zlib.compress(array.tobytes(), 1))
-    partial.replace(path)
+    # The worker's own name: one of a killed run may be at this very block for a moment yet.
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with room_for(path, array.nbytes):
+        partial.write_bytes(zlib.compress(array.tobytes(), 1))
+        partial.replace(path)
 
 
 def _load(path: Path, dtype: Any) -> NDArray[Any]:

@@ -11,13 +11,14 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import FULL, DataError, DiskFullError, UsageError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 PARTIAL = ".partial"
@@ -76,6 +77,47 @@ def finite(value: Any) -> Any:
     return str(value)
 
 
+@contextlib.contextmanager
+def room_for(path: Path, n_bytes: int | None = None) -> Iterator[None]:
+    """Context for writing to `path`, in which a full disk is told with the path and the bytes.
+
+    Parameters
+    ----------
+    path
+        The file or array, which need not exist.
+    n_bytes
+        What is written to it, before compression; None where that is a few kilobytes.
+
+    Raises
+    ------
+    DiskFullError
+        In place of the system's error that the disk or the quota is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        free = _free_bytes(path)
+        # NumPy says how many items it could not write, but not why.
+        nameless = error.errno is None and n_bytes is not None and free < n_bytes
+        if error.errno not in FULL and not nameless:
+            raise
+        raise DiskFullError(
+            f"There is no room for {path}: {_bytes(n_bytes)} were to be written, {free:,} bytes "
+            f"are free ({error.strerror or error}). Make room on that disk; the same command "
+            "continues then."
+        ) from error
+
+
+def _bytes(n_bytes: int | None) -> str:
+    return "some kilobytes" if n_bytes is None else f"up to {n_bytes:,} bytes"
+
+
+def _free_bytes(path: Path) -> int:
+    """Room on the disk of `path`, as far up as there is a folder."""
+    there = next((p for p in (path, *path.absolute().parents) if p.exists()), Path())
+    return shutil.disk_usage(there).free
+
+
 def partial_path(path: Path) -> Path:
     """Hidden name beside `path` for what is not whole yet; leftovers of killed processes go."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*{PARTIAL}"):
@@ -94,10 +136,16 @@ def being_written(partial: Path) -> bool:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Put `data` at `path` so that a crash at any moment leaves the old file or the new one."""
+    """Put `data` at `path` so that a crash at any moment leaves the old file or the new one.
+
+    Raises
+    ------
+    DiskFullError
+        If there is no room; the old file stands.
+    """
     temporary = partial_path(path)
     try:
-        with temporary.open("wb") as file:
+        with room_for(path, len(data)), temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -32,7 +32,7 @@ from fibseg.blocks import (
     map_blocks,
     reduce_blocks,
 )
-from fibseg.blocks.schedule import packed
+from fibseg.blocks.task import Task
 from fibseg.errors import InterruptedRunError, UsageError
 
 TWO = Cluster(n_workers=2)
@@ -130,14 +130,18 @@ def _unpickled(path: str) -> str:
     return path
 
 
-def _add_process(part, block):
-    time.sleep(0.01)
-    return os.getpid()
+@dataclass(frozen=True)
+class WithPart(Task):
+    part: Heavy
+
+    def compute(self, block, parts):
+        time.sleep(0.01)
+        return os.getpid()
 
 
 def test_a_part_travels_once_to_each_worker(tmp_path):
     part = Heavy(str(tmp_path / "log"))
-    task = packed(TWO, _add_process, part)
+    task = WithPart(part)
     processes = {o.value for o in TWO.outcomes(task, block_work.some_blocks(30))}
     assert part.pickled == 1
     log = (tmp_path / "log").read_text().split()
@@ -145,7 +149,7 @@ def test_a_part_travels_once_to_each_worker(tmp_path):
 
 
 def test_outcomes_come_in_order_when_asked():
-    fn = functools.partial(_slow_first)
+    fn = block_work.Plain(_slow_first)
     order = [o.block.index for o in TWO.outcomes(fn, block_work.some_blocks(12), ordered=True)]
     assert order == list(range(12))
     order = [o.block.index for o in TWO.outcomes(fn, block_work.some_blocks(12))]
@@ -248,7 +252,7 @@ def test_the_job_script_asks_slurm_for_what_was_configured():
         assert f"export {name}_NUM_THREADS=4\n" in script, "3 workers share 12 cores"
     assert command.startswith(f"{sys.executable} -m distributed.cli.dask_worker tcp://")
     assert "--nworkers 3 --nanny" in command
-    assert command.endswith("--nthreads 1 --memory-limit 0"), "the last of two counts"
+    assert command.endswith("--nthreads 3 --memory-limit 0"), "the last of two counts"
 
 
 @pytest.mark.parametrize(("settings", "words"), [
@@ -265,8 +269,9 @@ def test_settings_that_cannot_be_meant_are_refused_at_once(settings, words):
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*:pytest.PytestUnraisableExceptionWarning")
 def test_slurm_is_refused_where_it_is_not_and_for_words_it_does_not_know(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
+    place = Cluster(n_workers=1, slurm=SLURM)
     with pytest.raises(UsageError, match="sbatch"):
-        list(Cluster(n_workers=1, slurm=SLURM).outcomes(len, block_work.some_blocks(1)))
+        list(place.outcomes(block_work.where, block_work.some_blocks(1)))
     with pytest.raises(UsageError, match="colour"):
         Cluster(n_workers=1, slurm={**SLURM, "colour": "red"}).job_script()
     gc.collect()  # what Dask began to make, and complains about

@@ -11,6 +11,7 @@ from strategies import block_shapes, shapes, spacings
 
 from fibseg.blocks import Serial, map_blocks, reduce_blocks
 from fibseg.blocks.run import fold
+from fibseg.blocks.task import IN_FLIGHT
 from fibseg.errors import PartlyDoneError, UsageError
 
 
@@ -116,9 +117,9 @@ def test_a_changed_fingerprint_computes_everything_again(tmp_path):
 
 def test_when_everything_fails_it_stops_early(tmp_path):
     bad = block_work.Poisoned(fails=tuple(range(100)), diary=str(tmp_path))
-    with pytest.raises(PartlyDoneError, match="8 of 100 blocks failed, 0 are done"):
+    with pytest.raises(PartlyDoneError, match=r"(8|9|10) of 100 blocks failed, 0 are done"):
         map_blocks(bad, image((100, 1, 1)), np.zeros((100, 1, 1), int), block_shape=(1, 1, 1))
-    assert len(list(tmp_path.iterdir())) == 8
+    assert 8 <= len(list(tmp_path.iterdir())) < 8 + IN_FLIGHT
 
 
 @given(shapes(low=0), block_shapes())

