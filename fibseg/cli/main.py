@@ -7,14 +7,22 @@ import inspect
 import logging
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fibseg import __version__
 from fibseg.cli.grammar import did_you_mean, quote_overrides, split_override
 from fibseg.cli.help import overview, verb_help
 from fibseg.cli.verbs import VERBS
-from fibseg.errors import FibsegError, InterruptedRunError, UsageError
+from fibseg.errors import (
+    FULL,
+    DataError,
+    DiskFullError,
+    FibsegError,
+    InterruptedRunError,
+    RoomError,
+    UsageError,
+)
 
 HELP = {"-h", "--help", "help"}
 MULTIRUN = {"-m", "--multirun"}
@@ -33,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         where = "" if error.filename is None else f": {error.filename}"
         text = f"{error.strerror}{where}" if error.strerror else f"{error}"
+        if error.errno in FULL:
+            text += ". Make room on that disk; the same command continues then."
+            return _complain(words, text, DiskFullError.exit_code)
         return _complain(words, text or type(error).__name__, FibsegError.exit_code)
 
 
@@ -73,14 +84,18 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     from fibseg.cli.compose import build_parts, refuse_foreign_targets
     from fibseg.cli.values import fitted
 
+    dry_run = bool(config.pop("dry_run"))
     if verb == "demo":
-        return _demo(config["steps"])
+        return _demo(config["steps"], dry_run=dry_run)
     refuse_foreign_targets(config)
     _look(verb, config)
     run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
     typed = dict(map(split_override, overrides))
     config = fitted(run, config, typed=typed)
     parts = build_parts(config)
+    if dry_run:
+        _plan(verb, run, parts)
+        return 0
     # What a run records about itself: not settings, so not keys of the config.
     record = {"config": config, "overrides": overrides}
     accepted = inspect.signature(run).parameters
@@ -101,15 +116,37 @@ def _look(verb: str, config: Mapping[str, Any]) -> None:
                 opened[key](path)
 
 
-def _demo(steps: Mapping[str, str]) -> int:
+def _plan(verb: str, run: Callable[..., Any], parts: Mapping[str, Any]) -> None:
+    """Print what the verb will do and need, and refuse what there is no room for."""
+    from fibseg.pipeline.forecast import forecast
+
+    found = forecast(verb, run, parts)
+    _echo(found.text())
+    found.refuse_without_room()
+
+
+def _demo(steps: Mapping[str, str], *, dry_run: bool) -> int:
     """The walk of the README, each step the very command that a user would type."""
     for number, command in enumerate(steps.values(), start=1):
         _echo(f"\n[{number}/{len(steps)}] fibseg {command}")
         verb, *arguments = shlex.split(command)
+        if dry_run:
+            _plan_of_step(verb, arguments)
+            continue
         code = run_verb(verb, arguments)
         if code:
             return code
     return 0
+
+
+def _plan_of_step(verb: str, arguments: list[str]) -> None:
+    """Plan of one step of the demo, where the steps before it have been made."""
+    try:
+        run_verb(verb, [*arguments, "dry_run=true"])
+    except DataError as error:
+        if isinstance(error, RoomError):
+            raise
+        _echo(f"cannot be planned before the steps that it rests on: {error}")
 
 
 def _multirun(verb: str, arguments: list[str]) -> int:

@@ -164,9 +164,10 @@ class RawStore:
         return None if stored is None else (float(stored[0]), float(stored[1]))
 
     @property
-    def ome_version(self) -> str:
+    def ome_version(self) -> layout.OmeVersion:
         """Version of OME-Zarr of the whole store, ``"0.5"`` or ``"0.4"``."""
-        return str(self._state()["ome_version"])
+        version: layout.OmeVersion = self._state()["ome_version"]
+        return version
 
     @property
     def block_shape(self) -> Shape:

@@ -1,0 +1,287 @@
+"""A small version of every command, for its rehearsal: the same settings on a part of the data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fibseg.blocks import Serial
+from fibseg.geometry import Box
+from fibseg.progress import Load, Stage
+from fibseg.volume import Volume
+from fibseg.volume.sources import Source, expected_spacing, open_source
+
+REHEARSED_STEPS = 40
+"""Training steps of a rehearsal: the first few are slower, since kernels are chosen in them."""
+
+SOURCE_BYTES = 5e8
+"""At most so much of a source is imported in a rehearsal."""
+
+Parts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A small command, and how the whole one compares.
+
+    Attributes
+    ----------
+    parts
+        Arguments of the small command.
+    place
+        Where the whole one writes.
+    text
+        In words, what the sample is.
+    factor, factors
+        So many times larger is the whole in every stage, and in those named.
+    disk_factor
+        So many times more is written to disk.
+    in_memory
+        Whether memory and the time outside of stages grow by `factor` too.
+    memory_bytes
+        What the whole may take, whatever the sample takes.
+    cut, whole, block
+        Shapes (z, y, x) of the sample, of the volume, and of a block of the volume.
+    before
+        Stages that were measured while the sample was made.
+    limited, limit_s
+        Stage that ends when the whole command has taken so many seconds.
+    """
+
+    parts: Parts
+    place: Path
+    text: str
+    factor: float = 1.0
+    factors: Mapping[str, float] = field(default_factory=dict)
+    disk_factor: float = 1.0
+    in_memory: bool = False
+    memory_bytes: float = 0.0
+    cut: tuple[int, ...] = ()
+    whole: tuple[int, ...] = ()
+    block: tuple[int, ...] = ()
+    before: Sequence[Stage] = ()
+    limited: str = ""
+    limit_s: float = math.inf
+
+    def factor_of(self, label: str) -> float:
+        """How many times larger that stage is."""
+        return self.factors.get(label, self.factor)
+
+
+def infer_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks in the middle of the volume."""
+    from fibseg.export import load_spec
+    from fibseg.inference import make_plan
+
+    store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
+    plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
+    block = parts["block_shape"] or plan.block_shape(store.block_shape)
+    return of_store(store, folder, parts, block=block)
+
+
+def objects_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of the probabilities."""
+    from fibseg.pipeline.objects import planned_jobs
+
+    store = Volume.open(parts["volume"])
+    jobs = planned_jobs(store, parts["name"], parts["postprocess"], out=parts["out"])
+    return of_store(store, folder, parts, probabilities=[job.source for job in jobs])
+
+
+def check_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of the image and of all painting."""
+    store = Volume.open(parts["volume"])
+    return of_store(store, folder, parts, labels=store.label_names(kind="annotation"))
+
+
+def verify_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of everything."""
+    store = Volume.open(parts["volume"])
+    return of_store(
+        store, folder, parts, labels=store.label_names(), probabilities=store.probability_names()
+    )
+
+
+def evaluate_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of both label images, or one of the planes that a model is scored on."""
+    store = Volume.open(parts["volume"])
+    if parts["model"] is None:
+        names = {parts[key] for key in ("labels", "truth")}
+        if parts["without"] is not None:
+            names.add(store.annotation_name(parts["without"]))
+        return of_store(store, folder, parts | {"out": None}, labels=sorted(names - {None}))
+    from fibseg.export import load_spec
+    from fibseg.pipeline.held_out import held_out_planes
+
+    spec = load_spec(parts["model"])
+    held = held_out_planes(store, spec, parts["truth"])
+    z = parts["planes"] or held.z
+    first, reach = z[0], spec.network.get("context", 0) + 1
+    box = Box((first - reach, 0, 0), (first + reach + 1, *store.shape[1:])).clip(store.shape)
+    small = cut_out(store, folder / store.name, box, labels=[held.annotation])
+    return Sample(
+        parts | {"volume": str(small.path), "planes": [first - box.start[0]], "out": None,
+                 "truth": held.annotation},
+        store.path, f"plane {first}, one of {len(z)}", factor=len(z),
+    )
+
+
+def report_sample(parts: Parts, folder: Path) -> Sample:
+    """The page itself: however large the volume is, it shows a few planes."""
+    store = Volume.open(parts["volume"])
+    place = Path(parts["out"] or store.path)
+    return Sample(
+        parts | {"out": str(folder / "report.html")}, place, "the page itself, made and thrown away"
+    )
+
+
+def phantom_sample(parts: Parts, folder: Path) -> Sample:
+    """A cell half as large along each axis; all of it is in memory."""
+    shape = tuple(parts["shape"])
+    half = tuple(max(1, n // 2) for n in shape)
+    factor = math.prod(shape) / math.prod(half)
+    return Sample(
+        parts | {"shape": list(half), "out": str(folder / "sample")}, Path(parts["out"]),
+        f"a phantom of {_by(half)} voxels instead of {_by(shape)}",
+        factor=factor, disk_factor=factor, in_memory=True,
+    )
+
+
+def train_sample(parts: Parts, folder: Path) -> Sample:
+    """A few steps, and the test, on all planes."""
+    trainer = parts["trainer"]
+    n = REHEARSED_STEPS if trainer.max_steps is None else min(REHEARSED_STEPS, trainer.max_steps)
+    wanted = math.inf if trainer.max_steps is None else trainer.max_steps
+    limit = "" if trainer.max_time is None else f", at most {trainer.max_time} in all"
+    return Sample(
+        parts | {"trainer": replace(trainer, max_steps=n, max_time=None),
+                 "out": str(folder / "model"), "resume": "auto"},
+        Path(parts["out"]), f"{n} steps and the test{limit}",
+        factors={"train": wanted / n}, limited="train", limit_s=trainer.seconds,
+    )
+
+
+def import_sample(parts: Parts, folder: Path) -> Sample:
+    """Some planes, whole, from the middle of the source."""
+    from fibseg.pipeline.ingest_labels import placed
+
+    kind = parts["kind"]
+    with open_source(parts["source"], dataset=parts["dataset"], array=parts["array"]) as opened:
+        store = None if kind == "image" else Volume.open(parts["volume"])
+        source = opened
+        if store is not None and kind == "annotation":
+            source = placed(opened, store, parts["planes"])
+        box = _some_planes(source)
+        begin = time.monotonic()
+        np.save(folder / "planes.npy", source.read(box))
+        seconds = time.monotonic() - begin
+        spacing = (store.spacing if store else expected_spacing(
+            opened, parts["spacing"], trust_given=parts["trust_spacing"]
+        ))
+        factor, n_bytes = source.shape[0] / box.shape[0], box.size * source.dtype.itemsize
+    if store is not None:
+        cut_out(store, folder / "cell.ome.zarr", box)
+    return Sample(
+        parts | {
+            "source": str(folder / "planes.npy"), "volume": str(folder / "cell.ome.zarr"),
+            "spacing": list(spacing), "dataset": None, "array": None, "planes": None,
+            "overwrite": False,
+        },
+        Path(parts["volume"]), f"{box.shape[0]} of {source.shape[0]} planes", factor=factor,
+        disk_factor=factor, memory_bytes=parts["memory_gb"] * 1e9 if factor > 1 else 0,
+        before=[Stage("read source, twice", "plane", box.shape[0], 2 * seconds,
+                      load=Load(read_bytes=2 * n_bytes))],
+    )
+
+
+def of_store(
+    store: Volume, folder: Path, parts: Parts, *, labels: Sequence[str] = (),
+    probabilities: Sequence[str] = (), block: Sequence[int] | None = None,
+) -> Sample:
+    """The same command on two blocks in the middle of a store, alone in a store of their own.
+
+    Two, since what happens once (loading, compiling) happens in the first.
+    """
+    whole = store.block_shape if block is None else tuple(block)
+    box = central_blocks(store.shape, whole)
+    small = cut_out(store, folder / store.name, box, labels=labels, probabilities=probabilities)
+    factor = math.prod(store.shape) / box.size
+    changed = {"volume": str(small.path)} | ({"blocks": Serial()} if "blocks" in parts else {})
+    return Sample(
+        parts | changed, store.path,
+        f"{_by(box.shape)} of {_by(store.shape)} voxels, in the middle",
+        factor=factor, disk_factor=factor, cut=small.shape, whole=store.shape, block=whole,
+    )
+
+
+def cut_out(
+    store: Volume, path: Path, box: Box, *, labels: Sequence[str] = (),
+    probabilities: Sequence[str] = (),
+) -> Volume:
+    """A store with nothing but `box` of the image and of the named products."""
+    small = Volume.create(
+        path, shape=box.shape, dtype=store.dtype, spacing=store.spacing, polarity=store.polarity,
+        ome_version=store.ome_version,
+    )
+    small.raw()[...] = store.raw()[box.slices]
+    small.finish_raw()
+    for name in labels:
+        array, info = store.labels(name), store.labels_info(name)
+        product = small.create_labels(
+            name, kind="annotation" if info.kind == "annotation" else "labels",
+            dtype=array.dtype, inputs="sample", classes=info.classes,
+        )
+        product.array[...] = array[box.slices]
+        product.finish()
+    for name in probabilities:
+        product = small.create_probabilities(name, inputs="sample")
+        product.array[...] = store.probabilities(name)[box.slices]
+        product.finish()
+    return small
+
+
+def central_blocks(shape: Sequence[int], block: Sequence[int]) -> Box:
+    """Two neighbouring blocks of a grid over `shape`, around its centre; one if there is one only.
+
+    >>> central_blocks((300, 200), (64, 200))
+    Box(start=(64, 0), stop=(192, 200))
+    """
+    lengths = [min(b, n) for b, n in zip(block, shape, strict=True)]
+    for axis, n in enumerate(shape):
+        if n >= 2 * lengths[axis]:
+            lengths[axis] *= 2
+            break
+    start = tuple(
+        (n - length) // 2 // b * b for n, length, b in zip(shape, lengths, block, strict=True)
+    )
+    return Box(start, tuple(a + n for a, n in zip(start, lengths, strict=True)))
+
+
+def _some_planes(source: Source) -> Box:
+    """Whole planes around the middle of a source, or around the first that has anything on it."""
+    n_planes, *plane = source.shape
+    n = int(SOURCE_BYTES // (math.prod(plane) * source.dtype.itemsize))
+    n = min(n_planes, max(1, min(n, 64)))
+    order = sorted(range(n_planes), key=lambda z: abs(z - n_planes // 2))
+    one = ((z, Box((z, 0, 0), (z + 1, *plane))) for z in order)
+    middle = next((z for z, box in one if source.read(box).any()), n_planes // 2)
+    first = min(max(middle - n // 2, 0), n_planes - n)
+    return Box((first, 0, 0), (first + n, *plane))
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
+    "phantom": phantom_sample, "import": import_sample, "check": check_sample,
+    "verify": verify_sample, "train": train_sample, "infer": infer_sample,
+    "objects": objects_sample, "evaluate": evaluate_sample, "report": report_sample,
+}
+"""Sample of each verb, from its arguments and a folder for it."""
