@@ -141,10 +141,11 @@ def bars(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
 
 
 def _other_products(volume: Volume) -> list[str]:
-    """Label images, probabilities and tables, one line each."""
+    """Label images, probabilities, distances and tables, one line each."""
     kinds = {
         "labels": volume.label_names(kind="labels"),
         "probabilities": volume.probability_names(),
+        "distances": volume.distance_names(),
         "tables": volume.table_names(),
     }
     return [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]

@@ -8,25 +8,22 @@ the same gap, and both keep it: no class is favoured.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
 from fibseg.pipeline.chain import Operator, describe, planned
 from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.store_bench import StoreBench
 from fibseg.types import Table
-from fibseg.volume import Product, Volume, fingerprint
+from fibseg.volume import Volume, fingerprint
 
 _log = logging.getLogger("fibseg.pipeline")
-_FOLDER = ".scratch"
 
 
 def run(
@@ -172,7 +169,7 @@ def make_objects(
     )
     shape, runner = product.block_shape, blocks or Serial()
     if not product.complete:
-        bench = StoreBench(store, job.target)
+        bench = StoreBench(store, job.path)
         target = Sheet(product.array, product.journal_path, bench.folder("labels"))
         work = Work(bench=bench, block_shape=shape, runner=runner, spacing=store.spacing)
         n = find_objects(
@@ -196,33 +193,6 @@ def measured(store: Volume, name: str) -> bool:
         return False
     digest = store.labels_info(name).digest
     return bool(store.table_info(name)["labels_digest"] == digest)
-
-
-class StoreBench:
-    """Intermediate arrays in a hidden folder of the store, all named after the product."""
-
-    def __init__(self, store: Volume, product: str) -> None:
-        self._store = store
-        self._prefix = f"{product}--"
-
-    def sheet(self, name: str, *, dtype: DTypeLike, inputs: str) -> Sheet:
-        """Array `name`; the same one again after a crash if `inputs` are the same."""
-        product = self._store.scratch(f"{self._prefix}{name}", dtype=dtype, inputs=inputs)
-        return Sheet(product.array, product.journal_path, self.folder(name))
-
-    def folder(self, name: str) -> Path:
-        """Folder for what the engine keeps of step `name`."""
-        return self._store.path / _FOLDER / f".{self._prefix}{name}.blocks"
-
-    def clear(self) -> None:
-        """Remove everything, also what earlier interrupted runs with other settings left."""
-        scratch = self._store.path / _FOLDER
-        for folder in scratch.glob(f".{self._prefix}*.blocks"):
-            shutil.rmtree(folder)
-        for path in scratch.glob(f"{self._prefix}*"):
-            Product(path).discard()
-        if scratch.is_dir() and not any(scratch.iterdir()):
-            scratch.rmdir()
 
 
 def _inputs(

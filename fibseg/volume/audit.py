@@ -18,7 +18,7 @@ from fibseg.volume.digests import FILE, Records, read_records, total
 from fibseg.volume.files import read_json, seal_holds
 from fibseg.volume.metadata import State
 
-FOLDERS = ("labels", "probabilities")
+FOLDERS = ("labels", "probabilities", "distances")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass
 class Image:
-    """The raw image, a label image or a probability map, as it lies in a store.
+    """The raw image, a label image, a probability or a distance map, as it lies in a store.
 
     Attributes
     ----------
@@ -87,6 +87,8 @@ class Image:
             return f"{copy}, or import the source into a new one"
         if self.name.startswith("probabilities/"):
             again = "run fibseg infer"
+        elif self.name.startswith("distances/"):
+            again = "run fibseg distance"
         elif not self.state:
             again = "make it"
         else:

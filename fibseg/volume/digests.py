@@ -35,7 +35,7 @@ Records: TypeAlias = NDArray[np.void]
 
 
 class Facts(NamedTuple):
-    """What is kept of one box: its number in C order, SHA-256 and largest value of its voxels."""
+    """What is kept of one box: its number in C order, SHA-256 and largest value (0 if negative)."""
 
     number: int
     digest: bytes
@@ -73,7 +73,8 @@ def box_facts(voxels: NDArray[Any], block: Box, shape: Sequence[int]) -> list[Fa
         part = np.ascontiguousarray(voxels[box.relative_to(block).slices])
         digest = hashlib.sha256(part.data).digest()
         number = int(np.ravel_multi_index(position, counts))
-        found.append(Facts(number, digest, int(part.max())))
+        # Distances may be negative and are no numbers of anything: theirs is of no use, but noted.
+        found.append(Facts(number, digest, max(0, int(part.max()))))
     return found
 
 

@@ -66,8 +66,8 @@ def _owner(path: Path, root: Path) -> str:
     if path.parent == root.parent:
         return "raw"
     first, *rest = path.relative_to(root).parts
-    if first == SCRATCH:  # NAME--STEP, or .NAME--STEP.something
-        return f"labels/{rest[0].lstrip('.').partition('--')[0]}"
+    if first == SCRATCH:  # FOLDER=NAME=STEP, or .FOLDER=NAME=STEP.something
+        return "/".join(rest[0].lstrip(".").split("=")[:2])
     if first in FOLDERS:
         return f"{first}/{rest[0] if len(rest) > 1 else _plain(rest[0])}"
     return "" if first in ("tables", "runs") else "raw"

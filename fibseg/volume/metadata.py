@@ -15,7 +15,7 @@ from fibseg.volume.files import UNSEALED, read_json, write_json
 from fibseg.volume.pyramid import Level
 
 METHODS = {
-    "image": "mean", "probabilities": "mean", "labels": "mode",
+    "image": "mean", "probabilities": "mean", "distances": "mean", "labels": "mode",
     "annotation": "mode of the painted voxels",
 }
 MOST_COLORS = 1000
@@ -112,9 +112,13 @@ def _shift(spacing: Spacing, finest: Spacing) -> list[float]:
     return [(s - f) / 2 for s, f in zip(spacing, finest, strict=True)]
 
 
-def omero(name: str, *, low: float, high: float, largest: float) -> dict[str, Any]:
+def omero(
+    name: str, *, low: float, high: float, largest: float, smallest: float = 0
+) -> dict[str, Any]:
     """One grey channel that viewers open with the window `low` to `high`."""
-    window = {"min": 0.0, "max": float(largest), "start": float(low), "end": float(high)}
+    window = {
+        "min": float(smallest), "max": float(largest), "start": float(low), "end": float(high)
+    }
     channel = {"label": name, "color": "FFFFFF", "active": True, "window": window}
     return {"channels": [channel], "rdefs": {"model": "greyscale"}}
 

@@ -1,4 +1,4 @@
-"""A product of a run, written in blocks, finished once, then trusted: labels, probabilities."""
+"""A product of a run, written in blocks, finished once, then trusted: labels or distances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fibseg.volume.intensity import survey
 from fibseg.volume.levels import complete_levels, levels_of
 from fibseg.volume.metadata import State
 
-Kind = Literal["labels", "annotation", "probabilities"]
+Kind = Literal["labels", "annotation", "probabilities", "distances"]
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,11 @@ class Product:
         }
         if kind == "probabilities":
             ome["omero"] = metadata.omero(self.name, low=0, high=255, largest=255)
+        elif kind == "distances":
+            low, high = state["attributes"]["range_nm"]
+            ome["omero"] = metadata.omero(
+                self.name, low=low, high=high, smallest=low, largest=high
+            )
         else:
             ome["image-label"] = metadata.image_label(
                 kind=kind, classes=state["classes"], colors=colors, maximum=maximum,

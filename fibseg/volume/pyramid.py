@@ -30,6 +30,7 @@ ROWS = 128
 KERNELS: dict[str, Callable[..., NDArray[Any]]] = {
     "image": downsample_mean,
     "probabilities": downsample_mean,
+    "distances": downsample_mean,
     "labels": downsample_mode,
     "annotation": downsample_annotation,
 }

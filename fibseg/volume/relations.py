@@ -13,10 +13,11 @@ from fibseg.volume.files import read_json, seal_holds
 from fibseg.volume.tables import load_info, load_table
 
 GROUP_FILES = (".zattrs", ".zgroup", "zarr.json")
+VERBS = {"labels": "objects", "distances": "distance"}
 
 
 def index_findings(root: Path, found: list[Image]) -> Iterator[Finding]:
-    """Groups of label images and probability maps whose metadata does not fit what is in them."""
+    """Groups of images, such as ``labels/``, whose metadata does not fit what is in them."""
     for folder in FOLDERS:
         finished = {i.path.name for i in found if i.path.parent == root / folder and i.complete}
         try:
@@ -61,7 +62,7 @@ def stale_findings(found: list[Image]) -> Iterator[Finding]:
         if image.complete and changed:
             yield image.found(
                 "stale:", f"{source} has changed since it was derived from it",
-                "Run fibseg objects again",
+                f"Run fibseg {VERBS[image.path.parent.name]} again",
             )
 
 

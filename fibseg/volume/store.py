@@ -38,7 +38,7 @@ class Volume(RawStore):
     `Volume(path)` looks at nothing; use `Volume.open` or `Volume.create`.
     """
 
-    # --- labels and probabilities ------------------------------------------------------------
+    # --- labels, probabilities and distances --------------------------------------------------
 
     def label_names(self, *, kind: Kind | None = None) -> list[str]:
         """Sorted names of the finished label images, all or those of one `kind`."""
@@ -135,6 +135,38 @@ class Volume(RawStore):
             path, state, shape=self.shape, dtype=np.dtype(np.uint8), overwrite=overwrite
         )
 
+    def distance_names(self) -> list[str]:
+        """Sorted names of the finished distance maps."""
+        return complete_names(self.path / "distances")
+
+    def distances(self, name: str, level: int = 0) -> zarr.Array[Any]:
+        """Distances `name` in nm, float32, read-only; `DataError` as `labels`."""
+        state = self._product("distances", name)
+        return self._open(self.path / "distances" / name, state, level)
+
+    def distances_info(self, name: str) -> ProductInfo:
+        """What is recorded of the distances `name`."""
+        return info_of(name, self._product("distances", name))
+
+    def create_distances(
+        self, name: str, *, inputs: str, derived_from: str, range_nm: tuple[float, float],
+        overwrite: bool = False, attributes: dict[str, Any] | None = None,
+    ) -> Product:
+        """Distances (float32, nm) to be written; otherwise as `create_labels`.
+
+        Parameters
+        ----------
+        range_nm
+            Least and largest value that can be, which viewers open them with.
+        """
+        told = {"unit": "nanometer", "range_nm": list(map(float, range_nm)), **(attributes or {})}
+        state = self._new_state("distances", inputs, None, derived_from, told)
+        path = self.path / "distances" / checked_name(name, what="distance map")
+        self._make_group("distances")
+        return prepare(
+            path, state, shape=self.shape, dtype=np.dtype(np.float32), overwrite=overwrite
+        )
+
     @contextlib.contextmanager
     def locked(self, *products: str) -> Iterator[None]:
         """Context in which no other run writes to `products`, such as ``"probabilities/m"``.
@@ -151,17 +183,31 @@ class Volume(RawStore):
             yield
 
     def scratch(
-        self, name: str, *, dtype: DTypeLike, like: str = "labels", inputs: str = ""
+        self, product: str, step: str, *, dtype: DTypeLike, inputs: str = ""
     ) -> Product:
-        """Intermediate array on the grid of level 0, in a hidden folder, until `discard`.
+        """Array on the grid of level 0 that a `step` to a product needs, until `discard`.
 
         One with the same `inputs` is reopened, with another one is made anew.
+
+        Parameters
+        ----------
+        product
+            Such as ``"labels/mitochondria"``.
+        step
+            A word that says what it is.
         """
-        state = self._new_state("scratch", inputs, None, like, None)
+        state = self._new_state("scratch", inputs, None, product, None)
         return prepare(
-            self.path / ".scratch" / checked_name(name, what="scratch array"), state,
-            shape=self.shape, dtype=np.dtype(dtype), overwrite=True,
+            self.scratch_path(product, step), state, shape=self.shape, dtype=np.dtype(dtype),
+            overwrite=True,
         )
+
+    def scratch_path(self, product: str, step: str) -> Path:
+        """Where the scratch array of a step lies, in a hidden folder."""
+        words = (*product.split("/"), step)
+        # No name has that sign: what belongs to one product cannot be taken for another's.
+        name = "=".join(checked_name(word, what="scratch array") for word in words)
+        return self.path / ".scratch" / name
 
     # --- tables and runs ---------------------------------------------------------------------
 
@@ -211,7 +257,7 @@ class Volume(RawStore):
         return state
 
     def _make_group(self, name: str) -> None:
-        """Make ``labels/`` or ``probabilities/`` if it is not there."""
+        """Make ``labels/``, ``probabilities/`` or ``distances/`` if it is not there."""
         folder = self.path / name
         if metadata.read_group(folder) is not None:
             return

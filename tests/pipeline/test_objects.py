@@ -109,7 +109,7 @@ def test_the_run_is_recorded(volume):
 
 def test_nothing_intermediate_is_left(volume):
     run(volume)
-    hidden = {p.name for p in volume.path.rglob("*") if p.name.startswith(".") or "--" in p.name}
+    hidden = {p.name for p in volume.path.rglob("*") if p.name.startswith(".") or "=" in p.name}
     assert hidden == {".digests"}
 
 
@@ -206,7 +206,7 @@ def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
     kills = 0
     for wanted in ("1-remove_small", "3-fill_holes", "labels"):
         victim = subprocess.Popen(command)
-        marks = (f".mitochondria--{wanted}", f"mitochondria--{wanted}")
+        marks = (f".labels=mitochondria={wanted}", f"labels=mitochondria={wanted}")
         deadline = time.monotonic() + 30
         while victim.poll() is None and time.monotonic() < deadline:
             scratch = volume.path / ".scratch"
@@ -220,28 +220,6 @@ def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
     assert kills >= 2
     subprocess.run(command, check=True)
     assert bytes_of(volume, "mitochondria") == bytes_of(undisturbed, "mitochondria")
-    assert not (volume.path / ".scratch").exists()
-
-
-def test_the_bench_gives_the_same_sheet_again_only_for_the_same_inputs(volume):
-    bench = objects.StoreBench(volume, "mitochondria")
-    bench.sheet("1-closing", dtype=np.uint8, inputs="a").array[:] = 5
-    again = bench.sheet("1-closing", dtype=np.uint8, inputs="a")
-    assert (again.array[:] == 5).all()
-    other = bench.sheet("1-closing", dtype=np.uint8, inputs="b")
-    assert (other.array[:] == 0).all()
-
-
-def test_clearing_takes_what_earlier_runs_left_but_not_what_is_another_products(volume):
-    mine, other = (objects.StoreBench(volume, name) for name in ("mitochondria", "nucleus"))
-    for bench in (mine, other):
-        sheet = bench.sheet("0-old", dtype=np.uint8, inputs="a")
-        sheet.folder.mkdir()
-    objects.StoreBench(volume, "mitochondria").clear()
-    assert not mine.folder("0-old").exists()
-    assert other.folder("0-old").exists()
-    assert (other.sheet("0-old", dtype=np.uint8, inputs="a").array[:] == 0).all()
-    other.clear()
     assert not (volume.path / ".scratch").exists()
 
 

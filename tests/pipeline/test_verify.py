@@ -330,8 +330,8 @@ def test_an_unfinished_product_is_said_and_no_error(store: Path) -> None:
     product.array[:64] = 1
     product.journal_path.write_text("")
     shard(store, "labels/half").with_name("0.0123456789abcdef.partial").touch()
-    volume.scratch("half--1-closing", dtype="uint8", inputs="a")
-    (store / ".scratch" / ".half--1-closing.blocks").mkdir()
+    volume.scratch("labels/half", "1-closing", dtype="uint8", inputs="a")
+    (store / ".scratch" / ".labels=half=1-closing.blocks").mkdir()
     report = verify.run(volume=store)
     assert report.notes == ["labels/half: is not finished; its command continues there"]
     product.array[64:] = 1
@@ -348,9 +348,10 @@ def dead() -> str:
 
 LEFTOVERS = [
     "labels/.m.journal", ".raw.journal", "labels/m/.zarr.json.{}.partial", ".slab.{}.partial",
-    "labels/.new.{}.partial/0/zarr.json", "tables/.m.parquet.{}.partial", ".scratch/m--2-fill/0/c",
-    "runs/.x.{}.partial", "labels/m/0/c.0123abcd.partial", ".scratch/.m--2-fill.journal",
-    "../.cell.ome.zarr.{}.partial", "labels/.gone.journal", "labels/.m.lock",
+    "labels/.new.{}.partial/0/zarr.json", "tables/.m.parquet.{}.partial",
+    ".scratch/labels=m=2-fill/0/c", "runs/.x.{}.partial", "labels/m/0/c.0123abcd.partial",
+    ".scratch/.labels=m=2-fill.journal", "../.cell.ome.zarr.{}.partial", "labels/.gone.journal",
+    "labels/.m.lock",
 ]
 
 

@@ -186,12 +186,12 @@ def test_label_pyramids_invent_no_label(volume):
 
 def test_scratch_is_hidden_and_goes_without_a_trace(volume, files):
     before = files(volume.path)
-    scratch = volume.scratch("parts", dtype="uint64", inputs="a")
+    scratch = volume.scratch("labels/m", "parts", dtype="uint64", inputs="a")
     scratch.array[:] = 2**40
     scratch.journal_path.write_text("x")
-    assert (volume.scratch("parts", dtype="uint64", inputs="a").array[:] == 2**40).all()
+    assert (volume.scratch("labels/m", "parts", dtype="uint64", inputs="a").array[:] == 2**40).all()
     assert volume.label_names() == []
-    other = volume.scratch("parts", dtype="uint64", inputs="b")
+    other = volume.scratch("labels/m", "parts", dtype="uint64", inputs="b")
     assert (other.array[:] == 0).all()
     other.array[:] = 1
     assert other.finish().complete

@@ -77,7 +77,7 @@ def test_two_handles_see_the_same(volume):
 def test_an_empty_store_lists_nothing_and_says_so(volume):
     assert volume.label_names() == volume.probability_names() == volume.table_names() == []
     assert volume.runs() == []
-    for ask in (volume.labels, volume.probabilities, volume.table):
+    for ask in (volume.labels, volume.probabilities, volume.distances, volume.table):
         with pytest.raises(DataError, match="There is: none"):
             ask("m")
     with pytest.raises(DataError, match="it has none"):
@@ -86,9 +86,13 @@ def test_an_empty_store_lists_nothing_and_says_so(volume):
 
 def test_names_are_checked_before_anything_is_made(volume, files):
     before = files(volume.path)
-    for make in (volume.create_probabilities, partial(volume.scratch, dtype="uint8")):
+    for make in (
+        partial(volume.create_probabilities, "a/b"),
+        partial(volume.scratch, "labels/m", "a/b", dtype="uint8"),
+        partial(volume.scratch, "labels/m=n", "a", dtype="uint8"),
+    ):
         with pytest.raises(UsageError, match="cannot be the name"):
-            make("a/b", inputs="a")
+            make(inputs="a")
     assert {k: v for k, v in files(volume.path).items() if k in before} == before
 
 

@@ -1,0 +1,48 @@
+"""Where the steps to a product of a store keep their intermediate arrays."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from numpy.typing import DTypeLike
+
+from fibseg.pipeline.bench import Sheet
+from fibseg.volume import Product, Volume
+
+
+class StoreBench:
+    """Intermediate arrays in a hidden folder of the store, all named after the product.
+
+    Parameters
+    ----------
+    store
+        The store, on whose grid the arrays lie.
+    product
+        What they lead to, such as ``"labels/mitochondria"``.
+    """
+
+    def __init__(self, store: Volume, product: str) -> None:
+        self._store = store
+        self._product = product
+
+    def sheet(self, name: str, *, dtype: DTypeLike, inputs: str) -> Sheet:
+        """Array `name`; the same one again after a crash if `inputs` are the same."""
+        product = self._store.scratch(self._product, name, dtype=dtype, inputs=inputs)
+        return Sheet(product.array, product.journal_path, self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Folder for what the engine keeps of step `name`."""
+        path = self._store.scratch_path(self._product, name)
+        return path.with_name(f".{path.name}.blocks")
+
+    def clear(self) -> None:
+        """Remove everything, also what earlier interrupted runs with other settings left."""
+        start = self._store.scratch_path(self._product, "0")
+        scratch, prefix = start.parent, start.name.removesuffix("0")
+        for folder in scratch.glob(f".{prefix}*.blocks"):
+            shutil.rmtree(folder)
+        for path in scratch.glob(f"{prefix}*"):
+            Product(path).discard()
+        if scratch.is_dir() and not any(scratch.iterdir()):
+            scratch.rmdir()
