@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export.card import model_card
 from fibseg.export.spec import ModelSpec
+from fibseg.volume.files import room_for
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a description needs none of it
     import torch
@@ -231,7 +232,7 @@ def _stands(folder: Path, contents: dict[str, bytes]) -> bool:
 def _write(path: Path, data: bytes) -> None:
     """Put a whole file in place, or leave what stood there."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    with room_for(path, len(data)), part.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -38,6 +38,7 @@ from fibseg.postprocess import (
 )
 from fibseg.postprocess.selection import are_largest
 from fibseg.types import Table
+from fibseg.volume.files import room_for
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def _sums(labels: Array, name: str, work: Work) -> Table:
 def _table(sheet: Sheet, entries: NDArray[Any]) -> Path:
     """File of the entries by number, which workers open."""
     sheet.folder.mkdir(parents=True, exist_ok=True)
-    np.save(sheet.folder / "table.npy", entries)
+    with room_for(sheet.folder, entries.nbytes):
+        np.save(sheet.folder / "table.npy", entries)
     return sheet.folder / "table.npy"
 
 

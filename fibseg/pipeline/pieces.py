@@ -20,6 +20,7 @@ from fibseg.pipeline.bench import Array, OwnBox
 from fibseg.postprocess.pieces import Piece
 from fibseg.postprocess.watershed import first_voxels, ranks, split_piece
 from fibseg.types import Labels, Spacing
+from fibseg.volume.files import room_for
 
 BATCH = 32
 """So many pieces are one task and one file."""
@@ -37,7 +38,8 @@ class PieceList:
         """List in a file of `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         # Column by column, since blocks search the column of labels.
-        np.save(folder / "pieces.npy", np.asfortranarray(rows))
+        with room_for(folder, rows.nbytes):
+            np.save(folder / "pieces.npy", np.asfortranarray(rows))
         return cls(folder / "pieces.npy", rows.shape)
 
     def __getitem__(self, box: Any) -> NDArray[np.int64]:
@@ -73,7 +75,8 @@ class Batch:
         }
         # No fsync: the checksums of a zip tell what a crash has left unfinished.
         partial = path.with_name(f".{path.name}")
-        np.savez_compressed(partial, counts=batch.counts, first=batch.first, **kept)
+        with room_for(path):
+            np.savez_compressed(partial, counts=batch.counts, first=batch.first, **kept)
         partial.replace(path)
         return batch
 
@@ -125,8 +128,10 @@ def number_parts(found: Batch | None, folder: Path, dtype: np.dtype[Any]) -> int
             f"{n} parts cannot be numbered in {dtype} (at most {np.iinfo(dtype).max}). "
             "Raise depth_nm or clean the objects first."
         )
-    np.save(folder / "offsets.npy", np.concatenate([[0], np.cumsum(found.counts)]).astype(np.int64))
-    np.save(folder / "ids.npy", ranks(found.first).astype(dtype))
+    offsets = np.concatenate([[0], np.cumsum(found.counts)]).astype(np.int64)
+    with room_for(folder, offsets.nbytes + n * dtype.itemsize):
+        np.save(folder / "offsets.npy", offsets)
+        np.save(folder / "ids.npy", ranks(found.first).astype(dtype))
     return n
 
 

@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from torch import Tensor
 
 from fibseg.errors import DataError
+from fibseg.volume.files import room_for
 
 logger = logging.getLogger("fibseg.training")
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -44,12 +45,14 @@ class CrashSafeIO(CheckpointIO):
         ------
         DataError
             If what was written reads back differently.
+        DiskFullError
+            If there is no room for it.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         data = to_bytes(checkpoint)
         part = path.with_name(f".{path.name}.part")
-        with part.open("wb") as file:
+        with room_for(path, len(data)), part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -15,11 +15,10 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from zarr.storage import LocalStore
 
 from fibseg.errors import DataError
 from fibseg.geometry import Box
@@ -169,15 +168,11 @@ class NotedArray(StoredArray):
 
     def keep(self, facts: Iterable[Facts]) -> None:
         """Remember the facts of all blocks until the product is finished."""
-        write_records(self._group, [to_records(facts, self.shape)])
+        write_records(self.folder.parent, [to_records(facts, self.shape)])
 
     def forget(self) -> None:
         """Void what is remembered."""
-        (self._group / FILE).unlink(missing_ok=True)
-
-    @property
-    def _group(self) -> Path:
-        return cast(LocalStore, self.store).root.parent
+        (self.folder.parent / FILE).unlink(missing_ok=True)
 
 
 def open_noted(path: Path) -> NotedArray:

@@ -10,18 +10,19 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numcodecs  # type: ignore[import-untyped]
 import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
+from zarr.storage import LocalStore
 
 from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.progress import track
 from fibseg.types import Shape
-from fibseg.volume.files import PARTIAL
+from fibseg.volume.files import PARTIAL, room_for
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArrayConfigParams
@@ -74,23 +75,24 @@ def create_array(
         "config": WRITE,
     }
     if ome_version == "0.4":
-        return zarr.create_array(
-            zarr_format=2,
-            compressors=numcodecs.Zstd(level=1, checksum=True),
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-            **common,
-        )
-    return zarr.create_array(
-        zarr_format=3,
-        shards=block_shape(shape, ome_version=ome_version),
-        compressors=ZstdCodec(level=1, checksum=True),
-        dimension_names=["z", "y", "x"],
-        **common,
-    )
+        common |= {
+            "zarr_format": 2,
+            "compressors": numcodecs.Zstd(level=1, checksum=True),
+            "chunk_key_encoding": {"name": "v2", "separator": "/"},
+        }
+    else:
+        common |= {
+            "zarr_format": 3,
+            "shards": block_shape(shape, ome_version=ome_version),
+            "compressors": ZstdCodec(level=1, checksum=True),
+            "dimension_names": ["z", "y", "x"],
+        }
+    with room_for(path):
+        return StoredArray(zarr.create_array(**common).async_array)
 
 
 class StoredArray(zarr.Array[Any]):
-    """A Zarr array that says which file of which store is damaged, when one is."""
+    """A Zarr array that says which file of which store is damaged or finds no room."""
 
     def __getitem__(self, selection: Any) -> Any:
         """Voxels of `selection`.
@@ -107,6 +109,22 @@ class StoredArray(zarr.Array[Any]):
                 f"{self.store_path} cannot be read at {selection} ({error}). The store is damaged: "
                 "take it from a copy, or make it again."
             ) from error
+
+    def __setitem__(self, selection: Any, value: Any) -> None:
+        """Write voxels.
+
+        Raises
+        ------
+        DiskFullError
+            If there is no room for them; a shard that stood there stands as it was.
+        """
+        with room_for(self.folder, np.asarray(value).nbytes):
+            super().__setitem__(selection, value)
+
+    @property
+    def folder(self) -> Path:
+        """Where the array lies."""
+        return cast(LocalStore, self.store).root / self.path
 
 
 def open_array(path: Path, *, mode: Literal["r", "r+"] = "r") -> zarr.Array[Any]:

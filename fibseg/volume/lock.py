@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from fibseg.errors import BusyError
-from fibseg.volume.files import partial_path
+from fibseg.volume.files import partial_path, room_for
 
 _log = logging.getLogger("fibseg.volume")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -82,6 +82,8 @@ def locked(target: str | Path) -> Iterator[None]:
 
     Raises
     ------
+    DiskFullError
+        If there is no room for the lock.
     BusyError
         If another run holds the lock, or one of another host does that cannot be judged from here.
     """
@@ -125,9 +127,10 @@ def _acquire(path: Path, target: Path) -> Holder | None:
     holder = Holder.this_process()
     while True:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if _create(path, json.dumps(asdict(holder)) + "\n"):
-                return holder
+            with room_for(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if _create(path, json.dumps(asdict(holder)) + "\n"):
+                    return holder
         except FileNotFoundError:  # the folder went with another lock
             continue
         except OSError as error:
@@ -183,7 +186,7 @@ def _remove_if_stale(path: Path, target: Path) -> None:
     # remove it, and only if it is still that one: not the lock of a run that was quicker.
     with locked(path):
         if read_holder(path) == holder:
-            _log.warning("%s was left locked by %s, which is gone: taken over", target, holder)
+            _log.info("%s was being written by %s, which is gone: taken over", target, holder)
             path.unlink()
 
 

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any
 
 import fibseg
-from fibseg.errors import InterruptedRunError, PartlyDoneError
-from fibseg.volume.files import UNSEALED, checked_name, finite, read_json, write_json
+from fibseg.errors import DiskFullError, InterruptedRunError, PartlyDoneError
+from fibseg.volume.files import UNSEALED, checked_name, finite, read_json, room_for, write_json
 
 RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
 
@@ -32,7 +32,8 @@ class Run:
     ) -> None:
         self.path = path
         self.log_path = path / "log.txt"
-        self.log_path.touch()
+        with room_for(self.log_path):
+            self.log_path.touch()
         self._record: dict[str, Any] = {
             "verb": verb, "status": "running", "started": _now(), "finished": None,
             "config": config, "overrides": overrides, "inputs": inputs, "products": {},
@@ -62,7 +63,8 @@ class Run:
             self._record["error"] = f"{type(error).__name__}: {error}"
             stopped = isinstance(error, InterruptedRunError | KeyboardInterrupt)
             partly = isinstance(error, PartlyDoneError)
-            self._end("interrupted" if stopped else "partly done" if partly else "failed")
+            with contextlib.suppress(DiskFullError):  # the error itself says it already
+                self._end("interrupted" if stopped else "partly done" if partly else "failed")
         self._detach()
 
     def _end(self, status: str) -> None:
@@ -100,7 +102,8 @@ def new_run(
     while True:
         path = folder / (f"{stamp}-{verb}" if number == 1 else f"{stamp}-{number}-{verb}")
         try:
-            path.mkdir(parents=True)
+            with room_for(path):
+                path.mkdir(parents=True)
         except FileExistsError:
             number += 1
             continue

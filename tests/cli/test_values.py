@@ -121,20 +121,22 @@ def test_the_command_says_what_is_wrong_with_a_value(
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "said", "code"),
     [
-        (OSError(28, "No space left on device"), "No space left on device\n"),
-        (PermissionError(13, "Permission denied", "a b.tif"), "Permission denied: a b.tif\n"),
-        (OSError("unreadable"), "unreadable\n"),
-        (TimeoutError(), "TimeoutError\n"),
+        (OSError(28, "No space left", "a"), "No space left: a. Make room on that disk; the same "
+         "command continues then.\n", 75),
+        (PermissionError(13, "Permission denied", "a b.tif"), "Permission denied: a b.tif\n", 65),
+        (OSError("unreadable"), "unreadable\n", 65),
+        (TimeoutError(), "TimeoutError\n", 65),
     ],
 )
 def test_trouble_with_files_is_one_line(
-    error: OSError, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: OSError, said: str, code: int, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def run(**settings: object) -> None:
         raise error
 
     monkeypatch.setattr(import_verb, "run", run)
-    assert main(["import", "source=x", "volume=y"]) == 65
+    assert main(["import", "source=x", "volume=y"]) == code
     assert capsys.readouterr().err == f"fibseg import: {said}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import DataError, DiskFullError, UsageError
 from fibseg.volume import fingerprint
 from fibseg.volume.files import (
     UNSEALED,
@@ -16,6 +18,7 @@ from fibseg.volume.files import (
     finite,
     read_json,
     remove_tree,
+    room_for,
     seal_holds,
     sealed,
     write_bytes,
@@ -45,6 +48,35 @@ def test_fingerprint_refuses_what_has_no_canonical_form(value):
         fingerprint({"a": value})
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_told_with_path_and_bytes(tmp_path):
+    """The device /dev/full gives what a full disk gives."""
+    path = tmp_path / "missing" / "m"
+    free = r"[\d,]+ bytes are free \(No space left on device\)"
+    with (
+        pytest.raises(DiskFullError, match=rf"{path}: up to 12,345 bytes .* {free}") as caught,
+        room_for(path, 12345),
+        Path("/dev/full").open("wb", buffering=0) as file,
+    ):
+        file.write(b"0")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.exit_code) == (str(caught.value), 75)
+
+
+def test_numpy_does_not_say_why_it_cannot_write(tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(DiskFullError, match="8000 requested"), room_for(tmp_path, 2 * free):
+        raise OSError("8000 requested and 0 written")
+    with pytest.raises(OSError, match="8000 requested"), room_for(tmp_path, 8000):
+        raise OSError("8000 requested and 0 written")
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), FileNotFoundError(2, "no")])
+def test_other_trouble_stays_what_it_is(tmp_path, error):
+    with pytest.raises(type(error)), room_for(tmp_path):
+        raise error
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
@@ -53,7 +85,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="No space"):
         write_bytes(path, b"new")
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]

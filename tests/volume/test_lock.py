@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fibseg.errors import BusyError, UsageError
+from fibseg.errors import BusyError, DiskFullError, UsageError
 from fibseg.volume import locked
 from fibseg.volume.lock import Holder, lock_path, read_holder
 
@@ -92,6 +92,7 @@ def test_a_second_run_is_refused_with_host_process_and_start_until_the_first_end
 
 
 def test_what_a_killed_run_left_is_taken_over_and_told(target, first, caplog):
+    caplog.set_level("INFO", "fibseg")
     first.kill()
     os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)  # a zombie counts as gone
     with locked(target):
@@ -223,7 +224,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(target, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DiskFullError, match="No space"):
         locked(target).__enter__()
     assert list(target.parent.iterdir()) == []
 
