@@ -2,11 +2,14 @@
 
     python benchmarks/components.py [--sides 512 768 1024] [--peers] [--keep DIR]
 
-A procedural mask of some 10 000 rounded objects per gigavoxel lies in Zarr (shards of 64 x 512 x
-512, checksums). fibseg numbers its 26-connected components into another Zarr array and measures
-voxels, centroid and bounding box of each, on all cores. Targets: 25 Mvoxel/s from Zarr to Zarr and
-table, 3 GiB for the whole process tree, the same time per voxel at every size. ``--peers`` runs
-skimage (in memory) and dask-image (from the same Zarr) at the first size.
+A procedural mask of some 10 000 rounded objects per gigavoxel and a noisy image lie in Zarr (shards
+of 64 x 512 x 512, checksums). fibseg numbers the mask's 26-connected components into another Zarr
+array and measures voxels, bounding box, centroid and second moments of each, on all cores. Targets:
+25 Mvoxel/s from Zarr to Zarr and table, 3 GiB for the whole process tree, the same time per voxel
+at every size once the start-up is taken off (a straight line through all sizes).
+
+``--peers`` adds, at the first size: skimage in memory with the same statistics, intensities too,
+against fibseg with intensities; and dask-image from the same Zarr with voxels and centroids.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +40,13 @@ if __name__ == "__main__":
     from fibseg.blocks import Processes, label_blocks
     from fibseg.pipeline.operators import region_table
     group = zarr.open_group(sys.argv[1])
+    image = group["image"] if sys.argv[2] == "image" else None
     block = tuple(min(b, n) for b, n in zip((64, 512, 512), group["mask"].shape))
     begin = time.perf_counter()
     n = label_blocks(group["mask"], group["labels"], block_shape=block, runner=Processes())
     middle = time.perf_counter()
     table = region_table(
-        group["labels"], block_shape=block, runner=Processes(), spacing=(10.0, 10.0, 10.0)
+        group["labels"], image, block_shape=block, runner=Processes(), spacing=(10.0, 10.0, 10.0)
     )
     end = time.perf_counter()
     print(n, int(np.sum(table["n_voxels"])), middle - begin, end - middle)
@@ -51,9 +56,13 @@ SKIMAGE = """
 import sys, time, zarr, numpy as np
 from skimage.measure import label, regionprops_table
 begin = time.perf_counter()
-labels = label(zarr.open_group(sys.argv[1])["mask"][:], connectivity=3)
+group = zarr.open_group(sys.argv[1])
+labels = label(group["mask"][:], connectivity=3)
 middle = time.perf_counter()
-table = regionprops_table(labels, properties=("label", "area", "centroid", "bbox"))
+table = regionprops_table(labels, group["image"][:], properties=(
+    "label", "area", "bbox", "centroid", "inertia_tensor", "intensity_mean", "intensity_min",
+    "intensity_max",
+))
 print(len(table["label"]), int(table["area"].sum()), middle - begin, time.perf_counter() - middle)
 """
 
@@ -80,16 +89,19 @@ print(n, int(area.sum()), middle - begin, time.perf_counter() - middle)
 
 
 def make_mask(path: Path, side: int) -> zarr.Group:
-    """Balls of 5 to 22 voxels radius on a jittered grid, slab by slab; some of them touch."""
+    """Balls of 5 to 22 voxels radius on a jittered grid, slab by slab, and noise as their image."""
     group = zarr.open_group(path, mode="w")
     shape, shards = (side,) * 3, (64, 512, 512)
-    for name, dtype in (("mask", np.uint8), ("labels", np.uint32)):
+    for name, dtype in (("mask", np.uint8), ("image", np.uint8), ("labels", np.uint32)):
         group.create_array(
             name, shape=shape, dtype=dtype, chunks=(64, 64, 64), shards=shards,
             compressors=ZstdCodec(level=1, checksum=True), config={"write_empty_chunks": True},
         )
+    rng = np.random.default_rng(1)
     for z in range(0, side, 64):
-        group["mask"][z : z + 64] = slab(side, z, min(z + 64, side))
+        mask = slab(side, z, min(z + 64, side))
+        group["mask"][z : z + 64] = mask
+        group["image"][z : z + 64] = 60 * mask + rng.integers(0, 100, mask.shape, np.uint8)
     return group
 
 
@@ -113,14 +125,31 @@ def slab(side: int, start: int, stop: int) -> NDArray[np.uint8]:
     return out
 
 
-def measure(script: str, folder: Path) -> tuple[list[float], float, tuple[int, int]]:
-    """What a script printed, its wall seconds, and the peak bytes of its process tree."""
+@dataclass(frozen=True)
+class Measured:
+    """What one run gave and took."""
+
+    n_objects: int
+    n_voxels: int
+    label_s: float
+    measure_s: float
+    process_s: float
+    resident: int
+    proportional: int
+
+    def rate(self, side: int) -> float:
+        """Million voxels a second."""
+        return side**3 / 1e6 / (self.label_s + self.measure_s)
+
+
+def measure(script: str, folder: Path, *words: str) -> Measured:
+    """Run a script on the volume in a process of its own."""
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
         file.write(script)
         file.flush()
         begin = time.perf_counter()
         process = psutil.Popen(
-            [sys.executable, file.name, str(folder)], stdout=subprocess.PIPE, text=True,
+            [sys.executable, file.name, str(folder), *words], stdout=subprocess.PIPE, text=True,
             stderr=subprocess.DEVNULL,
         )
         peak = (0, 0)
@@ -132,20 +161,55 @@ def measure(script: str, folder: Path) -> tuple[list[float], float, tuple[int, i
         printed, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"the script ended with {process.returncode}")
-    return [float(word) for word in printed.split()], seconds, peak
+    n, voxels, label_s, measure_s = (float(word) for word in printed.split())
+    return Measured(int(n), int(voxels), label_s, measure_s, seconds, *peak)
 
 
-def report(name: str, side: int, script: str, folder: Path) -> float:
-    """One line of the result; returns million voxels a second."""
-    (n, voxels, label_s, measure_s), seconds, peak = measure(script, folder)
-    rate = side**3 / 1e6 / (label_s + measure_s)
-    sys.stdout.write(
-        f"{name} {side}³: {n:.0f} objects of {voxels:.0f} voxels, {rate:.1f} Mvoxel/s "
-        f"(label {label_s:.1f} s, measure {measure_s:.1f} s, all {seconds:.1f} s), peak "
-        f"{peak[0] / 2**30:.2f} GiB resident, {peak[1] / 2**30:.2f} GiB proportional\n"
+def report(name: str, side: int, found: Measured) -> None:
+    """One line of the result."""
+    say(
+        f"{name} {side}³: {found.n_objects} objects of {found.n_voxels} voxels, "
+        f"{found.rate(side):.1f} Mvoxel/s (label {found.label_s:.1f} s, measure "
+        f"{found.measure_s:.1f} s, process {found.process_s:.1f} s), peak "
+        f"{found.resident / 2**30:.2f} GiB resident, {found.proportional / 2**30:.2f} proportional"
     )
+
+
+def say(text: str) -> None:
+    """Print at once."""
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
-    return rate
+
+
+def compare(side: int, folder: Path, alone: Measured) -> None:
+    """Time and memory of fibseg and its peers at one size."""
+    with_image = measure(FIBSEG, folder, "image")
+    report("fibseg with intensities", side, with_image)
+    for name, script, own in (
+        ("skimage", SKIMAGE, with_image), ("dask_image", DASK_IMAGE, alone)
+    ):
+        if importlib.util.find_spec(name) is None:
+            say(f"{name} is not installed: left out")
+            continue
+        peer = measure(script, folder)
+        report(name, side, peer)
+        same = (peer.n_objects, peer.n_voxels) == (own.n_objects, own.n_voxels)
+        say(
+            f"fibseg is {own.rate(side) / peer.rate(side):.2f} x as fast as {name} and takes "
+            f"{own.proportional / peer.proportional:.2f} of its memory; "
+            f"{'the same' if same else 'OTHER'} objects"
+        )
+
+
+def straight_line(sides: list[int], runs: list[Measured]) -> None:
+    """Start-up and time per voxel of all sizes together, and how each size compares."""
+    voxels = np.array(sides, float) ** 3
+    seconds = np.array([run.process_s for run in runs])
+    # Weighted by 1 / voxels: each size counts with its relative error.
+    slope, start = np.polyfit(voxels, seconds, 1, w=1 / voxels)
+    say(f"start-up {start:.1f} s, then {1e-6 / slope:.1f} Mvoxel/s")
+    for side, n, s in zip(sides, voxels, seconds, strict=True):
+        say(f"  {side}³: {100 * ((s - start) / n / slope - 1):+.0f} % time per voxel")
 
 
 def main() -> None:
@@ -154,19 +218,18 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="also skimage and dask-image")
     parser.add_argument("--keep", type=Path, help="folder for the volumes, used again next time")
     given = parser.parse_args()
+    runs = []
     with tempfile.TemporaryDirectory() as temporary:
         for side in given.sides:
             folder = (given.keep or Path(temporary)) / f"components-{side}.zarr"
             if not folder.exists():
                 make_mask(folder, side)
-            own = report("fibseg", side, FIBSEG, folder)
+            runs.append(measure(FIBSEG, folder, "alone"))
+            report("fibseg", side, runs[-1])
             if given.peers and side == given.sides[0]:
-                for name, script in (("skimage", SKIMAGE), ("dask_image", DASK_IMAGE)):
-                    if importlib.util.find_spec(name) is None:
-                        sys.stdout.write(f"{name} is not installed: left out\n")
-                        continue
-                    peer = report(name, side, script, folder)
-                    sys.stdout.write(f"fibseg is {own / peer:.1f} x {name}\n")
+                compare(side, folder, runs[-1])
+    if len(runs) > 1:
+        straight_line(given.sides, runs)
 
 
 if __name__ == "__main__":
