@@ -103,9 +103,9 @@ class Pool:
 
     def landed(self) -> Iterator[Outcome]:
         """Yield what has come of blocks, at least one, for which it waits."""
-        busy = {worker.line: worker for worker in self._workers if worker.blocks}
-        for line in wait(list(busy)):
-            outcome = busy[line].receive()
+        speaking = wait([worker.line for worker in self._workers if worker.blocks])
+        for worker in [worker for worker in self._workers if worker.line in speaking]:
+            outcome = worker.receive()
             if outcome is None:
                 _log.warning("a worker process died; its blocks are tried again one by one")
                 yield from self._after_a_death()

@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,47 +20,40 @@ from fibseg.blocks.seams import Faces, cut_faces
 from fibseg.errors import DataError
 from fibseg.volume.files import room_for
 
-
-def block_file(folder: Path, index: int, kind: str) -> Path:
-    """Path of the file of one kind that tells about the block with that index."""
-    return folder / "blocks" / f"{index}.{kind}"
+PER_FOLDER = 1000
+"""So many files lie in one folder: file systems slow down when there are many more."""
 
 
-def store(path: Path, array: NDArray[Any]) -> None:
-    """Write an array whole or not at all."""
+class Known(NamedTuple):
+    """Components of one block: first voxels and voxel counts, int64 of shape (2, n), and faces."""
+
+    table: NDArray[np.int64]
+    faces: Faces
+
+
+def block_file(folder: Path, index: int) -> Path:
+    """Path of the file that tells about the block with that index."""
+    return folder / "blocks" / str(index // PER_FOLDER) / str(index)
+
+
+def store(folder: Path, index: int, known: Known) -> None:
+    """Write what is known of a block, whole or not at all."""
+    path = block_file(folder, index)
+    planes = [face.astype(np.uint32).tobytes() for face in known.faces.values()]
+    size = np.int64(known.table.shape[1]).tobytes()
+    content = b"".join([size, known.table.tobytes(), *planes])
     # No fsync: the journal that says it is there is not synced either, and zlib's checksum tells.
     # The worker's own name: one of a killed run may be at this very block for a moment yet.
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with room_for(path, array.nbytes):
-        partial.write_bytes(zlib.compress(array.tobytes(), 1))
+    with room_for(path, len(content)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(zlib.compress(content, 1))
         partial.replace(path)
 
 
-def _load(path: Path, dtype: Any) -> NDArray[Any]:
-    try:
-        content = zlib.decompress(path.read_bytes())
-    except (OSError, zlib.error) as error:
-        raise DataError(
-            f"what an earlier run left of {path.name} is damaged ({error}). "
-            f"Remove {path.parent.parent} and run again."
-        ) from error
-    return np.frombuffer(content, dtype=dtype)
-
-
-def load_table(folder: Path, index: int) -> NDArray[np.int64]:
-    """First voxels and voxel counts of the components of a block, int64 of shape (2, n).
-
-    Raises
-    ------
-    DataError
-        If the file is missing or damaged.
-    """
-    return _load(block_file(folder, index, "table"), np.int64).reshape(2, -1)
-
-
 @functools.lru_cache(maxsize=32)
-def load_faces(folder: Path, grid: Grid, index: int, key: str) -> Faces:
-    """Outermost planes of the labels of a block.
+def load(folder: Path, grid: Grid, index: int, key: str) -> Known:
+    """What is known of a block; the latest are kept in memory, since blocks share neighbours.
 
     Raises
     ------
@@ -68,14 +61,24 @@ def load_faces(folder: Path, grid: Grid, index: int, key: str) -> Faces:
         If the file is missing or damaged.
     """
     # The key is part of what is cached: the same folder may be filled again for other inputs.
-    planes = _load(block_file(folder, index, "faces"), np.uint32)
+    path = block_file(folder, index)
+    try:
+        content = zlib.decompress(path.read_bytes())
+    except (OSError, zlib.error) as error:
+        raise DataError(
+            f"what an earlier run left of block {index} is damaged ({error}). "
+            f"Remove {folder} and run again."
+        ) from error
+    head = np.dtype(np.int64).itemsize
+    (n,) = np.frombuffer(content, np.int64, count=1)
+    table = np.frombuffer(content, np.int64, count=2 * n, offset=head).reshape(2, n)
+    planes = np.frombuffer(content, np.uint32, offset=head + table.nbytes)
     template = cut_faces(np.broadcast_to(np.uint32(0), grid.box(index).shape))
-    ends = np.cumsum([face.size for face in template.values()])
-    parts = np.split(planes, ends[:-1])
-    return {
+    parts = np.split(planes, np.cumsum([face.size for face in template.values()])[:-1])
+    return Known(table, {
         side: part.reshape(face.shape)
         for (side, face), part in zip(template.items(), parts, strict=True)
-    }
+    })
 
 
 def matches(result: Path, key: str) -> bool:
