@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fibseg.blocks import Runner
 from fibseg.pipeline.check_image import ImageLook, look_at
 from fibseg.pipeline.check_painting import Painting, look_at_painting
 from fibseg.types import Shape, Spacing
@@ -73,17 +74,29 @@ class CheckReport:
         return "\n".join(lines if self.warnings else [*lines, "no warnings"])
 
 
-def run(*, volume: str | Path) -> CheckReport:
+def run(*, volume: str | Path, blocks: Runner | None = None) -> CheckReport:
     """Report on a volume; nothing in it is changed.
+
+    Parameters
+    ----------
+    volume
+        The store.
+    blocks
+        Where blocks are computed, serially by default.
 
     Raises
     ------
     DataError
         If there is no whole volume.
+    PartlyDoneError, InterruptedRunError
+        As in `fibseg.blocks.reduce_blocks`.
     """
     opened = Volume.open(volume)
-    look = look_at(opened)
-    paintings = [look_at_painting(opened, n) for n in opened.label_names(kind="annotation")]
+    look = look_at(opened, runner=blocks)
+    paintings = [
+        look_at_painting(opened, name, runner=blocks)
+        for name in opened.label_names(kind="annotation")
+    ]
     warnings = image_warnings(look, opened.polarity)
     for painting in paintings:
         warnings += painting.warnings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from fibseg.geometry import Box
-from fibseg.progress import track
+from fibseg.blocks import Block, Runner, reduce_blocks
+from fibseg.pipeline.bench import OwnBox
 from fibseg.types import Spacing
 from fibseg.volume import Volume
+from fibseg.volume.intensity import no_counts, tally
 
 MEMBRANE_NM = 15.0
 SURE = 0.06
@@ -60,30 +62,69 @@ class ImageLook:
         return float(self.counts[there[0]] / total), float(self.counts[there[-1]] / total)
 
 
-def look_at(volume: Volume) -> ImageLook:
-    """Histogram, constant planes and polarity of the raw image, read shard by shard."""
+@dataclass(frozen=True)
+class GreyValues:
+    """Grey values of a part of an image; ``+`` joins two parts, whose planes may be the same.
+
+    Attributes
+    ----------
+    counts
+        Voxels per grey value.
+    start
+        First plane.
+    lowest, highest
+        Of every plane from there on; those of planes without a voxel exclude each other.
+    """
+
+    counts: NDArray[np.int64]
+    start: int
+    lowest: NDArray[np.int64]
+    highest: NDArray[np.int64]
+
+    def __add__(self, other: GreyValues) -> GreyValues:
+        start = min(self.start, other.start)
+        stop = max(part.start + len(part.lowest) for part in (self, other))
+        lowest = np.full(stop - start, self.counts.size, np.int64)
+        highest = np.full(stop - start, -1, np.int64)
+        for part in (self, other):
+            here = slice(part.start - start, part.start - start + len(part.lowest))
+            np.minimum(lowest[here], part.lowest, out=lowest[here])
+            np.maximum(highest[here], part.highest, out=highest[here])
+        return GreyValues(self.counts + other.counts, start, lowest, highest)
+
+    @property
+    def constant_planes(self) -> list[int]:
+        """Planes of one single grey value."""
+        planes: list[int] = (np.flatnonzero(self.lowest == self.highest) + self.start).tolist()
+        return planes
+
+
+class GreyBlock(OwnBox):
+    """Block function: the grey values of a block of uint8 or uint16."""
+
+    def __call__(self, image: NDArray[Any], *, block: Block) -> GreyValues:
+        """Histogram, and the extremes of every plane."""
+        counts = no_counts(image.dtype)
+        tally(counts, image)
+        ends = (getattr(image, end)(axis=(1, 2)).astype(np.int64) for end in ("min", "max"))
+        return GreyValues(counts, block.write.start[0], *ends)
+
+
+def look_at(volume: Volume, *, runner: Runner | None = None) -> ImageLook:
+    """Histogram, constant planes and polarity of the raw image.
+
+    Parameters
+    ----------
+    runner
+        Where blocks are looked at.
+    """
     raw = volume.raw()
-    counts = np.zeros(np.iinfo(volume.dtype).max + 1, np.int64)
-    lowest = np.full(volume.shape[0], counts.size, np.int64)
-    highest = np.full(volume.shape[0], -1, np.int64)
-    boxes = tiles(volume.shape, volume.block_shape)
-    for box in track(boxes, total=len(boxes), label="check", unit="block"):
-        block = np.asarray(raw[box.slices])
-        for k, plane in enumerate(block, start=box.start[0]):
-            counts += np.bincount(plane.ravel(), minlength=counts.size)
-            lowest[k] = min(lowest[k], int(plane.min()))
-            highest[k] = max(highest[k], int(plane.max()))
-    constant = np.flatnonzero(lowest == highest).tolist()
-    return ImageLook(counts, constant, _dark_lines(raw, volume.spacing, constant))
-
-
-def tiles(shape: tuple[int, ...], block: tuple[int, ...]) -> list[Box]:
-    """Boxes of `block` that tile an array of `shape`, clipped at its end, in (z, y, x) order."""
-    grid = np.ndindex(*(-(-n // b) for n, b in zip(shape, block, strict=True)))
-    starts = [tuple(i * b for i, b in zip(index, block, strict=True)) for index in grid]
-    return [
-        Box(s, tuple(a + b for a, b in zip(s, block, strict=True))).clip(shape) for s in starts
-    ]
+    found: GreyValues = reduce_blocks(
+        GreyBlock(), raw, operator.add, block_shape=volume.block_shape, runner=runner,
+        label="check",
+    )
+    constant = found.constant_planes
+    return ImageLook(found.counts, constant, _dark_lines(raw, volume.spacing, constant))
 
 
 def line_polarity(plane: NDArray[Any], *, spacing: Spacing) -> float:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.geometry import connected
-from fibseg.progress import track
+from fibseg.blocks import Grid, Runner, reduce_blocks
+from fibseg.pipeline.check_pieces import SPECK_PIXELS, Paint, PaintBlock, Tally
 from fibseg.volume import BACKGROUND, Volume
-
-SPECK_PIXELS = 4
-PLANE_VOXELS = 512 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -123,39 +121,48 @@ class Painting:
         return found
 
 
-def look_at_painting(volume: Volume, name: str) -> Painting:
-    """Coverage of the annotation `name`, read a few planes at a time."""
-    array = volume.labels(name)
+def look_at_painting(volume: Volume, name: str, *, runner: Runner | None = None) -> Painting:
+    """Coverage of the annotation `name`.
+
+    Parameters
+    ----------
+    runner
+        Where blocks are looked at.
+    """
     classes = volume.labels_info(name).classes
-    planes = []
-    for z, plane in track(_planes(array), total=volume.shape[0], label=name, unit="plane"):
-        if plane.any():
-            planes.append(painted_plane(plane, z=z, classes=classes))
+    paint = paint_of(
+        volume.labels(name), list(classes.values()), block_shape=volume.block_shape,
+        runner=runner, label=name,
+    )
+    planes = [painted_plane(z, counts, paint.pieces, classes) for z, counts in
+              sorted(paint.voxels.items())]
     return Painting(name, list(classes), planes, int(np.prod(volume.shape, dtype=np.int64)))
 
 
+def paint_of(
+    annotation: Any, values: Collection[int], *, block_shape: Sequence[int],
+    runner: Runner | None = None, label: str = "paint",
+) -> Paint:
+    """Voxels and pieces of `values` in all planes of an annotation, whatever the blocks are."""
+    grid = Grid.over(annotation.shape, block_shape)
+    found: Paint = reduce_blocks(
+        PaintBlock(grid, values), annotation, operator.add, block_shape=block_shape,
+        runner=runner, label=label,
+    )
+    return found
+
+
 def painted_plane(
-    plane: NDArray[np.uint8], *, z: int, classes: Mapping[str, int]
+    z: int, counts: NDArray[np.int64], pieces: Mapping[tuple[int, int], Tally],
+    classes: Mapping[str, int],
 ) -> PaintedPlane:
-    """Voxels and objects of one plane."""
-    counts = np.bincount(plane.ravel(), minlength=256)
-    words = {word: v for word, v in classes.items() if counts[v]}
-    objects, specks = {}, 0
-    for word, value in words.items():
-        pieces, n = connected(plane == value, connectivity=8)
-        objects[word] = n
-        specks += int((np.bincount(pieces.ravel())[1:] < SPECK_PIXELS).sum())
-    voxels = {word: int(counts[v]) for word, v in words.items()}
+    """Voxels and objects of one plane from its `counts` per value and the pieces of all planes."""
+    words = {word: value for word, value in classes.items() if counts[value]}
+    voxels = {word: int(counts[value]) for word, value in words.items()}
     if counts[BACKGROUND]:
         voxels["background"] = int(counts[BACKGROUND])
-    return PaintedPlane(z, voxels, objects, specks)
-
-
-def _planes(array: Any) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Every plane with its index; decodes as many at once as chunks are deep."""
-    depth = max(1, min(array.chunks[0], PLANE_VOXELS // (array.shape[1] * array.shape[2])))
-    for start in range(0, array.shape[0], depth):
-        yield from enumerate(np.asarray(array[start : start + depth]), start=start)
+    objects = {word: pieces[z, value].n for word, value in words.items()}
+    return PaintedPlane(z, voxels, objects, sum(pieces[z, v].specks for v in words.values()))
 
 
 def _some(numbers: list[int]) -> str:

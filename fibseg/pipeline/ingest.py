@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.pipeline import ingest_labels
+from fibseg.pipeline.ingest_blocks import copy, survey
+from fibseg.pipeline.ingest_memory import Memory
 from fibseg.types import Spacing
 from fibseg.volume import OmeVersion, Polarity, Volume, fingerprint, locked
-from fibseg.volume.intensity import no_counts, tally
 from fibseg.volume.sources import (
     Source,
     Survey,
     bad_voxels,
-    copy,
     expected_spacing,
     open_source,
     refuse_gaps,
     refuse_unless_image,
-    survey,
 )
 
 KINDS = ("image", "labels", "annotation")
 KEPT = ("uint8", "uint16")
-PROGRAM_BYTES = 0.35e9  # Python, NumPy and Zarr before the first voxel
-LEAST_BYTES = 0.1e9
 _FULL = np.iinfo(np.uint16).max
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -41,13 +40,15 @@ def run(
     intensity_range: Sequence[float] | None = None, dataset: str | None = None,
     array: str | None = None, planes: Sequence[int] | None = None, objects: str | None = None,
     classes: Mapping[str, int] | Sequence[str] | None = None, memory_gb: float = 2.0,
-    ome_version: OmeVersion = "0.5", trust_spacing: bool = False, overwrite: bool = False,
-    config: dict[str, Any] | None = None, overrides: list[str] | None = None,
+    blocks: Runner | None = None, ome_version: OmeVersion = "0.5", trust_spacing: bool = False,
+    overwrite: bool = False, config: dict[str, Any] | None = None,
+    overrides: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Summary of what was imported; importing the same again does nothing.
 
     Every voxel is read once before anything is written (values, NaN, damage, digest) and once
-    more while it is stored, both within `memory_gb`.
+    more while it is stored, both within `memory_gb`, which all processes share. An import that was
+    stopped or killed goes on with the blocks that are left.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ def run(
         Whether stain is ``"dark"`` or ``"bright"`` in the image.
     intensity_range
         Values of a float, signed or 32-bit image that become 0 and 65535; by default all.
+    blocks
+        Where blocks are computed, serially by default.
     planes
         Plane of the volume (from 0) of each plane of an annotation that has only some.
     objects
@@ -79,15 +82,15 @@ def run(
     ------
     UsageError, DataError, ExistsError
         Before anything is written, if the settings or the data cannot be meant.
+    PartlyDoneError, InterruptedRunError, DiskFullError
+        While it is stored; the same command goes on.
     BusyError
         If another import writes to the same target.
     """
     record = config or {k: str(v) if isinstance(v, Path) else v for k, v in locals().items()}
     if kind not in KINDS:
         raise UsageError(f"kind={kind} is none of {', '.join(KINDS)}.")
-    if memory_gb <= 0:
-        raise UsageError(f"memory_gb={memory_gb} leaves no memory. Use e.g. memory_gb=2.")
-    memory = max(LEAST_BYTES, memory_gb * 1e9 - PROGRAM_BYTES)
+    memory = Memory(memory_gb, blocks or Serial())
     if Path(source).resolve() == Path(volume).resolve():
         raise UsageError(f"source and volume are both {source}. Choose another path for volume=.")
     with open_source(source, dataset=dataset, array=array) as opened:
@@ -96,7 +99,7 @@ def run(
             with locked(volume):
                 return _import_image(
                     opened, Path(volume), spacing=spacing, trust_spacing=trust_spacing,
-                    polarity=polarity, intensity_range=intensity_range, memory_bytes=memory,
+                    polarity=polarity, intensity_range=intensity_range, memory=memory,
                     ome_version=ome_version, overwrite=overwrite,
                     record=record, overrides=overrides or [],
                 )  # fmt: skip
@@ -104,7 +107,7 @@ def run(
         return ingest_labels.add(
             opened, Volume.open(volume), kind=kind, name=name, spacing=spacing,
             trust_spacing=trust_spacing, planes=planes, objects=objects, classes=classes,
-            memory_bytes=memory, overwrite=overwrite, record=record, overrides=overrides or [],
+            memory=memory, overwrite=overwrite, record=record, overrides=overrides or [],
         )  # fmt: skip
 
 
@@ -120,7 +123,7 @@ def _refuse_keys(kind: str, **keys: Any) -> None:
 
 def _import_image(
     source: Source, path: Path, *, spacing: Sequence[float] | None, trust_spacing: bool,
-    polarity: Polarity | None, intensity_range: Sequence[float] | None, memory_bytes: float,
+    polarity: Polarity | None, intensity_range: Sequence[float] | None, memory: Memory,
     ome_version: OmeVersion, overwrite: bool, record: dict[str, Any], overrides: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Check, survey, store, finish."""
@@ -130,65 +133,66 @@ def _import_image(
     polarity = _checked_polarity(polarity)
     limits = _checked_range(source, intensity_range)
     _refuse_standing(path, source, nm, polarity, overwrite=overwrite)
-    found = survey(source, memory_bytes=memory_bytes, count=False)
+    found = survey(source, memory=memory, histogram=source.dtype.name in KEPT)
     if source.dtype.name not in KEPT:
         limits = limits or (found.lowest, found.highest)
     _refuse_useless(source, found)
+    inputs = fingerprint({"image": found.digest, "range": limits})
     volume = Volume.create(
         path, shape=source.shape, dtype=source.dtype if limits is None else np.uint16, spacing=nm,
         polarity=polarity, intensity_range=limits, ome_version=ome_version,
-        inputs=fingerprint({"image": found.digest, "range": limits}), overwrite=overwrite,
+        inputs=inputs, overwrite=overwrite,
     )  # fmt: skip
     unchanged = volume.complete
     if unchanged:
         _log.info("%s holds this image already; nothing to do", path)
     else:
-        _store(source, volume, limits, found, memory_bytes, record, overrides)
+        _store(source, volume, limits, found, inputs, memory, record, overrides)
     return _summary(volume, source, nm, unchanged=unchanged)
 
 
 def _store(
     source: Source, volume: Volume, limits: tuple[float, float] | None, found: Survey,
-    memory_bytes: float, record: dict[str, Any], overrides: list[str],
+    fingerprint: str, memory: Memory, record: dict[str, Any], overrides: list[str],
 ) -> None:  # fmt: skip
     """Write the raw image, and the run."""
     inputs = {str(source.path): found.digest}
-    convert, counts = _converter(limits), no_counts(volume.dtype)
-
-    def counted(voxels: NDArray[Any]) -> NDArray[Any]:
-        """Voxels as they are stored, added to the histogram."""
-        stored = convert(voxels)
-        tally(counts, stored)
-        return stored
-
     with volume.start_run("import", config=record, overrides=overrides, inputs=inputs) as run:
         if limits is not None:
             _log.info(
                 "%s voxels are stored as uint16: %g to 0, %g to %d", source.dtype, *limits, _FULL
             )
         copy(
-            source, volume.raw(), unit=volume.block_shape, memory_bytes=memory_bytes,
-            convert=counted, scratch=volume.path, label="import",
+            source, volume.raw(), unit=volume.block_shape, convert=Stored(limits), memory=memory,
+            journal=volume.journal_path, fingerprint=fingerprint, scratch=volume.path / "raw",
+            label="import",
         )  # fmt: skip
-        volume.finish_raw(histogram=counts)
+        volume.finish_raw(histogram=found.histogram)
         run.finish(products={"raw": volume.raw_digest}, metrics=ingest_labels.numbering(source))
 
 
-def _converter(limits: tuple[float, float] | None) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Function from voxels of the source to stored voxels."""
-    if limits is None:
-        return lambda voxels: voxels
-    low, high = limits
+@dataclass(frozen=True)
+class Stored:
+    """Function from voxels of the source to stored voxels: as they are, or from limits to uint16.
 
-    def scaled(voxels: NDArray[Any]) -> NDArray[Any]:
-        """Voxels between the limits as uint16."""
+    Parameters
+    ----------
+    limits
+        Values that become 0 and 65535.
+    """
+
+    limits: tuple[float, float] | None
+
+    def __call__(self, voxels: NDArray[Any]) -> NDArray[Any]:
+        """Voxels as they are stored."""
+        if self.limits is None:
+            return voxels
+        low, high = self.limits
         out = np.empty(voxels.shape, np.uint16)
         for k, plane in enumerate(voxels):  # float64 of one plane at a time
             share = np.clip((plane.astype(np.float64) - low) / (high - low), 0, 1)
             out[k] = np.rint(share * _FULL)
         return out
-
-    return scaled
 
 
 def _checked_polarity(polarity: Polarity | None) -> Polarity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 
 from fibseg.blocks import label_blocks
 from fibseg.errors import DataError, UsageError
-from fibseg.geometry import Box
+from fibseg.pipeline.bench import as_mask
+from fibseg.pipeline.ingest_blocks import cheap_to_cut, copy, survey
+from fibseg.pipeline.ingest_memory import Memory
 from fibseg.pipeline.label_values import (
     check_integers,
     check_labels,
     check_painting,
     class_values,
 )
+from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
 from fibseg.volume.record import label_name
 from fibseg.volume.sources import (
@@ -26,11 +30,9 @@ from fibseg.volume.sources import (
     Source,
     Survey,
     checked_spacing,
-    copy,
     refuse_contradiction,
     refuse_gaps,
     refuse_other_shape,
-    survey,
 )
 
 _log = logging.getLogger("fibseg.pipeline")
@@ -39,7 +41,7 @@ _log = logging.getLogger("fibseg.pipeline")
 def add(
     source: Source, volume: Volume, *, kind: str, name: str | None,
     spacing: Sequence[float] | None, trust_spacing: bool, planes: Sequence[int] | None,
-    objects: str | None, classes: Mapping[str, int] | Sequence[str] | None, memory_bytes: float,
+    objects: str | None, classes: Mapping[str, int] | Sequence[str] | None, memory: Memory,
     overwrite: bool, record: dict[str, Any], overrides: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Summary of the labels or the annotation that was added to `volume`."""
@@ -54,13 +56,13 @@ def add(
                 raise UsageError("objects= means nothing for kind=annotation. Leave it out.")
             named = class_values(name, classes)
             source = placed(source, volume, planes)
-            found = survey(source, memory_bytes=memory_bytes, count=True)
+            found = survey(source, memory=memory, count=True)
             check_painting(source, found, named)
         else:
             _check_label_keys(planes, objects, classes)
             refuse_gaps(source)
             refuse_other_shape(source, volume.shape)
-            found = survey(source, memory_bytes=memory_bytes, count=True)
+            found = survey(source, memory=memory, count=True)
             check_labels(source, found, objects)
         what = {"voxels": found.digest, "kind": kind, "objects": objects, "classes": named}
         product = volume.create_labels(
@@ -74,8 +76,10 @@ def add(
         with volume.start_run(
             "import", config=record, overrides=overrides, inputs={str(source.path): found.digest}
         ) as run:
-            largest = _store(source, product, found, objects, memory_bytes)
+            bench = StoreBench(volume, f"labels/{full}")
+            largest = _store(source, product, found, objects, memory, bench)
             info = product.finish()
+            bench.clear()
             run.finish(products={f"labels/{full}": info.digest})
     summary = _summary(volume, product, found, "imported")
     return summary if kind == "annotation" else {**summary, "largest_label": largest}
@@ -162,30 +166,21 @@ def _numbering_of(volume: Volume) -> tuple[int, int]:
     return 0, 1
 
 
-class _MaskArray:
-    """A source as the mask that `label_blocks` slices."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.shape, self.dtype, self.ndim = source.shape, np.dtype(bool), 3
-
-    def __getitem__(self, index: tuple[slice, ...]) -> NDArray[np.bool_]:
-        starts, stops = zip(
-            *(cut.indices(n)[:2] for cut, n in zip(index, self.shape, strict=True)), strict=True
-        )
-        mask: NDArray[np.bool_] = self._source.read(Box(starts, stops)) != 0
-        return mask
-
-
 def _store(
-    source: Source, product: Product, found: Survey, objects: str | None, memory_bytes: float
+    source: Source, product: Product, found: Survey, objects: str | None, memory: Memory,
+    bench: StoreBench,
 ) -> int:
     """Largest label written; a mask is numbered first if so wished."""
     if objects == "components":
-        n = label_blocks(
-            _MaskArray(source), product.array, block_shape=product.block_shape,
-            label=f"objects of {product.name}",
-        )  # fmt: skip
+        shape = product.block_shape
+        # a mask and labels of 4 bytes, twice: cc3d's and those that are stored
+        runner, _ = memory.shared(16 * math.prod(shape))
+        with cheap_to_cut(source, shape, runner, product.path) as readable:
+            n = label_blocks(
+                as_mask(readable), product.array, block_shape=shape, runner=runner,
+                scratch=bench.folder("import"), journal=product.journal_path,
+                fingerprint=product.info.inputs, label=f"objects of {product.name}",
+            )  # fmt: skip
         _log.info("the mask has %d 26-connected objects", n)
         return n
     binary = product.array.dtype == np.uint32 and set(found.counts or ()) - {0} in ({1}, {255})
@@ -196,8 +191,9 @@ def _store(
         )  # fmt: skip
     convert = functools.partial(_as_labels, dtype=product.array.dtype, binary=binary)
     copy(
-        source, product.array, unit=product.block_shape, memory_bytes=memory_bytes,
-        convert=convert, scratch=product.path.parent, label=f"import {product.name}",
+        source, product.array, unit=product.block_shape, convert=convert, memory=memory,
+        journal=product.journal_path, fingerprint=product.info.inputs, scratch=product.path,
+        label=f"import {product.name}",
     )  # fmt: skip
     return 1 if binary else int(found.highest)
 

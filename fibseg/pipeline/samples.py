@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fibseg.blocks import Serial
+from fibseg.blocks import Cluster, Processes, Serial
 from fibseg.geometry import Box
 from fibseg.progress import Load, Stage
 from fibseg.volume import Volume
@@ -94,6 +94,34 @@ def objects_sample(parts: Parts, folder: Path) -> Sample:
     return of_store(store, folder, parts, probabilities=[job.source for job in jobs])
 
 
+def distance_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of the labels, with a border in them wherever they were taken from.
+
+    A cap may reach beyond them, as it does not in the whole volume: what a block of that may have
+    to read is taken for what it reads.
+    """
+    from fibseg.pipeline.distance import planned_job
+    from fibseg.pipeline.distance_passes import most_read
+
+    store = Volume.open(parts["volume"])
+    wanted = {key: parts[key] for key in ("labels", "max_nm", "name", "signed", "label")}
+    job = planned_job(store, **wanted)
+    sample = of_store(store, folder, parts)
+    small, array = Volume(sample.parts["volume"]), store.labels(job.labels)
+    voxels = array[central_blocks(store.shape, store.block_shape).slices]
+    numbers = (0, *(job.chosen.numbers or (1,)))[: voxels.size]
+    voxels.reshape(-1)[: len(numbers)] = numbers
+    product = small.create_labels(
+        job.labels, kind="labels", dtype=array.dtype, inputs="sample"
+    )
+    product.array[...] = voxels
+    product.finish()
+    how = {"max_nm": job.max_nm, "block_shape": store.block_shape, "spacing": store.spacing}
+    whole, cut = most_read(store.shape, **how), most_read(small.shape, **how)
+    factors = {label: sample.factor * whole[label] / cut[label] for label in whole}
+    return replace(sample, factors=factors)
+
+
 def check_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of the image and of all painting."""
     store = Volume.open(parts["volume"])
@@ -171,7 +199,8 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
     """Some planes, whole, from the middle of the source."""
     from fibseg.pipeline.ingest_labels import placed
 
-    kind = parts["kind"]
+    kind, runner = parts["kind"], parts.get("blocks")
+    n_workers = runner.workers if isinstance(runner, Processes | Cluster) else 1
     with open_source(parts["source"], dataset=parts["dataset"], array=parts["array"]) as opened:
         store = None if kind == "image" else Volume.open(parts["volume"])
         source = opened
@@ -191,10 +220,10 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
         parts | {
             "source": str(folder / "planes.npy"), "volume": str(folder / "cell.ome.zarr"),
             "spacing": list(spacing), "dataset": None, "array": None, "planes": None,
-            "overwrite": False,
+            "overwrite": False, "blocks": Serial(),
         },
         Path(parts["volume"]), f"{box.shape[0]} of {source.shape[0]} planes", factor=factor,
-        disk_factor=factor, memory_bytes=parts["memory_gb"] * 1e9 if factor > 1 else 0,
+        disk_factor=factor, memory_bytes=parts["memory_gb"] * 1e9 / n_workers if factor > 1 else 0,
         before=[Stage("read source, twice", "plane", box.shape[0], 2 * seconds,
                       load=Load(read_bytes=2 * n_bytes))],
     )
@@ -282,6 +311,6 @@ def _by(shape: Sequence[int]) -> str:
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
-    "objects": objects_sample, "evaluate": evaluate_sample, "report": report_sample,
+    "objects": objects_sample, "distance": distance_sample, "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -20,6 +20,7 @@ class Hdf5Source(ArraySource):
 
     def __init__(self, path: Path, file: h5py.File, dataset: h5py.Dataset) -> None:
         self._file = file
+        self._name = str(dataset.name)
         chunks = dataset.chunks
         whole_planes = chunks is not None and all(
             c >= n for c, n in zip(chunks[-2:], dataset.shape[-2:], strict=False)
@@ -31,6 +32,14 @@ class Hdf5Source(ArraySource):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None, "_array": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._file = h5py.File(self.path, "r")
+        self._array = self._file[self._name]
 
 
 def open_hdf5(path: Path, *, dataset: str | None) -> Source:

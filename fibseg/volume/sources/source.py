@@ -1,4 +1,7 @@
-"""What every kind of input file looks like to fibseg: a (z, y, x) array that is read box by box."""
+"""What every kind of input file looks like to fibseg: a (z, y, x) array that is read box by box.
+
+A source travels to worker processes: what is open is opened again there.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +53,19 @@ class Source(ABC):
         self.plane_wise = plane_wise
         self.palette = palette
 
+    @property
+    def unit(self) -> Shape:
+        """The least that is worth reading at once (z, y, x): a part of it costs as much as all."""
+        return (1, *self.shape[1:]) if self.plane_wise else (1, 1, self.shape[2])
+
     @abstractmethod
     def read(self, box: Box) -> NDArray[Any]:
-        """Voxels of `box`, shape `box.shape`, native byte order."""
+        """Voxels of `box`, shape `box.shape`, native byte order; several threads may read."""
+
+    def __getitem__(self, cut: Sequence[slice]) -> NDArray[Any]:
+        """Voxels between starts and stops, as the engine cuts boxes out of any array."""
+        ends = [one.indices(n)[:2] for one, n in zip(cut, self.shape, strict=True)]
+        return self.read(Box(tuple(a for a, _ in ends), tuple(b for _, b in ends)))
 
     def close(self) -> None:  # noqa: B027 (most sources hold no open file)
         """Let go of open files."""
@@ -96,6 +109,15 @@ class ArraySource(Source):
             path, shape=shape_zyx(array.shape, self._kept), dtype=np.dtype(array.dtype),
             spacing=spacing, plane_wise=plane_wise,
         )  # fmt: skip
+
+    @property
+    def unit(self) -> Shape:
+        """One chunk, where voxels are stored in chunks."""
+        chunks = getattr(self._array, "chunks", None)
+        if chunks is None or self.plane_wise:
+            return super().unit
+        return shape_zyx([min(c, n) for c, n in zip(chunks, self._array.shape, strict=True)],
+                         self._kept)
 
     def read(self, box: Box) -> NDArray[Any]:
         """Voxels of `box`."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,11 @@ class TiffStack(PlaneSource):
     """Pages of a TIFF that are compressed or scattered, decoded one by one."""
 
     def __init__(self, path: Path, tif: tifffile.TiffFile, shape: Shape) -> None:
-        self._tif = tif
-        series = tif.series[0]
         super().__init__(
-            path, shape=shape, dtype=series.dtype, spacing=tiff_spacing(tif),
+            path, shape=shape, dtype=tif.series[0].dtype, spacing=tiff_spacing(tif),
             plane_wise=True, palette=is_palette(tif),
         )  # fmt: skip
-        self._pages = list(series.pages)
+        self._hold(tif)
         if None in self._pages:
             raise DataError(
                 f"{path}: plane {self._pages.index(None)} of the series is in no file. OME-TIFF "
@@ -43,11 +43,26 @@ class TiffStack(PlaneSource):
 
     def plane(self, index: int) -> NDArray[Any]:
         """Plane `index`, shape (y, x)."""
-        return decoded(self.path, self._pages[index], self.shape[1:], index)
+        with self._turns:
+            return decoded(self.path, self._pages[index], self.shape[1:], index)
 
     def close(self) -> None:
         """Close the file."""
         self._tif.close()
+
+    def _hold(self, tif: tifffile.TiffFile) -> None:
+        self._tif, self._pages = tif, list(tif.series[0].pages)
+        tif.filehandle.set_lock(True)  # threads that read other planes share the place in the file
+        # Further files of an OME-TIFF are opened and closed by tifffile around every page.
+        several = any(page is not None and page.parent is not tif for page in self._pages)
+        self._turns = threading.Lock() if several else contextlib.nullcontext()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tif": None, "_pages": None, "_turns": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._hold(tiff_file(self.path))
 
 
 def open_tiff(path: Path) -> Source:

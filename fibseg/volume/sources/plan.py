@@ -1,0 +1,59 @@
+"""Shapes of blocks that fit into memory and cost as little reading as can be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from fibseg.types import Shape
+
+
+def reading_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape:
+    """Shape of blocks of about `voxels` voxels: whole rows, in whole units as far as they fit.
+
+    A block grows along x, then y, then z. It has at least one row.
+
+    Parameters
+    ----------
+    shape
+        Of the volume (z, y, x).
+    unit
+        The least that is worth reading at once, such as a plane that is compressed as a whole.
+    voxels
+        At most so many, or one row.
+
+    >>> reading_blocks((100, 50, 40), (1, 50, 40), voxels=9_000)
+    (4, 50, 40)
+    >>> reading_blocks((100, 50, 40), (8, 8, 8), voxels=9_000)
+    (8, 24, 40)
+    """
+    depth, high, wide = shape
+    rows = max(1, min(int(voxels // wide), depth * high))
+    thick = min(unit[0], depth, rows)
+    if rows < thick * high:
+        across = rows // thick
+        return thick, across // unit[1] * unit[1] or across, wide
+    thick *= rows // (thick * high)
+    return min(thick, depth), high, wide
+
+
+def writing_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape:
+    """Shape of blocks of whole units (shards), one unit deep, of up to `voxels` voxels.
+
+    A block is as wide as the volume as long as that fits, then as high as fits: rows are read
+    faster than columns. One unit is the least, whatever the memory.
+
+    >>> writing_blocks((8, 100, 100), (4, 10, 10), voxels=20_000)
+    (4, 50, 100)
+    """
+    depth, high, wide = (min(u, n) for u, n in zip(unit, shape, strict=True))
+    n_wide = max(1, min(-(-shape[2] // wide), int(voxels // (depth * high * wide))))
+    if n_wide * wide < shape[2]:
+        return depth, high, n_wide * wide
+    n_high = max(1, int(voxels // (depth * high * shape[2])))
+    return depth, min(n_high * high, _whole(shape[1], high)), _whole(shape[2], wide)
+
+
+def _whole(length: int, unit: int) -> int:
+    """`length` rounded up to units."""
+    return math.ceil(length / unit) * unit
