@@ -9,7 +9,8 @@ array and measures voxels, bounding box, centroid and second moments of each, on
 at every size once the start-up is taken off (a straight line through all sizes).
 
 ``--peers`` adds, at the first size: skimage in memory with the same statistics, intensities too,
-against fibseg with intensities; and dask-image from the same Zarr with voxels and centroids.
+against fibseg with intensities, once on all cores and once in one process with one block at a time;
+and dask-image from the same Zarr with voxels and centroids.
 """
 
 from __future__ import annotations
@@ -37,16 +38,17 @@ CELL = 46
 FIBSEG = """
 import sys, time, zarr, numpy as np
 if __name__ == "__main__":
-    from fibseg.blocks import Processes, label_blocks
+    from fibseg.blocks import Processes, Serial, label_blocks
     from fibseg.pipeline.operators import region_table
     group = zarr.open_group(sys.argv[1])
-    image = group["image"] if sys.argv[2] == "image" else None
+    image = group["image"] if "image" in sys.argv else None
+    runner = Serial(in_flight=1) if "frugal" in sys.argv else Processes()
     block = tuple(min(b, n) for b, n in zip((64, 512, 512), group["mask"].shape))
     begin = time.perf_counter()
-    n = label_blocks(group["mask"], group["labels"], block_shape=block, runner=Processes())
+    n = label_blocks(group["mask"], group["labels"], block_shape=block, runner=runner)
     middle = time.perf_counter()
     table = region_table(
-        group["labels"], image, block_shape=block, runner=Processes(), spacing=(10.0, 10.0, 10.0)
+        group["labels"], image, block_shape=block, runner=runner, spacing=(10.0, 10.0, 10.0)
     )
     end = time.perf_counter()
     print(n, int(np.sum(table["n_voxels"])), middle - begin, end - middle)
@@ -185,20 +187,23 @@ def compare(side: int, folder: Path, alone: Measured) -> None:
     """Time and memory of fibseg and its peers at one size."""
     with_image = measure(FIBSEG, folder, "image")
     report("fibseg with intensities", side, with_image)
-    for name, script, own in (
-        ("skimage", SKIMAGE, with_image), ("dask_image", DASK_IMAGE, alone)
+    frugal = measure(FIBSEG, folder, "image", "frugal")
+    report("fibseg with intensities, one process and one block at a time", side, frugal)
+    for name, script, owns in (
+        ("skimage", SKIMAGE, (with_image, frugal)), ("dask_image", DASK_IMAGE, (alone,))
     ):
         if importlib.util.find_spec(name) is None:
             say(f"{name} is not installed: left out")
             continue
         peer = measure(script, folder)
         report(name, side, peer)
-        same = (peer.n_objects, peer.n_voxels) == (own.n_objects, own.n_voxels)
-        say(
-            f"fibseg is {own.rate(side) / peer.rate(side):.2f} x as fast as {name} and takes "
-            f"{own.proportional / peer.proportional:.2f} of its memory; "
-            f"{'the same' if same else 'OTHER'} objects"
-        )
+        for own in owns:
+            same = (peer.n_objects, peer.n_voxels) == (own.n_objects, own.n_voxels)
+            say(
+                f"fibseg is {own.rate(side) / peer.rate(side):.2f} x as fast as {name} and takes "
+                f"{own.resident / peer.resident:.2f} of its memory; "
+                f"{'the same' if same else 'OTHER'} objects"
+            )
 
 
 def straight_line(sides: list[int], runs: list[Measured]) -> None:
