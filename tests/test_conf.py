@@ -20,6 +20,8 @@ REQUIRED = {
     "model": "m",
     "name": "a",
     "source": "s",
+    "labels": "a",
+    "max_nm": "500",
 }
 HOMES = {
     "network": "fibseg.models",

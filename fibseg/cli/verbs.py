@@ -78,6 +78,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "distance": Verb(
+        "distance",
+        "how far every voxel is from the border of a label image, in nm, negative inside",
+        (
+            "fibseg distance volume=cell.ome.zarr labels=nucleus max_nm=2000",
+            "fibseg distance volume=cell.ome.zarr labels=mitochondria label=[3,7] max_nm=500 "
+            "signed=false name=two",
+        ),
+        reads=("volume",),
+    ),
     "evaluate": Verb(
         "evaluate",
         "score a model on its held-out planes, or labels against truth",

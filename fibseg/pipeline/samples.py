@@ -45,7 +45,7 @@ class Sample:
     in_memory
         Whether memory and the time outside of stages grow by `factor` too.
     memory_bytes
-        What the whole may take, whatever the sample takes.
+        What a worker of the whole may take, whatever that of the sample takes.
     cut, whole, block
         Shapes (z, y, x) of the sample, of the volume, and of a block of the volume.
     before
@@ -108,16 +108,18 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
     job = planned_job(store, **wanted)
     sample = of_store(store, folder, parts)
     small, array = Volume(sample.parts["volume"]), store.labels(job.labels)
-    voxels = array[central_blocks(store.shape, store.block_shape).slices]
+    voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
     numbers = (0, *(job.chosen.numbers or (1,)))[: voxels.size]
     voxels.reshape(-1)[: len(numbers)] = numbers
-    product = small.create_labels(
-        job.labels, kind="labels", dtype=array.dtype, inputs="sample"
-    )
+    product = small.create_labels(job.labels, kind="labels", dtype=array.dtype, inputs="sample")
     product.array[...] = voxels
     product.finish()
-    how = {"max_nm": job.max_nm, "block_shape": store.block_shape, "spacing": store.spacing}
-    whole, cut = most_read(store.shape, **how), most_read(small.shape, **how)
+    whole, cut = (
+        most_read(
+            shape, max_nm=job.max_nm, block_shape=store.block_shape, spacing=store.spacing
+        )
+        for shape in (store.shape, small.shape)
+    )
     factors = {label: sample.factor * whole[label] / cut[label] for label in whole}
     return replace(sample, factors=factors)
 
@@ -311,6 +313,7 @@ def _by(shape: Sequence[int]) -> str:
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
-    "objects": objects_sample, "distance": distance_sample, "evaluate": evaluate_sample, "report": report_sample,
+    "objects": objects_sample, "distance": distance_sample, "evaluate": evaluate_sample,
+    "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -63,10 +63,30 @@ def signed_distance(mask: NDArray[Any], *, max_nm: float, spacing: Spacing) -> N
     return np.negative(found, out=found, where=inside)
 
 
-def _capped(objects: NDArray[Any], max_nm: float, spacing: Spacing) -> NDArray[np.float32]:
-    """Distance of every voxel to the nearest one of another value."""
+def check_cap(max_nm: float) -> None:
+    """Nothing, if a distance can be as long as that.
+
+    Raises
+    ------
+    UsageError
+        If the cap is not a number above 0.
+    """
     if not (max_nm > 0 and math.isfinite(max_nm)):
         raise UsageError(f"max_nm={max_nm:g} is no distance to look. Give a number above 0.")
+
+
+def in_nm(
+    squares: NDArray[np.float32], *, max_nm: float, spacing: Spacing
+) -> NDArray[np.float32]:
+    """Distances in nm up to the cap, of their squares in units of the finest spacing; in place."""
+    np.sqrt(squares, out=squares)
+    squares *= np.float32(min(spacing))
+    return np.minimum(squares, np.float32(max_nm), out=squares)
+
+
+def _capped(objects: NDArray[Any], max_nm: float, spacing: Spacing) -> NDArray[np.float32]:
+    """Distance of every voxel to the nearest one of another value."""
+    check_cap(max_nm)
     if not objects.size:
         return np.zeros(objects.shape, dtype=np.float32)
     # In units of the finest spacing, squares are small integers where the spacings are multiples
@@ -77,6 +97,4 @@ def _capped(objects: NDArray[Any], max_nm: float, spacing: Spacing) -> NDArray[n
         np.ascontiguousarray(objects), anisotropy=tuple(s / finest for s in spacing),
         black_border=False, parallel=threads(),
     )
-    np.sqrt(found, out=found)
-    found *= np.float32(finest)
-    return np.minimum(found, np.float32(max_nm), out=found)
+    return in_nm(found, max_nm=max_nm, spacing=spacing)

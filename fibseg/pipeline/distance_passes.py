@@ -1,0 +1,338 @@
+"""Distances to a mask that no memory holds: two passes over blocks, each along few axes only.
+
+::
+
+    sides       which cells have voxels inside, outside, or both         (a byte per 64³ voxels)
+    in planes   the nearest voxel of the other side in the same plane    (a scratch array)
+    across      among the planes above and below, the nearest of these
+
+A distance within a plane is certain if it is at most the way to every edge of what was read at
+which the plane goes on: what lies beyond is farther. Where that fails, more of the plane is read.
+The pass across planes reads slabs above and below until no farther plane can lower anything. A
+block that lies farther than the cap from every cell with the other side is not read at all.
+
+So a worker never holds a box grown by the cap along all three axes, which for 2 µm at 5 nm would
+be 1.5 billion voxels: it holds planes of one (115 million), or the block and one slab.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.blocks import Block, layout_key, map_blocks
+from fibseg.errors import UsageError
+from fibseg.geometry import Box, halo_voxels
+from fibseg.pipeline.bench import Array, Sheet, Work
+from fibseg.pipeline.distance_sides import INSIDE, OUTSIDE, Chosen, Sides
+from fibseg.postprocess.distance import check_cap, in_nm
+from fibseg.postprocess.separable import (
+    Squares,
+    lower_across,
+    of_one_side,
+    squared_cap,
+    squares_in_planes,
+)
+from fibseg.types import Spacing
+
+FIRST_PART = 16
+"""A block is first read with a halo that is the cap divided by this."""
+
+WIDER = 4
+"""So many times wider is the next halo, where the one before was too narrow."""
+
+MOST_BYTES = 2**29
+"""No more of the labels is read at once: with what is made of it, a worker stays below 1.5 GiB."""
+
+SLAB = 64
+"""Planes that are read at once above and below a block."""
+
+IN_PLANES, ACROSS = "distance: in planes", "distance: across planes"
+"""Names of the passes."""
+
+OUT_AND_IN = (1, -1)
+"""Signs of the two sides."""
+
+SIGN = dict(zip((OUTSIDE, INSIDE), OUT_AND_IN, strict=True))
+
+
+def write_distances(
+    labels: Array,
+    target: Sheet,
+    *,
+    sides: Sides,
+    chosen: Chosen,
+    max_nm: float,
+    signed: bool = False,
+    work: Work,
+    inputs: str = "",
+) -> None:
+    """Write the distance in nm to a mask as float32, as the kernels in `fibseg.postprocess` do.
+
+    Parameters
+    ----------
+    labels
+        Numbered objects, or a mask.
+    target
+        Array of float32 on the same grid.
+    sides
+        What `find_sides` found.
+    chosen
+        Which of the labels are the mask.
+    max_nm
+        Larger distances are written as this one; `check_reach` says which can be.
+    signed
+        `fibseg.postprocess.signed_distance`, negative inside, instead of
+        `fibseg.postprocess.distance`.
+    work
+        Blocks, runner, spacing and the bench, where the distances within planes are kept.
+    inputs
+        Hash of what `labels` and `chosen` are.
+
+    Raises
+    ------
+    UsageError
+        If the cap cannot be.
+    """
+    check_reach(labels, max_nm=max_nm, block_shape=work.block_shape, spacing=work.spacing)
+    key = layout_key(inputs=inputs, step="in planes", max_nm=max_nm, spacing=work.spacing)
+    squares = work.bench.sheet("planes", dtype=np.float32, inputs=key)
+    map_blocks(
+        InPlanes(labels, chosen, sides=sides, max_nm=max_nm, spacing=work.spacing), labels,
+        squares.array, block_shape=work.block_shape, runner=work.runner,
+        journal=squares.journal, fingerprint=key, label=IN_PLANES,
+    )
+    map_blocks(
+        Across(squares.array, signed, sides=sides, max_nm=max_nm, spacing=work.spacing),
+        squares.array, target.array, block_shape=work.block_shape, runner=work.runner,
+        journal=target.journal, fingerprint=layout_key(before=key, signed=signed),
+        label=ACROSS,
+    )
+
+
+def most_read(
+    shape: Sequence[int], *, max_nm: float, block_shape: Sequence[int], spacing: Spacing
+) -> dict[str, int]:
+    """Voxels that may have to be read for one block of a volume, one after the other, by pass."""
+    block, (z, y, x) = Box((0, 0, 0), tuple(block_shape)), halo_voxels(max_nm, spacing)
+    boxes = {IN_PLANES: block.grow((0, y, x)), ACROSS: block.grow((z, 0, 0))}
+    return {
+        label: math.prod(min(a, b) for a, b in zip(box.shape, shape, strict=True))
+        for label, box in boxes.items()
+    }
+
+
+def check_reach(
+    labels: Array, *, max_nm: float, block_shape: Sequence[int], spacing: Spacing
+) -> None:
+    """Nothing, if a distance can be that long, and a worker can look as far within a plane.
+
+    Raises
+    ------
+    UsageError
+        If it is no number above 0, or too large.
+    """
+    check_cap(max_nm)
+    plane = (1, *block_shape[1:])
+    read = most_read(labels.shape, max_nm=max_nm, block_shape=plane, spacing=spacing)[IN_PLANES]
+    if read * np.dtype(labels.dtype).itemsize > MOST_BYTES:
+        raise UsageError(
+            f"max_nm={max_nm:g} is {max_nm / min(spacing):.0f} voxels far. A worker would have to "
+            f"read {read / 1e6:.0f} million voxels of one plane at once. Give a smaller max_nm."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Capped:
+    """What both passes know.
+
+    Attributes
+    ----------
+    sides
+        Which cells have voxels inside and outside.
+    max_nm
+        No distance is larger.
+    spacing
+        Size of a voxel in nm, (z, y, x).
+    """
+
+    sides: Sides
+    max_nm: float
+    spacing: Spacing
+
+    def _only_side(self, box: Box, halo: Sequence[int], shape: Sequence[int]) -> int | None:
+        """Side of a box, 1 outside or -1, if nothing within a halo of it is on the other one."""
+        return SIGN.get(self.sides.of(box.grow(halo).clip(shape)))
+
+
+@dataclass(frozen=True)
+class InPlanes(_Capped):
+    """Block function: signed squares of the distances within planes.
+
+    Attributes
+    ----------
+    labels, chosen
+        What the blocks are read from, to read more of it, and which of it is the mask.
+    """
+
+    labels: Array
+    chosen: Chosen
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        """`write` with the first halo within its planes; nothing where that is known to be far."""
+        if self._side_of(write):
+            return Box(write.start, write.start)
+        return self._grown(write, self.max_nm / FIRST_PART)
+
+    def __call__(self, labels: NDArray[Any], *, block: Block) -> Squares:
+        """Signed squares in the write box; infinite beyond the cap."""
+        out = np.empty(block.write.shape, dtype=np.float32)
+        side = self._side_of(block.write)
+        if side:
+            out.fill(side * np.inf)
+        else:
+            self._fill(out, block.write, block.write, self.max_nm / FIRST_PART, labels)
+        return out
+
+    def _fill(
+        self, out: Squares, write: Box, part: Box, halo_nm: float,
+        labels: NDArray[Any] | None = None,
+    ) -> None:
+        """Put what is found in `part` into `out`, the array of `write`, looking ever farther."""
+        read = self._grown(part, halo_nm)
+        if labels is None:
+            labels = np.asarray(self.labels[read.slices])
+        found, inner = out[part.relative_to(write).slices], part.relative_to(read).slices[1:]
+        for z, into in enumerate(found):  # a plane at a time: what was read may be large
+            mask = self.chosen(labels[z : z + 1])
+            squares = squares_in_planes(mask, max_nm=self.max_nm, spacing=self.spacing)
+            into[...] = squares[0][inner]
+        del labels
+        uncertain = self._uncertain(found, part, read)
+        if uncertain.any():
+            farther = min(WIDER * halo_nm, self.max_nm)
+            for piece in self._pieces(bounding_box(uncertain).shift(part.start), farther):
+                self._fill(out, write, piece, farther)
+
+    def _uncertain(self, found: Squares, part: Box, read: Box) -> NDArray[np.bool_]:
+        """Where in `part` a voxel that was not read may be nearer than what was found."""
+        needed = np.minimum(np.abs(found), squared_cap(self.max_nm, self.spacing))
+        out = np.zeros(part.shape, dtype=bool)
+        for axis in (1, 2):
+            at = np.arange(part.start[axis], part.stop[axis], dtype=np.float32)
+            unit, lines = self.spacing[axis] / min(self.spacing), (0, 3 - axis)
+            if read.start[axis] > 0:
+                way = (at - read.start[axis] + 1) * unit
+                out |= needed > np.expand_dims(way**2, lines)
+            if read.stop[axis] < self.labels.shape[axis]:
+                way = (read.stop[axis] - at) * unit
+                out |= needed > np.expand_dims(way**2, lines)
+        return out
+
+    def _pieces(self, part: Box, halo_nm: float) -> Iterator[Box]:
+        """Runs of planes of `part` for which no more than `MOST_BYTES` have to be read."""
+        read = self._grown(part, halo_nm)
+        plane = read.shape[1] * read.shape[2] * np.dtype(self.labels.dtype).itemsize
+        n = max(1, MOST_BYTES // plane)
+        for z in range(part.start[0], part.stop[0], n):
+            yield Box((z, *part.start[1:]), (min(z + n, part.stop[0]), *part.stop[1:]))
+
+    def _grown(self, box: Box, halo_nm: float) -> Box:
+        """`box` with a halo within its planes."""
+        return box.grow(_in_plane(halo_nm, self.spacing)).clip(self.labels.shape)
+
+    def _side_of(self, write: Box) -> int | None:
+        """The only side within reach in the planes of a block."""
+        return self._only_side(
+            write, _in_plane(self.max_nm, self.spacing), self.labels.shape
+        )
+
+
+@dataclass(frozen=True)
+class Across(_Capped):
+    """Block function: distances in nm, from the squares of those within planes.
+
+    Attributes
+    ----------
+    squares
+        What the blocks are read from, to read the planes above and below.
+    signed
+        Whether distances inside are negative; else they are 0.
+    """
+
+    squares: Array
+    signed: bool
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        """`write` itself; nothing where it is known to be far from the other side."""
+        return Box(write.start, write.start) if self._side_of(write) else write
+
+    def __call__(self, own: Squares, *, block: Block) -> NDArray[np.float32]:
+        """Distances in the write box."""
+        out = np.zeros(block.write.shape, dtype=np.float32)
+        sides, side = (OUT_AND_IN if self.signed else OUT_AND_IN[:1]), self._side_of(block.write)
+        if side:
+            out.fill(side * self.max_nm if side in sides else 0)
+            return out
+        best = {side: of_one_side(own, side) for side in sides}
+        for first, planes in self._slabs(own, block.write, best):
+            for side, squares in best.items():
+                lower_across(
+                    squares, of_one_side(planes, side), first=first, max_nm=self.max_nm,
+                    spacing=self.spacing,
+                )
+        for side, squares in best.items():
+            out += np.float32(side) * in_nm(squares, max_nm=self.max_nm, spacing=self.spacing)
+        return out
+
+    def _slabs(
+        self, own: Squares, write: Box, best: Mapping[int, Squares]
+    ) -> Iterator[tuple[int, Squares]]:
+        """Yield the block and slabs above and below, outwards, while they may lower `best`.
+
+        With each comes where its first plane lies, counted from the first one of the block.
+        """
+        yield 0, own
+        n, limit = self.squares.shape[0], squared_cap(self.max_nm, self.spacing)
+        step = self.spacing[0] / min(self.spacing)
+        below, above, gap = write.start[0], write.stop[0], 1
+        while below > 0 or above < n:
+            farthest = min(max(float(squares.max()) for squares in best.values()), limit)
+            if (gap * step) ** 2 >= farthest:
+                return
+            for start, stop in ((max(0, below - SLAB), below), (above, min(n, above + SLAB))):
+                if start < stop:
+                    box = Box((start, *write.start[1:]), (stop, *write.stop[1:]))
+                    yield start - write.start[0], np.asarray(self.squares[box.slices])
+            below, above, gap = max(0, below - SLAB), min(n, above + SLAB), gap + SLAB
+
+    def _side_of(self, write: Box) -> int | None:
+        """The only side within reach of a block."""
+        return self._only_side(
+            write, halo_voxels(self.max_nm, self.spacing), self.squares.shape
+        )
+
+
+def _in_plane(halo_nm: float, spacing: Spacing) -> tuple[int, int, int]:
+    """A halo in voxels without planes above and below."""
+    _, y, x = halo_voxels(halo_nm, spacing)
+    return 0, y, x
+
+
+def bounding_box(mask: NDArray[np.bool_]) -> Box:
+    """The smallest box that holds all of a mask, which must not be empty.
+
+    >>> bounding_box(np.array([[False, True, True]]))
+    Box(start=(0, 1), stop=(1, 3))
+    """
+    axes = range(mask.ndim)
+    along = [
+        np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis)))
+        for axis in axes
+    ]
+    return Box(tuple(int(a[0]) for a in along), tuple(int(a[-1]) + 1 for a in along))
