@@ -59,7 +59,12 @@ class Nothing:
     """An array that holds nothing and costs nothing."""
 
     shape: tuple[int, ...]
-    dtype: Any = np.dtype(np.uint8)
+    kind: str = "uint8"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of what it does not hold."""
+        return np.dtype(self.kind)
 
     def __getitem__(self, box: Any) -> NDArray[Any]:
         return np.broadcast_to(self.dtype.type(0), [cut.stop - cut.start for cut in box])
@@ -213,7 +218,7 @@ def reduce_case(runner: Runner, shape: tuple[int, ...], folder: Path) -> dict[st
 
 
 def label_case(runner: Runner, shape: tuple[int, ...], folder: Path) -> dict[str, float]:
-    target = Nothing(shape, np.dtype(np.uint32))
+    target = Nothing(shape, "uint32")
     stubs = {
         "Survey": StubSurvey, "Seams": StubSeams, "Relabel": lambda *_: StubRelabel(folder)
     }
