@@ -91,7 +91,7 @@ class NotedNothing(NotedArray):
         place = [start // length for start, length in zip(block.start, BLOCK, strict=True)]
         counts = [-(-n // b) for n, b in zip(self.shape, BLOCK, strict=True)]
         number = int(np.ravel_multi_index(place, counts))
-        return [Facts(number, hashlib.sha256(bytes(place)).digest(), 255)]
+        return [Facts(number, hashlib.sha256(str(place).encode()).digest(), 255)]
 
     def keep(self, facts: Any) -> None:
         """Write the digests of all blocks."""
