@@ -50,7 +50,7 @@ class Memory:
             return runner, max(LEAST_BYTES, total) / IN_FLIGHT
         wanted = runner.workers if isinstance(runner, Processes | Cluster) else 0
         # beside this process, each with a program of its own
-        n = min(wanted, int(total // (PROGRAM_BYTES + max(least_bytes, LEAST_BYTES))))
+        n = min(wanted, max(0, int(total // (PROGRAM_BYTES + max(least_bytes, LEAST_BYTES)))))
         if n < wanted:
             _log.info("memory_gb=%g has room for %d of %d worker processes", self.gb, n, wanted)
         if n < 1:

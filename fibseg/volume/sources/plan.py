@@ -11,7 +11,7 @@ from fibseg.types import Shape
 def reading_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape:
     """Shape of blocks of about `voxels` voxels: whole rows, in whole units as far as they fit.
 
-    A block grows along x, then y, then z. It has at least one row.
+    A block grows along x, then y, then z. It is at least as high as a unit.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def reading_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape
     unit
         The least that is worth reading at once, such as a plane that is compressed as a whole.
     voxels
-        At most so many, or one row.
+        At most so many, unless one plane of a unit has more.
 
     >>> reading_blocks((100, 50, 40), (1, 50, 40), voxels=9_000)
     (4, 50, 40)
@@ -28,11 +28,11 @@ def reading_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape
     (8, 24, 40)
     """
     depth, high, wide = shape
-    rows = max(1, min(int(voxels // wide), depth * high))
-    thick = min(unit[0], depth, rows)
+    least = min(unit[1], high)
+    rows = max(least, min(int(voxels // wide), depth * high))
+    thick = min(unit[0], depth, rows // least)
     if rows < thick * high:
-        across = rows // thick
-        return thick, across // unit[1] * unit[1] or across, wide
+        return thick, rows // thick // least * least, wide
     thick *= rows // (thick * high)
     return min(thick, depth), high, wide
 

@@ -45,7 +45,7 @@ def test_written_are_as_few_blocks_as_fit():
 def test_read_are_whole_rows_within_memory(shape, unit, voxels):
     block = reading_blocks(shape, unit, voxels=voxels)
     assert block[2] == shape[2]
-    assert math.prod(map(min, block, shape)) <= max(voxels, shape[2])
+    assert math.prod(map(min, block, shape)) <= max(voxels, min(unit[1], shape[1]) * shape[2])
     seen = np.zeros(shape, int)
     for part in Grid.over(shape, block).blocks():
         seen[part.write.slices] += 1
@@ -64,4 +64,5 @@ def test_no_unit_is_read_twice_where_there_is_room(shape, unit, extra):
 def test_planes_are_read_whole():
     assert reading_blocks((100, 50, 40), (1, 50, 40), voxels=7 * 2000 + 5) == (7, 50, 40)
     assert reading_blocks((100, 50, 40), (1, 50, 40), voxels=1e12) == (100, 50, 40)
-    assert reading_blocks((100, 50, 40), (1, 50, 40), voxels=1) == (1, 1, 40)
+    assert reading_blocks((100, 50, 40), (1, 50, 40), voxels=1) == (1, 50, 40)
+    assert reading_blocks((100, 50, 40), (1, 1, 40), voxels=90) == (1, 2, 40)
