@@ -134,7 +134,10 @@ class Relabel:
             )
         ids = np.load(self.folder / "ids.npy", mmap_mode="r")[start:stop]
         lookup: NDArray[Any] = np.concatenate([np.zeros(1, dtype=ids.dtype), ids])
-        found: NDArray[Any] = lookup[labels]
+        found = np.empty(labels.shape, dtype=lookup.dtype)
+        for plane, ids_of_plane in zip(labels, found, strict=True):
+            # Plane by plane, since NumPy makes eight bytes of every index.
+            np.take(lookup, plane, out=ids_of_plane, mode="clip")
         return found
 
 

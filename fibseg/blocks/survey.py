@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,6 @@ from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.seams import Faces, cut_faces, directions, touching
 from fibseg.blocks.survey_files import Known, load, store
 from fibseg.blocks.task import Task
-from fibseg.errors import DataError
 from fibseg.geometry import connected
 
 
@@ -38,19 +36,38 @@ class Survey(Task):
     def compute(self, block: Block, parts: NDArray[Any]) -> Known:
         """First voxels, voxel counts and outermost planes."""
         labels, n = connected(parts != 0, connectivity=self.connectivity)
-        values, first, counts = fastremap.unique(labels, return_index=True, return_counts=True)
-        found = values > 0
-        place = np.unravel_index(first[found].astype(np.int64), labels.shape)
+        first, counts = firsts_and_counts(labels, n)
+        place = np.unravel_index(first, labels.shape)
         inside = tuple(p + a for p, a in zip(place, block.write.start, strict=True))
-        first = np.ravel_multi_index(inside, self.shape).astype(np.int64)
-        if len(first) != n:
-            raise DataError(f"cc3d found {n} components, but {len(first)} have voxels.")
-        return Known(np.stack([first, counts[found].astype(np.int64)]), cut_faces(labels))
+        table = np.stack([np.ravel_multi_index(inside, self.shape), counts])
+        return Known(table.astype(np.int64), cut_faces(labels))
 
     def write(self, block: Block, result: Known) -> str:
         """Number of components, once the file is there."""
         store(self.folder, block.index, result)
         return str(result.table.shape[1])
+
+
+def firsts_and_counts(
+    labels: NDArray[Any], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First voxel in C order, and voxel count, of each of the components 1 … n.
+
+    By runs of equal voxels, of which there are many times fewer than voxels.
+
+    >>> firsts_and_counts(np.array([[0, 2, 2], [2, 1, 0]]), 2)
+    (array([4, 1]), array([1, 3]))
+    """
+    flat = labels.ravel()
+    begins = np.ones(flat.size, dtype=bool)
+    np.not_equal(flat[1:], flat[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    owner = flat[starts]
+    first = np.full(n + 1, flat.size)
+    np.minimum.at(first, owner, starts)
+    counts = np.zeros(n + 1, dtype=np.int64)
+    np.add.at(counts, owner, np.diff(starts, append=flat.size))
+    return first[1:], counts[1:]
 
 
 @dataclass(frozen=True)
