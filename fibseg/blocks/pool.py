@@ -29,6 +29,8 @@ CANNOT_START = (
     "worker processes could not start. A script that uses them needs "
     "'if __name__ == \"__main__\":' around its work, and must be a file. Or use blocks=serial."
 )
+STARTS = 3
+"""So often a worker is started that is killed before it is there."""
 
 
 class Worker:
@@ -42,18 +44,22 @@ class Worker:
         other_end.close()
         self.blocks: dict[int, Block] = {}
 
-    def greet(self) -> None:
-        """Wait until it is there.
+    def greet(self) -> bool:
+        """Whether it is there, for which it waits; false if somebody killed it meanwhile.
 
         Raises
         ------
         UsageError
-            If it died instead.
+            If it ended by itself.
         """
         try:
             self.line.recv()
         except (EOFError, OSError) as error:
+            self.close()
+            if (self.process.exitcode or 0) < 0:  # a signal, of the out-of-memory killer, say
+                return False
             raise UsageError(CANNOT_START) from error
+        return True
 
     def send(self, message: Block | bytes) -> None:
         """Give it a block, or the task that those after it are for."""
@@ -145,16 +151,24 @@ class Pool:
         self._workers[self._workers.index(worker)] = other
 
     def _started(self, n_workers: int) -> list[Worker]:
-        with thread_variables(self._threads), _ctrl_c_later():
-            workers = [Worker() for _ in range(n_workers)]
+        workers = self._launched(n_workers)
         try:
-            for worker in workers:
-                worker.greet()
+            for n in range(n_workers):
+                for _ in range(STARTS):
+                    if workers[n].greet():
+                        break
+                    (workers[n],) = self._launched(1)
+                else:
+                    raise UsageError(CANNOT_START)
         except UsageError:
             for worker in workers:
                 worker.close()
             raise
         return workers
+
+    def _launched(self, n_workers: int) -> list[Worker]:
+        with thread_variables(self._threads), _ctrl_c_later():
+            return [Worker() for _ in range(n_workers)]
 
 
 _idle: dict[tuple[int, int], Pool] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import block_work
 import numpy as np
+import psutil
 import pytest
 import zarr
 
@@ -25,6 +26,7 @@ from fibseg.blocks import (
     reduce_blocks,
     runners,
 )
+from fibseg.blocks.pool import Pool, Worker
 from fibseg.errors import InterruptedRunError, PartlyDoneError, UsageError
 
 TWO = Processes(n_workers=2)
@@ -87,6 +89,25 @@ def test_the_death_of_a_worker_costs_only_its_blocks(stored, tmp_path, pool):
     np.testing.assert_array_equal(target[:], source[:] + 1)
     again = sum(len(file.read_text()) - 1 for file in diary.iterdir())
     assert 1 <= again <= 5, "only blocks in flight are computed again"
+
+@pytest.mark.parametrize("n_killed", [1, 6])
+def test_a_worker_that_is_killed_while_it_starts_is_started_again(monkeypatch, n_killed):
+    launch, killed = Worker.__init__, []
+
+    def shot(self):
+        launch(self)
+        if len(killed) < n_killed:
+            self.process.kill()
+            killed.append(self.process.pid)
+
+    monkeypatch.setattr(Worker, "__init__", shot)
+    if n_killed == 1:
+        pool = Pool(2, threads=1)
+        pool.close()
+    else:
+        with pytest.raises(UsageError, match="could not start"):
+            Pool(2, threads=1)
+    assert not {child.pid for child in psutil.Process().children()}.intersection(killed)
 
 
 def test_a_block_that_kills_its_worker_twice_is_recorded(stored, pool):
