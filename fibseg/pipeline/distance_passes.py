@@ -46,8 +46,11 @@ FIRST_PART = 16
 WIDER = 4
 """So many times wider is the next halo, where the one before was too narrow."""
 
-MOST_BYTES = 2**29
-"""No more of the labels is read at once: with what is made of it, a worker stays below 1.5 GiB."""
+MOST_VOXELS = 2**27
+"""Of no larger box a worker holds the mask at once: 128 MiB."""
+
+ROWS = 128
+"""Rows that are read, or worked on across planes, at once; a whole number of chunks."""
 
 SLAB = 64
 """Planes that are read at once above and below a block."""
@@ -139,11 +142,11 @@ def check_reach(
     """
     check_cap(max_nm)
     plane = (1, *block_shape[1:])
-    read = most_read(labels.shape, max_nm=max_nm, block_shape=plane, spacing=spacing)[IN_PLANES]
-    if read * np.dtype(labels.dtype).itemsize > MOST_BYTES:
+    held = most_read(labels.shape, max_nm=max_nm, block_shape=plane, spacing=spacing)[IN_PLANES]
+    if held > MOST_VOXELS:
         raise UsageError(
             f"max_nm={max_nm:g} is {max_nm / min(spacing):.0f} voxels far. A worker would have to "
-            f"read {read / 1e6:.0f} million voxels of one plane at once. Give a smaller max_nm."
+            f"hold {held / 1e6:.0f} million voxels of one plane at once. Give a smaller max_nm."
         )
 
 
@@ -196,28 +199,43 @@ class InPlanes(_Capped):
         if side:
             out.fill(side * np.inf)
         else:
-            self._fill(out, block.write, block.write, self.max_nm / FIRST_PART, labels)
+            self._fill(
+                out, block.write, self.chosen(labels), block.write, self.max_nm / FIRST_PART
+            )
         return out
 
     def _fill(
-        self, out: Squares, write: Box, part: Box, halo_nm: float,
-        labels: NDArray[Any] | None = None,
+        self, out: Squares, write: Box, mask: NDArray[np.bool_], part: Box, halo_nm: float
     ) -> None:
-        """Put what is found in `part` into `out`, the array of `write`, looking ever farther."""
+        """Put what is found in `part` into `out`, the array of `write`, looking ever farther.
+
+        `mask` is that of `part` with the halo.
+        """
         read = self._grown(part, halo_nm)
-        if labels is None:
-            labels = np.asarray(self.labels[read.slices])
         found, inner = out[part.relative_to(write).slices], part.relative_to(read).slices[1:]
-        for z, into in enumerate(found):  # a plane at a time: what was read may be large
-            mask = self.chosen(labels[z : z + 1])
-            squares = squares_in_planes(mask, max_nm=self.max_nm, spacing=self.spacing)
+        for z, into in enumerate(found):  # the squares of all that was read would take much room
+            squares = squares_in_planes(
+                mask[z : z + 1], max_nm=self.max_nm, spacing=self.spacing
+            )
             into[...] = squares[0][inner]
-        del labels
         uncertain = self._uncertain(found, part, read)
         if uncertain.any():
-            farther = min(WIDER * halo_nm, self.max_nm)
-            for piece in self._pieces(bounding_box(uncertain).shift(part.start), farther):
-                self._fill(out, write, piece, farther)
+            rest, farther = bounding_box(uncertain).shift(part.start), WIDER * halo_nm
+            farther = min(farther, self.max_nm)
+            del mask, uncertain
+            for piece in self._pieces(rest, farther):
+                wider = self._mask_of(self._grown(piece, farther))
+                self._fill(out, write, wider, piece, farther)
+
+    def _mask_of(self, read: Box) -> NDArray[np.bool_]:
+        """The mask in a box."""
+        mask = np.empty(read.shape, dtype=bool)
+        first = read.start[1] // ROWS * ROWS
+        for y in range(first, read.stop[1], ROWS):  # so that no chunk is decoded twice
+            rows = Box((read.start[0], y, read.start[2]), (read.stop[0], y + ROWS, read.stop[2]))
+            rows = rows.intersect(read)
+            mask[rows.relative_to(read).slices] = self.chosen(self.labels[rows.slices])
+        return mask
 
     def _uncertain(self, found: Squares, part: Box, read: Box) -> NDArray[np.bool_]:
         """Where in `part` a voxel that was not read may be nearer than what was found."""
@@ -235,10 +253,9 @@ class InPlanes(_Capped):
         return out
 
     def _pieces(self, part: Box, halo_nm: float) -> Iterator[Box]:
-        """Runs of planes of `part` for which no more than `MOST_BYTES` have to be read."""
-        read = self._grown(part, halo_nm)
-        plane = read.shape[1] * read.shape[2] * np.dtype(self.labels.dtype).itemsize
-        n = max(1, MOST_BYTES // plane)
+        """Runs of planes of `part` that with their halo have no more than `MOST_VOXELS`."""
+        _, y, x = self._grown(part, halo_nm).shape
+        n = max(1, MOST_VOXELS // (y * x))
         for z in range(part.start[0], part.stop[0], n):
             yield Box((z, *part.start[1:]), (min(z + n, part.stop[0]), *part.stop[1:]))
 
@@ -274,13 +291,24 @@ class Across(_Capped):
 
     def __call__(self, own: Squares, *, block: Block) -> NDArray[np.float32]:
         """Distances in the write box."""
-        out = np.zeros(block.write.shape, dtype=np.float32)
-        sides, side = (OUT_AND_IN if self.signed else OUT_AND_IN[:1]), self._side_of(block.write)
-        if side:
-            out.fill(side * self.max_nm if side in sides else 0)
-            return out
+        write = block.write
+        out = np.empty(write.shape, dtype=np.float32)
+        for y in range(write.start[1], write.stop[1], ROWS):
+            rows = Box((write.start[0], y, write.start[2]),
+                       (write.stop[0], y + ROWS, write.stop[2])).intersect(write)
+            place = rows.relative_to(write).slices
+            out[place] = self._found(own[place], rows)
+        return out
+
+    def _found(self, own: Squares, part: Box) -> NDArray[np.float32]:
+        """Distances in a part of a block; its own squares are not looked at where it is far."""
+        sides, far = (OUT_AND_IN if self.signed else OUT_AND_IN[:1]), self._side_of(part)
+        if far:
+            nm = far * self.max_nm if far in sides else 0
+            return np.full(part.shape, nm, dtype=np.float32)
+        out = np.zeros(part.shape, dtype=np.float32)
         best = {side: of_one_side(own, side) for side in sides}
-        for first, planes in self._slabs(own, block.write, best):
+        for first, planes in self._slabs(own, part, best):
             for side, squares in best.items():
                 lower_across(
                     squares, of_one_side(planes, side), first=first, max_nm=self.max_nm,
@@ -291,31 +319,29 @@ class Across(_Capped):
         return out
 
     def _slabs(
-        self, own: Squares, write: Box, best: Mapping[int, Squares]
+        self, own: Squares, part: Box, best: Mapping[int, Squares]
     ) -> Iterator[tuple[int, Squares]]:
-        """Yield the block and slabs above and below, outwards, while they may lower `best`.
+        """Yield what lies in `part` and in slabs above and below it, while they may lower `best`.
 
-        With each comes where its first plane lies, counted from the first one of the block.
+        With each comes where its first plane lies, counted from the first one of `part`.
         """
         yield 0, own
         n, limit = self.squares.shape[0], squared_cap(self.max_nm, self.spacing)
         step = self.spacing[0] / min(self.spacing)
-        below, above, gap = write.start[0], write.stop[0], 1
+        below, above, gap = part.start[0], part.stop[0], 1
         while below > 0 or above < n:
             farthest = min(max(float(squares.max()) for squares in best.values()), limit)
             if (gap * step) ** 2 >= farthest:
                 return
             for start, stop in ((max(0, below - SLAB), below), (above, min(n, above + SLAB))):
                 if start < stop:
-                    box = Box((start, *write.start[1:]), (stop, *write.stop[1:]))
-                    yield start - write.start[0], np.asarray(self.squares[box.slices])
+                    box = Box((start, *part.start[1:]), (stop, *part.stop[1:]))
+                    yield start - part.start[0], np.asarray(self.squares[box.slices])
             below, above, gap = max(0, below - SLAB), min(n, above + SLAB), gap + SLAB
 
-    def _side_of(self, write: Box) -> int | None:
-        """The only side within reach of a block."""
-        return self._only_side(
-            write, halo_voxels(self.max_nm, self.spacing), self.squares.shape
-        )
+    def _side_of(self, part: Box) -> int | None:
+        """The only side within reach of a block, or a part of one."""
+        return self._only_side(part, halo_voxels(self.max_nm, self.spacing), self.squares.shape)
 
 
 def _in_plane(halo_nm: float, spacing: Spacing) -> tuple[int, int, int]:

@@ -15,8 +15,10 @@ from strategies import block_shapes, masks, spacings
 from fibseg import postprocess
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, UsageError
+from fibseg.geometry import Box
 from fibseg.pipeline import distance_passes, distance_sides
 from fibseg.pipeline.bench import Sheet, Work
+from fibseg.pipeline.distance_passes import IN_PLANES, most_read
 from fibseg.pipeline.distance_sides import Chosen, find_sides, look_at_sides
 
 ALL = Chosen()
@@ -25,10 +27,11 @@ BORDERED = masks().filter(lambda mask: mask.any() and not mask.all())
 
 
 @contextlib.contextmanager
-def small(most_bytes=2**29, slab=3, cell=2, first_part=16):
+def small(most_voxels=2**27, slab=3, cell=2, first_part=16, rows=3):
     """Everything that is cut is cut small."""
     with (
-        mock.patch.object(distance_passes, "MOST_BYTES", most_bytes),
+        mock.patch.object(distance_passes, "MOST_VOXELS", most_voxels),
+        mock.patch.object(distance_passes, "ROWS", rows),
         mock.patch.object(distance_passes, "SLAB", slab),
         mock.patch.object(distance_passes, "FIRST_PART", first_part),
         mock.patch.object(distance_sides, "CELL", cell),
@@ -92,18 +95,36 @@ class Counted:
 
 @settings(max_examples=60)
 @given(BORDERED, spacings(), block_shapes(), st.sampled_from([57.3, 400.0]), st.integers(0, 2))
-def test_no_worker_reads_more_at_once_than_it_may(mask, spacing, block_shape, max_nm, spare):
-    """The bound is that of one plane of a block with all of the cap around it, or a little more."""
-    labels = Counted(mask.astype(np.uint32))
-    _, y, x = distance_passes._in_plane(max_nm, spacing)
-    plane = min(block_shape[1] + 2 * y, mask.shape[1]) * min(block_shape[2] + 2 * x, mask.shape[2])
-    block = int(np.prod(block_shape))
-    with small(most_bytes=4 * (plane + spare), first_part=1e9):  # a first halo of one voxel
-        found = blockwise(labels, max_nm=max_nm, spacing=spacing, block_shape=block_shape)
-        grown = block_shape[0] * (block_shape[1] + 2) * (block_shape[2] + 2)
-    assert max(labels.sizes) <= max(plane + spare, block, grown)
-    whole = postprocess.distance(mask, max_nm=max_nm, spacing=spacing)
-    np.testing.assert_allclose(found, whole, rtol=1e-6)
+def test_no_worker_holds_more_of_the_mask_than_it_may(mask, spacing, block_shape, max_nm, spare):
+    """The bound is one plane of a block with all of the cap around it, or a little more."""
+    how = {"max_nm": max_nm, "spacing": spacing, "block_shape": block_shape}
+    plane = most_read(mask.shape, **{**how, "block_shape": (1, *block_shape[1:])})[IN_PLANES]
+    held = []
+
+    def noted(passes, read):
+        found = whole(passes, read)
+        held.append(found.size)
+        return found
+
+    whole = distance_passes.InPlanes._mask_of
+    with small(most_voxels=plane + spare), mock.patch.object(
+        distance_passes.InPlanes, "_mask_of", noted
+    ):
+        found = blockwise(mask, **how)
+    assert max(held, default=0) <= plane + spare
+    expected = postprocess.distance(mask, max_nm=max_nm, spacing=spacing)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@given(masks(), st.integers(1, 5), st.data())
+def test_a_mask_is_read_in_bands_of_rows(mask, rows, data):
+    start = tuple(data.draw(st.integers(0, n - 1)) for n in mask.shape)
+    stop = tuple(data.draw(st.integers(a + 1, n)) for a, n in zip(start, mask.shape, strict=True))
+    source, box = Counted(mask * np.uint32(7)), Box(start, stop)
+    passes = distance_passes.InPlanes(source, ALL, sides=mock.Mock(), max_nm=9, spacing=(5, 5, 5))
+    with small(rows=rows):
+        np.testing.assert_array_equal(passes._mask_of(box), mask[box.slices])
+    assert max(source.sizes) <= box.shape[0] * rows * box.shape[2]
 
 
 def test_the_largest_box_of_a_large_volume_stays_within_the_bound():
@@ -114,17 +135,15 @@ def test_the_largest_box_of_a_large_volume_stays_within_the_bound():
     passes = distance_passes.InPlanes(
         labels, ALL, sides=mock.Mock(**{"of.return_value": 3}), max_nm=2000, spacing=spacing
     )
-    middle = distance_passes.Box((640, 5120, 5120), (704, 5632, 5632))
+    middle = Box((640, 5120, 5120), (704, 5632, 5632))
     first = passes.read_box(middle, shape)
     assert first.shape == (64, 562, 562)
-    pieces = list(passes._pieces(middle, 2000))
-    boxes = [passes._grown(piece, 2000) for piece in pieces]
-    assert max(box.size for box in boxes) * 4 <= 2**29
-    assert boxes[0].shape == (64, 1312, 1312)
-    assert sum(piece.size for piece in pieces) == middle.size
+    (piece,) = passes._pieces(middle, 2000)
+    assert passes._grown(piece, 2000).shape == (64, 1312, 1312), "110 MB of mask"
     far = list(passes._pieces(middle, 15_000))
-    assert max(passes._grown(piece, 15_000).size for piece in far) * 4 <= 2**29
-    assert len(far) > 1
+    assert sum(piece.size for piece in far) == middle.size
+    assert max(passes._grown(piece, 15_000).size for piece in far) <= 2**27
+    assert len(far) == 22
 
 
 def test_a_cap_for_which_no_memory_would_do_is_refused_before_any_work():
@@ -142,7 +161,7 @@ def test_what_is_far_from_the_other_side_is_never_read():
     mask[4, 4, 4] = True
     source = Counted(mask)
     how = {"max_nm": 9.0, "spacing": (1.0, 1.0, 1.0)}
-    with small(cell=4, slab=4):
+    with small(cell=4, slab=4, rows=64):
         found = blockwise(source, signed=True, block_shape=(4, 8, 8), **how)
     np.testing.assert_array_equal(found, postprocess.signed_distance(mask, **how))
     n_blocks = 2 * 8 * 8
