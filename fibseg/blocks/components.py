@@ -147,7 +147,7 @@ def _survey(
     """Where the components of every block begin among those of all, and where the last end."""
     task = Survey(mask, grid.shape, connectivity, folder)
     with Journal(folder / "survey.journal", key) as done:
-        todo = (block for block in grid.blocks() if block.index not in done.done)
+        todo = grid.blocks(without=done.done)
         for outcome in run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
             load=load_of(grid, None, [mask]),

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,11 +86,17 @@ class Grid:
         stop = tuple(a + b for a, b in zip(start, self.block_shape, strict=True))
         return Box(start, stop).clip(self.shape)
 
-    def blocks(self, read_box: Callable[[Box], Box] | None = None) -> Iterator[Block]:
-        """Yield all blocks in C order; without `read_box` a block reads what it writes."""
+    def blocks(
+        self, read_box: Callable[[Box], Box] | None = None, *, without: Container[int] = ()
+    ) -> Iterator[Block]:
+        """Yield all blocks in C order but those `without`.
+
+        A block reads what it writes, if there is no `read_box`.
+        """
         for index in range(len(self)):
-            write = self.box(index)
-            yield Block(index, write, read_box(write) if read_box else write)
+            if index not in without:
+                write = self.box(index)
+                yield Block(index, write, read_box(write) if read_box else write)
 
 
 def check_writers(grid: Grid, target: Any) -> None:

@@ -83,9 +83,8 @@ def map_blocks(
     for target in noted.values():
         target.forget()
     with Journal(journal, key) as done:
-        todo = (
-            block for block in grid.blocks(lambda write: function.read_box(write, read_shape))
-            if block.index not in done.done
+        todo = grid.blocks(
+            lambda write: function.read_box(write, read_shape), without=done.done
         )
         for outcome in run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,

@@ -28,6 +28,14 @@ def test_blocks_come_in_c_order():
     assert starts == sorted(starts)
 
 
+def test_blocks_that_are_done_are_left_out():
+    grid = Grid.over((4, 4, 4), (2, 3, 4))
+    asked = []
+    left = grid.blocks(lambda write: asked.append(write) or write, without={0, 2})
+    assert [block.index for block in left] == [1, 3]
+    assert asked == [grid.box(1), grid.box(3)], "no more work for the others than a look"
+
+
 @pytest.mark.parametrize("block_shape", [(4, 4), (4, 0, 4), (4, -1, 4)])
 def test_a_block_shape_that_does_not_fit_is_refused(block_shape):
     with pytest.raises(UsageError, match="Give 3 whole numbers"):
