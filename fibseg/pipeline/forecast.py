@@ -20,7 +20,8 @@ import psutil
 from fibseg.blocks import Cluster, Grid, Processes, usable_cores
 from fibseg.errors import RoomError
 from fibseg.pipeline.rehearsal import Rehearsal, rehearse
-from fibseg.pipeline.samples import SAMPLES, Sample
+from fibseg.pipeline.sample import Sample
+from fibseg.pipeline.samples import SAMPLES
 from fibseg.progress import Stage
 
 COORDINATOR_BYTES = 0.4e9

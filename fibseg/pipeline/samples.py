@@ -1,18 +1,18 @@
-"""A small version of every command, for its rehearsal: the same settings on a part of the data."""
+"""The sample of every verb: the same settings on a part of the data."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fibseg.blocks import Cluster, Processes, Serial
 from fibseg.geometry import Box
+from fibseg.pipeline.sample import Parts, Sample, by, central_blocks, cut_out, of_store
 from fibseg.progress import Load, Stage
 from fibseg.volume import Volume
 from fibseg.volume.sources import Source, expected_spacing, open_source
@@ -22,56 +22,6 @@ REHEARSED_STEPS = 40
 
 SOURCE_BYTES = 5e8
 """At most so much of a source is imported in a rehearsal."""
-
-Parts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A small command, and how the whole one compares.
-
-    Attributes
-    ----------
-    parts
-        Arguments of the small command.
-    place
-        Where the whole one writes.
-    text
-        In words, what the sample is.
-    factor, factors
-        So many times larger is the whole in every stage, and in those named.
-    disk_factor
-        So many times more is written to disk.
-    in_memory
-        Whether memory and the time outside of stages grow by `factor` too.
-    memory_bytes
-        What a worker of the whole may take, whatever that of the sample takes.
-    cut, whole, block
-        Shapes (z, y, x) of the sample, of the volume, and of a block of the volume.
-    before
-        Stages that were measured while the sample was made.
-    limited, limit_s
-        Stage that ends when the whole command has taken so many seconds.
-    """
-
-    parts: Parts
-    place: Path
-    text: str
-    factor: float = 1.0
-    factors: Mapping[str, float] = field(default_factory=dict)
-    disk_factor: float = 1.0
-    in_memory: bool = False
-    memory_bytes: float = 0.0
-    cut: tuple[int, ...] = ()
-    whole: tuple[int, ...] = ()
-    block: tuple[int, ...] = ()
-    before: Sequence[Stage] = ()
-    limited: str = ""
-    limit_s: float = math.inf
-
-    def factor_of(self, label: str) -> float:
-        """How many times larger that stage is."""
-        return self.factors.get(label, self.factor)
 
 
 def infer_sample(parts: Parts, folder: Path) -> Sample:
@@ -178,7 +128,7 @@ def phantom_sample(parts: Parts, folder: Path) -> Sample:
     factor = math.prod(shape) / math.prod(half)
     return Sample(
         parts | {"shape": list(half), "out": str(folder / "sample")}, Path(parts["out"]),
-        f"a phantom of {_by(half)} voxels instead of {_by(shape)}",
+        f"a phantom of {by(half)} voxels instead of {by(shape)}",
         factor=factor, disk_factor=factor, in_memory=True,
     )
 
@@ -231,69 +181,6 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
-def of_store(
-    store: Volume, folder: Path, parts: Parts, *, labels: Sequence[str] = (),
-    probabilities: Sequence[str] = (), block: Sequence[int] | None = None,
-) -> Sample:
-    """The same command on two blocks in the middle of a store, alone in a store of their own.
-
-    Two, since what happens once (loading, compiling) happens in the first.
-    """
-    whole = store.block_shape if block is None else tuple(block)
-    box = central_blocks(store.shape, whole)
-    small = cut_out(store, folder / store.name, box, labels=labels, probabilities=probabilities)
-    factor = math.prod(store.shape) / box.size
-    changed = {"volume": str(small.path)} | ({"blocks": Serial()} if "blocks" in parts else {})
-    return Sample(
-        parts | changed, store.path,
-        f"{_by(box.shape)} of {_by(store.shape)} voxels, in the middle",
-        factor=factor, disk_factor=factor, cut=small.shape, whole=store.shape, block=whole,
-    )
-
-
-def cut_out(
-    store: Volume, path: Path, box: Box, *, labels: Sequence[str] = (),
-    probabilities: Sequence[str] = (),
-) -> Volume:
-    """A store with nothing but `box` of the image and of the named products."""
-    small = Volume.create(
-        path, shape=box.shape, dtype=store.dtype, spacing=store.spacing, polarity=store.polarity,
-        ome_version=store.ome_version,
-    )
-    small.raw()[...] = store.raw()[box.slices]
-    small.finish_raw()
-    for name in labels:
-        array, info = store.labels(name), store.labels_info(name)
-        product = small.create_labels(
-            name, kind="annotation" if info.kind == "annotation" else "labels",
-            dtype=array.dtype, inputs="sample", classes=info.classes,
-        )
-        product.array[...] = array[box.slices]
-        product.finish()
-    for name in probabilities:
-        product = small.create_probabilities(name, inputs="sample")
-        product.array[...] = store.probabilities(name)[box.slices]
-        product.finish()
-    return small
-
-
-def central_blocks(shape: Sequence[int], block: Sequence[int]) -> Box:
-    """Two neighbouring blocks of a grid over `shape`, around its centre; one if there is one only.
-
-    >>> central_blocks((300, 200), (64, 200))
-    Box(start=(64, 0), stop=(192, 200))
-    """
-    lengths = [min(b, n) for b, n in zip(block, shape, strict=True)]
-    for axis, n in enumerate(shape):
-        if n >= 2 * lengths[axis]:
-            lengths[axis] *= 2
-            break
-    start = tuple(
-        (n - length) // 2 // b * b for n, length, b in zip(shape, lengths, block, strict=True)
-    )
-    return Box(start, tuple(a + n for a, n in zip(start, lengths, strict=True)))
-
-
 def _some_planes(source: Source) -> Box:
     """Whole planes around the middle of a source, or around the first that has anything on it."""
     n_planes, *plane = source.shape
@@ -304,10 +191,6 @@ def _some_planes(source: Source) -> Box:
     middle = next((z for z, box in one if source.read(box).any()), n_planes // 2)
     first = min(max(middle - n // 2, 0), n_planes - n)
     return Box((first, 0, 0), (first + n, *plane))
-
-
-def _by(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
 
 
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {

@@ -21,7 +21,8 @@ from fibseg.errors import DataError, RoomError
 from fibseg.pipeline import check, evaluate, ingest, objects, phantom, report, verify
 from fibseg.pipeline.forecast import forecast
 from fibseg.pipeline.rehearsal import peak_memory, rehearse
-from fibseg.pipeline.samples import SAMPLES, central_blocks, import_sample
+from fibseg.pipeline.sample import central_blocks
+from fibseg.pipeline.samples import SAMPLES, import_sample
 from fibseg.postprocess import closing, components, threshold
 from fibseg.progress import Stage, recorded
 from fibseg.volume import Volume
@@ -154,11 +155,12 @@ def test_an_import_is_planned_on_planes_with_something_on_them(store, tmp_path, 
     parts = {
         "source": str(tmp_path / "planes.npy"), "kind": kind, "dataset": None, "array": None,
         "planes": None, "spacing": [20, 20, 20], "trust_spacing": False, "memory_gb": 1.0,
+        "blocks": Processes(2),
         "volume": str(tmp_path / "new.ome.zarr" if kind == "image" else store.path),
     }  # fmt: skip
     parts |= {"polarity": "dark"} if kind == "image" else {"name": "new"}
     plan = forecast("import", ingest.run, parts)
-    assert plan.memory_gb == 1.0
+    assert (plan.n_workers, plan.memory_gb) == (2, 0.5)
     assert plan.steps[0].n_units == SHAPE[0]
     assert not (tmp_path / "new.ome.zarr").exists()
     assert "new" not in " ".join(store.label_names())
