@@ -63,7 +63,7 @@ def compose_verb(verb: str, arguments: list[str]) -> DictConfig:
         For a key that is not there (naming the nearest ones), a group choice that is not there,
         or a value that Hydra cannot read.
     """
-    overrides = quote_overrides(arguments)
+    overrides = [_without_group(o) for o in quote_overrides(arguments)]
     groups = [o for o in overrides if _is_group(split_override(o)[0])]
     with _hydra(), _usage_errors():
         known = compose(verb, [*search_path_override(), *groups], return_hydra_config=True)
@@ -72,7 +72,7 @@ def compose_verb(verb: str, arguments: list[str]) -> DictConfig:
 
 
 def check_keys(arguments: list[str], known: DictConfig) -> None:
-    """Nothing, if every key of the overrides is in `known`.
+    """Nothing, if every key of the overrides is in `known`, and those without default have a value.
 
     Raises
     ------
@@ -81,7 +81,9 @@ def check_keys(arguments: list[str], known: DictConfig) -> None:
     """
     keys = sorted({*flatten(known), *_group_names()})
     for argument in arguments:
-        key = split_override(argument)[0]
+        key, value = split_override(argument)
+        if value == "" and OmegaConf.is_missing(known, key):
+            raise UsageError(f"{key}= is empty. Write a value behind it; see --help.")
         if key.startswith(("+", "~", "hydra.", "hydra/")) or _is_group(key):
             continue
         if key not in keys and OmegaConf.select(known, key, default=None) is None:
@@ -113,7 +115,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         If a key that must be given is missing.
     """
     own = OmegaConf.create({k: v for k, v in config.items_ex(resolve=False) if k != "hydra"})
-    missing = sorted(OmegaConf.missing_keys(own))
+    with _usage_errors():  # looking for them resolves interpolations
+        missing = sorted(OmegaConf.missing_keys(own))
     if missing:
         raise UsageError(f"Missing: {', '.join(f'{k}=…' for k in missing)}. See --help.")
     with _usage_errors():
@@ -168,6 +171,12 @@ def _usage_errors() -> Iterator[None]:
             cause = cause.__cause__
         text = " ".join(str(error).split())
         raise UsageError(text) from error
+
+
+def _without_group(override: str) -> str:
+    """``postprocess=null`` as Hydra writes it: ``~postprocess``."""
+    key, value = split_override(override)
+    return f"~{key}" if value == "null" and _is_group(key) else override
 
 
 def _is_group(key: str) -> bool:

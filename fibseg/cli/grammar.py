@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 
 from fibseg.errors import UsageError
 
 # What Hydra's own grammar reads as one plain word, number, list or mapping.
-_PLAIN = re.compile(r"[\w./\\+\-%@?|~*]*", re.ASCII)
+_PLAIN = re.compile(r"[\w./+\-%@?|*]*", re.ASCII)
 # Backslashes count only before a quote, the closing one included.
 _ESCAPED_BY_HYDRA = re.compile(r"""(\\*)('|$)""")
 
@@ -41,6 +42,8 @@ def quote_value(value: str) -> str:
     >>> quote_value("[20,20,20]"), quote_value("0.5"), quote_value("null")
     ('[20,20,20]', '0.5', 'null')
     """
+    if value.startswith("~/"):  # some shells leave it to the command behind key=
+        value = os.path.expanduser(value)  # noqa: PTH111 - a path keeps no trailing slash
     first, last = value[:1], value[-1:]
     structured = (first, last) in {("[", "]"), ("{", "}"), ("'", "'"), ('"', '"')}
     if (structured and len(value) > 1) or value == "" or _PLAIN.fullmatch(value):

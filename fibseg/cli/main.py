@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fibseg import __version__
@@ -31,6 +34,7 @@ MULTIRUN = {"-m", "--multirun"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code of ``fibseg`` with the words `argv` (default: those of the process)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _take_any_text()
     try:
         return _dispatch(words)
     except FibsegError as error:
@@ -82,7 +86,7 @@ def run_verb(verb: str, arguments: list[str]) -> int:
 
 def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     from fibseg.cli.compose import build_parts, refuse_foreign_targets
-    from fibseg.cli.values import fitted
+    from fibseg.cli.values import fitted, refuse_lacking
 
     dry_run = bool(config.pop("dry_run"))
     if verb == "demo":
@@ -90,6 +94,7 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     refuse_foreign_targets(config)
     _look(verb, config)
     run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
+    refuse_lacking(run, config)
     typed = dict(map(split_override, overrides))
     config = fitted(run, config, typed=typed)
     parts = build_parts(config)
@@ -242,9 +247,22 @@ def _line(key: str, value: Any) -> str:
     return f"{key}: {value}"
 
 
+def _take_any_text() -> None:
+    """Make the streams take every letter, and let them be where the caller has closed them."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the process ends
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def _echo(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough; that is no reason to stop the work
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(words: list[str], text: str, code: int) -> int:

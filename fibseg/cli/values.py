@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -46,6 +47,19 @@ def fitted(
         key: _fitted(value, hints.get(key, Any), prefix + key, typed)
         for key, value in values.items()
     }
+
+
+def refuse_lacking(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
+    """Nothing, if every keyword without default is in `values`.
+
+    Raises
+    ------
+    UsageError
+        If one is not, as after ``postprocess=null`` where there has to be one.
+    """
+    for key, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is parameter.empty and key not in values:
+            raise UsageError(f"{key} cannot be left out: choose one with {key}=…. See --help.")
 
 
 def _fitted(value: Any, hint: Any, key: str, typed: Mapping[str, str]) -> Any:

@@ -35,6 +35,8 @@ def read_by_hydra(override: str) -> object:
         "trailing\\",
         "trailing (1)\\",
         "it's\\'s\\\\",
+        "cell~1/backup~",
+        "\\\\server\\share",
     ],
 )
 def test_a_bare_value_reaches_hydra_as_typed(path: str) -> None:
@@ -44,8 +46,24 @@ def test_a_bare_value_reaches_hydra_as_typed(path: str) -> None:
 @given(typed_text)
 def test_any_text_that_is_no_number_or_structure_survives(text: str) -> None:
     quoted = quote_value(text)
-    if quoted != text:
+    if quoted != text and not text.startswith("~/"):
         assert read_by_hydra(f"key={quoted}") == text
+
+
+@pytest.mark.parametrize("sign", "./+-%@?|*~\\:;&<>!#^()")
+@pytest.mark.parametrize("form", ["a{}b", "a{}", "{}{}a", "a/{}b"])
+def test_a_path_with_any_sign_is_read_as_typed(sign: str, form: str) -> None:
+    path = form.format(sign, sign)
+    if not path.startswith("~/"):
+        assert read_by_hydra(f"key={quote_value(path)}") == path
+
+
+def test_the_home_folder_is_meant_even_where_the_shell_leaves_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/my self")
+    assert read_by_hydra(quote_overrides(["volume=~/a.zarr"])[0]) == "/home/my self/a.zarr"
+    assert read_by_hydra(quote_overrides(["volume=a~/b"])[0]) == "a~/b"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,50 @@ def test_a_misspelt_verb_names_the_right_one(capsys: pytest.CaptureFixture[str])
 def test_a_missing_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 2
     assert "Missing: volume=…" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["phantom", "out="], "out= is empty"),
+        (["import", "source=", "volume=x"], "source= is empty"),
+        (["check", "volume=${nothing}"], "nothing"),
+        (["objects", "volume=x", "name=a", "postprocess=null"], "no volume at x"),
+    ],
+)
+def test_a_word_without_meaning_is_one_line(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) in (2, 65)
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_group_can_be_left_out_where_the_verb_can_do_without() -> None:
+    from fibseg.cli.compose import compose_verb, resolved
+
+    config = resolved(compose_verb("infer", ["postprocess=null", "model=m", "volume=v"]))
+    assert "postprocess" not in config
+    assert config["blocks"]["_target_"] == "fibseg.blocks.Serial"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shells close streams otherwise there")
+@pytest.mark.parametrize(
+    ("streams", "environment"),
+    [("| true", {}), (">&-", {}), (">&- 2>&-", {}), ("", {"PYTHONIOENCODING": "ascii"})],
+)
+def test_output_goes_wherever_the_shell_sends_it(
+    streams: str, environment: dict[str, str]
+) -> None:
+    command = f'set -o pipefail; "{sys.executable}" -m fibseg phantom --help {streams}'
+    done = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, **environment}, capture_output=True,
+        text=True, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_a_group_choice_that_is_not_there_is_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import fibseg.pipeline.ingest as import_verb
 from fibseg.cli import main
-from fibseg.cli.values import fitted
+from fibseg.cli.values import fitted, refuse_lacking
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import UsageError
 from fibseg.types import Spacing
@@ -83,6 +83,12 @@ def test_parts_are_checked_under_their_dotted_key() -> None:
     closing = {"_target_": "fibseg.postprocess.closing", "_partial_": True, "radius_nm": "wide"}
     with pytest.raises(UsageError, match=r"postprocess\.closing\.radius_nm=wide is not a number"):
         fitted(verb, {"postprocess": {"none": None, "closing": closing}}, typed={})
+
+
+def test_a_part_that_has_to_be_there_is_named() -> None:
+    refuse_lacking(verb, {"out": "x"})
+    with pytest.raises(UsageError, match="out cannot be left out"):
+        refuse_lacking(verb, {"n": 1})
 
 
 def test_what_is_not_part_of_fibseg_is_not_even_looked_up() -> None:
