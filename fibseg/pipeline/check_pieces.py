@@ -43,7 +43,7 @@ class Paint:
     Attributes
     ----------
     voxels
-        Of every painted plane: voxels per value 0 to 255.
+        Of every painted plane: painted voxels per value 0 to 255, so none of value 0.
     pieces
         Finished pieces by plane and value.
     open_pieces
@@ -127,7 +127,8 @@ class PaintBlock(OwnBox):
         planes = np.flatnonzero(painted.any(axis=(1, 2)))
         start = block.write.start
         voxels = {
-            start[0] + int(k): np.bincount(painted[k].ravel(), minlength=256) for k in planes
+            start[0] + int(k): np.bincount(painted[k][painted[k] > 0], minlength=256)
+            for k in planes
         }
         tables, rims, n = [np.zeros((0, 3), np.int64)], [np.zeros((0, 4), np.int64)], 0
         for k in planes:

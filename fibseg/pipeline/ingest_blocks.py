@@ -153,5 +153,5 @@ def _as_data_error(error: PartlyDoneError) -> Exception:
     if not error.reasons or not all(text.startswith(_DATA_ERROR) for text in error.reasons):
         return error
     first, *others = dict.fromkeys(text.removeprefix(_DATA_ERROR) for text in error.reasons)
-    more = f" {len(others)} further blocks of it cannot be read; the log names them."
+    more = f" {len(others)} more of its blocks cannot be read; the log says what ails them."
     return DataError(first + (more if others else ""))

@@ -17,9 +17,13 @@ from fibseg.volume.sources.source import Source, kept_axes, shape_zyx
 
 
 class UnpackedArray(Source):
-    """An array of an NPZ, unpacked into a temporary file that goes away with the source."""
+    """An array of an NPZ, unpacked into a temporary file that goes away with the source.
+
+    Copies of the source in other processes read the same file, and leave it there.
+    """
 
     def __init__(self, path: Path, member: str) -> None:
+        self._owner = True
         with tempfile.NamedTemporaryFile(suffix=".npy", prefix="fibseg-", delete=False) as file:
             self._unpacked = Path(file.name)
             try:
@@ -44,7 +48,11 @@ class UnpackedArray(Source):
 
     def close(self) -> None:
         """Remove the temporary file."""
-        self._unpacked.unlink(missing_ok=True)
+        if self._owner:
+            self._unpacked.unlink(missing_ok=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_owner": False}
 
 
 def open_npy(path: Path, *, name: str | None = None) -> Source:

@@ -45,6 +45,10 @@ class PlacedPlanes(Source):
                 out[k] = self._source.read(Box(start, stop))[0]
         return out
 
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
 
 class UnpackedPlanes(Source):
     """A source of whole planes, each of which is decoded once for all blocks that it lies in.
