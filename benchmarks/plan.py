@@ -263,7 +263,7 @@ def main() -> None:
                 [*command, runner], stdout=subprocess.PIPE, text=True, check=True
             )
             found = json.loads(done.stdout.splitlines()[-1])
-            told = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
+            told = ", ".join(f"{name} {value:.3g}" for name, value in found.items())
             sys.stdout.write(f"{case:7} {runner:10} {told}\n")
             sys.stdout.flush()
 
