@@ -58,7 +58,10 @@ def squares_in_planes(mask: NDArray[Any], *, max_nm: float, spacing: Spacing) ->
         return found
     unit = tuple(s / min(spacing) for s in spacing[1:])
     for plane, into in zip(objects, found, strict=True):
-        into[...] = edt.edtsq(plane, anisotropy=unit, black_border=False, parallel=threads())
+        if plane.min() == plane.max():  # as most are where objects are few
+            into.fill(np.inf)
+        else:
+            into[...] = edt.edtsq(plane, anisotropy=unit, black_border=False, parallel=threads())
     found[found > squared_cap(max_nm, spacing)] = np.inf
     return np.negative(found, out=found, where=inside)
 

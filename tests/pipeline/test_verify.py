@@ -20,7 +20,7 @@ import zarr
 from fibseg.blocks import Processes, Serial, map_blocks
 from fibseg.cli import main
 from fibseg.errors import DataError
-from fibseg.pipeline import objects, verify
+from fibseg.pipeline import distance, objects, verify
 from fibseg.postprocess import components, threshold
 from fibseg.volume import Volume
 from fibseg.volume.layout import array_files
@@ -63,6 +63,7 @@ def build(path: Path, version: str) -> Volume:
     add(volume, "labels", "truth", image(2, "uint32"))
     add(volume, "probabilities", "m", image(3))
     derive(volume)
+    distance.run(volume=str(path), labels="truth", max_nm=50)
     return volume
 
 
@@ -100,8 +101,7 @@ def flip(file: Path, position: int) -> None:
 def test_a_whole_store_passes_and_every_product_was_read(store: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in store.rglob("*")}
     report = verify.run(volume=store)
-    products = ["raw", "labels/annotation_m", "labels/m", "labels/truth", "probabilities/m"]
-    assert sorted(report.checked) == sorted([*products, "tables/m"])
+    assert sorted(report.checked) == sorted([*PRODUCTS, "tables/m"])
     assert report.findings == report.notes == []
     assert report.text().endswith("everything is as it was written")
     assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
@@ -141,7 +141,9 @@ def test_the_command_prints_all_findings_and_ends_in_65(
 
 # --- damaged voxels --------------------------------------------------------------------------
 
-PRODUCTS = ["raw", "labels/m", "labels/annotation_m", "labels/truth", "probabilities/m"]
+PRODUCTS = [
+    "raw", "labels/m", "labels/annotation_m", "labels/truth", "probabilities/m", "distances/truth",
+]
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -170,7 +172,7 @@ def test_a_box_written_behind_the_back_of_fibseg_is_named(
     path = store / product.replace("raw", ".") / str(level)
     array = zarr.open_array(path, mode="r+")
     last = tuple(n - 1 for n in array.shape)
-    array[last] = array[last] ^ 1
+    array[last] = array[last] == 0
     (finding,) = found(store)
     start = (array.shape[0] - 1) // 64 * 64
     assert finding.startswith(
