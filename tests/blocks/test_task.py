@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 import weakref
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 
 import block_work
 import numpy as np
+import psutil
 import pytest
 
 from fibseg.blocks import IN_FLIGHT, Cluster, Processes, Serial, Task, cluster_pool, runners
@@ -198,6 +201,16 @@ def test_a_run_that_is_left_early_leaves_nothing_behind(runner):
         assert time.monotonic() - began < 2.5, "what was not begun is dropped"
     left = {t for t in threading.enumerate() if t.name.startswith(("block", "compute"))}
     assert not left
+
+
+def test_workers_that_were_killed_while_idle_are_replaced():
+    pool = Processes(n_workers=1)
+    (before,) = {o.value for o in pool.outcomes(block_work.where, block_work.some_blocks(2))}
+    os.kill(before, signal.SIGKILL)
+    psutil.Process(before).wait(5)
+    outcomes = list(pool.outcomes(block_work.where, block_work.some_blocks(5), ordered=True))
+    assert [o.block.index for o in outcomes] == list(range(5))
+    assert all(o.error is None and o.value != before for o in outcomes)
 
 
 def test_two_runs_at_once_do_not_mix():
