@@ -40,6 +40,9 @@ def map_blocks(
 ) -> None:
     """Write ``fn(*sources)`` into `target`, block by block.
 
+    Each process holds what one call of `fn` takes and, of two blocks more, the sources that were
+    read ahead or the results that are being written.
+
     Parameters
     ----------
     fn
