@@ -125,7 +125,7 @@ def load_network(folder: str | Path) -> tuple[nn.Module, ModelSpec]:
             network = build_network(
                 architecture, in_channels=spec.in_channels, n_classes=len(spec.classes)
             )
-    except (UsageError, TypeError, ValueError, KeyError) as error:
+    except (UsageError, TypeError, ValueError, KeyError, RuntimeError) as error:
         raise DataError(
             f"network {spec.network} of {folder} cannot be built ({error}). Use the fibseg "
             f"release that made it ({spec.versions.get('fibseg', 'unknown')}), or train again."

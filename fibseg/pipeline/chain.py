@@ -17,6 +17,9 @@ from fibseg.types import Spacing
 
 Operator: TypeAlias = Callable[..., Any]
 
+FARTHEST = 1000
+"""Voxels that an operator may look at most, along the finest axis."""
+
 AFTER_COMPONENTS: tuple[Operator, ...] = (split_objects, grow)
 """Operators on numbered objects."""
 
@@ -53,6 +56,7 @@ def planned(
                 f"{name} is a global operator that cannot run over blocks. Known are {names}, and "
                 "all that declare their reach."
             )
+    _refuse_far(chain, spacing)
     _try_on_one_voxel(chain, dtype)
     local: list[str] = []
     for name, fn in chain.items():
@@ -118,6 +122,17 @@ def _check_order(chain: Mapping[str, Operator]) -> None:
     for name, function in zip(chain, functions[:at], strict=False):
         if function in AFTER_COMPONENTS:
             raise UsageError(f"{name} needs numbered objects. Put it after components.")
+
+
+def _refuse_far(chain: Mapping[str, Operator], spacing: Spacing) -> None:
+    """Reaches that no memory holds come out before they are tried: nm taken for another unit."""
+    for name, fn in chain.items():
+        far = reach_nm(fn) / min(spacing) if is_local(fn) else 0.0
+        if not far <= FARTHEST:
+            raise UsageError(
+                f"{name} looks {reach_nm(fn):g} nm far, which is {far:.3g} voxels; at most "
+                f"{FARTHEST} are possible. Give its settings in nm: {settings(fn)}."
+            )
 
 
 def _try_on_one_voxel(chain: Mapping[str, Operator], dtype: DTypeLike) -> None:

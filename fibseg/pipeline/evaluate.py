@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -82,8 +83,10 @@ def run(
     """
     store = Volume.open(volume)
     tolerance = default_tolerance_nm(store.spacing) if tolerance_nm is None else tolerance_nm
-    if tolerance < 0:
-        raise UsageError(f"tolerance_nm={tolerance:g} is negative. Use 0 or more.")
+    if not 0 <= tolerance < math.inf:
+        raise UsageError(f"tolerance_nm={tolerance:g} is no distance. Use 0 or more nm.")
+    if out is not None and Path(out).is_dir():
+        raise UsageError(f"out={out} is a folder. Name a file in it: {Path(out) / 'scores.json'}.")
     if (model is None) == (labels is None):
         raise UsageError(
             "Give either model=… (scored on held-out planes) or labels=… truth=… "

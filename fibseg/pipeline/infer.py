@@ -14,7 +14,7 @@ import numpy as np
 
 from fibseg.blocks import Runner, Serial, map_blocks
 from fibseg.errors import ExistsError
-from fibseg.export import ModelSpec, load_spec, weights_digest
+from fibseg.export import ModelSpec, load_network, load_spec, weights_digest
 from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
 from fibseg.inference.orientations import orientations
 from fibseg.pipeline import objects
@@ -22,6 +22,7 @@ from fibseg.pipeline.chain import Operator, planned
 from fibseg.pipeline.operators import GLOBAL
 from fibseg.pipeline.products import Products
 from fibseg.volume import Product, Volume, fingerprint
+from fibseg.volume.record import label_name
 
 log = logging.getLogger("fibseg.infer")
 
@@ -92,6 +93,7 @@ def run(
     with store.locked(*([] if finished(store, task, names) else written)):
         summary: dict[str, Any] = {}
         if not finished(store, task, names):
+            load_network(model)  # a damaged one is one error here, and not one per block
             record = store.start_run(
                 "infer", config=dict(config or {}), overrides=list(overrides),
                 inputs={"model": task.digest, "raw": store.raw_digest},
@@ -186,6 +188,8 @@ def _check_objects(
 ) -> None:
     """Refuse before the long work what would be refused after it."""
     list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
+    for name in names:
+        label_name(name, kind="labels", dtype=np.uint32)
     for name in set(names).intersection(store.label_names()):
         if store.labels_info(name).derived_from != f"probabilities/{name}" and not overwrite:
             raise ExistsError(

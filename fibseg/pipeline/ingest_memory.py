@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, replace
 
 from fibseg.blocks import Cluster, Processes, Runner, Serial
@@ -37,7 +38,7 @@ class Memory:
     runner: Runner
 
     def __post_init__(self) -> None:
-        if self.gb <= 0:
+        if not 0 < self.gb < math.inf:
             raise UsageError(f"memory_gb={self.gb} leaves no memory. Use e.g. memory_gb=2.")
 
     def shared(self, least_bytes: float) -> tuple[Runner, float]:

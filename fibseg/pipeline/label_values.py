@@ -27,15 +27,23 @@ def class_values(
     Raises
     ------
     UsageError
-        For values below 2 or above 255, values given twice, and a name that no product can bear.
+        For values below 2 or above 255, values and names given twice, a class called background,
+        and a name that no product can bear.
     """
     if classes is None:
         classes = [name.removeprefix("annotation_")]
     if not isinstance(classes, Mapping):
+        if len(set(map(str, classes))) < len(classes):
+            raise UsageError(f"classes={list(classes)} names one twice. Each needs its own name.")
         classes = {str(word): k for k, word in enumerate(classes, start=BACKGROUND + 1)}
     values = {
         checked_name(str(word), what="class"): int(value) for word, value in classes.items()
     }
+    if "background" in values:
+        raise UsageError(
+            "A class cannot be called background: that is the value 1 of every painting. Give "
+            "another name=, or other names in classes=."
+        )
     numbers = list(values.values())
     if not numbers or min(numbers) <= BACKGROUND or max(numbers) > 255 or (
         len(set(numbers)) < len(numbers)

@@ -79,13 +79,14 @@ def run(
     camera = Camera(store, max_pixels, invert=stain != store.polarity)
     text = render(_page(camera, kinds, numbers, stain, n_largest))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    # A name in another encoding than UTF-8 is no reason for no report.
+    path.write_text(text, encoding="utf-8", errors="replace")
     figure = path.with_suffix(".png")
     legend = {k.name: k.color for k in kinds}
     middle = numbers[len(numbers) // 2]
     figure.write_bytes(figure_png(camera.panels(kinds, middle), legend=legend))
     _log.info("report of %s written to %s", store.name, path)
-    size = round(len(text.encode()) / 1e6, 2)
+    size = round(path.stat().st_size / 1e6, 2)
     return {"report": str(path), "megabytes": size, "figure": str(figure)}
 
 

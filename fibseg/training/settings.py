@@ -85,7 +85,7 @@ class TrainerSettings:
             "checkpoint_every_steps":
                 self.checkpoint_every_steps is None or self.checkpoint_every_steps >= 1,
             "n_pictures": self.n_pictures >= 0,
-            "tolerance_nm": self.tolerance_nm is None or self.tolerance_nm > 0,
+            "tolerance_nm": self.tolerance_nm is None or 0 < self.tolerance_nm < math.inf,
         }
         for name, holds in rules.items():
             if not holds:

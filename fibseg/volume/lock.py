@@ -28,6 +28,7 @@ from fibseg.volume.files import partial_path, room_for
 
 _log = logging.getLogger("fibseg.volume")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+MOST_RETRIES = 100
 _SAME_START_S = 10.0
 """Process starts that differ by less are one: a clock that is set shifts all of them."""
 
@@ -125,6 +126,7 @@ def read_holder(path: Path) -> Holder | None:
 def _acquire(path: Path, target: Path) -> Holder | None:
     """The holder, which is this process; None where nothing can be written."""
     holder = Holder.this_process()
+    gone = 0
     while True:
         try:
             with room_for(path):
@@ -132,6 +134,9 @@ def _acquire(path: Path, target: Path) -> Holder | None:
                 if _create(path, json.dumps(asdict(holder)) + "\n"):
                     return holder
         except FileNotFoundError:  # the folder went with another lock
+            gone += 1
+            if gone > MOST_RETRIES:  # or is one in which no file can be made, such as /proc
+                raise
             continue
         except OSError as error:
             if error.errno in _READ_ONLY:

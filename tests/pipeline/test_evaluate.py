@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -177,7 +178,10 @@ def test_what_cannot_be_compared_is_one_clear_error(
         ({}, "either model=… .* or labels=…"),
         ({"labels": "mitochondria"}, "needs truth=.*mitochondria"),
         ({"labels": "mitochondria", "truth": "truth", "model": "m"}, "either model"),
-        ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": -1}, "negative"),
+        ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": -1}, "no distance"),
+        ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": math.nan}, "no distance"),
+        ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": math.inf}, "no distance"),
+        ({"labels": "mitochondria", "truth": "truth", "out": "."}, "is a folder"),
         ({"labels": "truth", "truth": "annotation_mitochondria"}, "Say which with class_name"),
         (
             {"labels": "truth", "truth": "annotation_mitochondria", "class_name": "golgi"},

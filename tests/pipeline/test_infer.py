@@ -169,6 +169,8 @@ def test_settings_are_refused_before_any_work(tmp_path, models):
     ):
         with pytest.raises(UsageError):
             run(models["one"], store, **settings)
+    with pytest.raises(UsageError, match="that is a name of annotations"):
+        run(models["one"], store, name="annotation_m", postprocess=OBJECTS)
     assert store.probability_names() == []
 
 
@@ -185,6 +187,15 @@ def test_bad_models_and_volumes_are_refused(tmp_path, models):
         run(tmp_path / "none", store)
     with pytest.raises(DataError):
         infer.run(model=str(models["one"]), volume=str(tmp_path / "none.ome.zarr"))
+
+
+def test_weights_that_cannot_be_used_are_one_error_and_leave_nothing(tmp_path):
+    model, store = make_model(tmp_path / "cut"), make_store(tmp_path / "c.ome.zarr")
+    weights = tmp_path / "cut" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"not a whole safetensors file"):
+        run(model, store, name="m")
+    assert not list((store.path / "probabilities").glob("**/*"))
 
 
 def test_planes_thinner_than_the_context_are_mirrored(tmp_path, models):

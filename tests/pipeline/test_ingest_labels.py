@@ -190,6 +190,8 @@ BAD_PAINT: list[tuple[np.ndarray, dict[str, Any], type[FibsegError], str]] = [
     (PAINT, {"classes": {"mito": 1}}, UsageError, "from 2 to 255"),
     (PAINT, {"classes": {"a": 2, "b": 2}}, UsageError, "its own value"),
     (PAINT, {"objects": "components"}, UsageError, "objects="),
+    (PAINT, {"classes": ["a", "a"]}, UsageError, "names one twice"),
+    (PAINT, {"classes": {"background": 2}}, UsageError, "cannot be called background"),
 ]
 
 

@@ -60,6 +60,11 @@ def test_not_a_number_is_refused(name: str) -> None:
         TrainerSettings(**{name: math.nan})  # type: ignore[arg-type]
 
 
+def test_no_boundary_is_infinitely_far() -> None:
+    with pytest.raises(UsageError, match=r"trainer\.tolerance_nm=inf"):
+        TrainerSettings(tolerance_nm=math.inf)
+
+
 def test_a_precision_typed_as_a_number_is_its_name() -> None:
     assert TrainerSettings(precision=32).precision == "32"  # type: ignore[arg-type]
 

@@ -28,6 +28,17 @@ with locked(sys.argv[1]):
 """
 
 
+def test_where_no_file_can_be_made_the_wait_ends(tmp_path, monkeypatch):
+    def vanish(self, target):
+        raise FileNotFoundError(errno.ENOENT, "gone", str(self))
+
+    monkeypatch.setattr(Path, "hardlink_to", vanish)
+    monkeypatch.setattr("fibseg.volume.lock._create_plainly", lambda path, text: vanish(path, None))
+    with pytest.raises(FileNotFoundError), locked(tmp_path / "m"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def target(tmp_path):
     (tmp_path / "labels").mkdir()
