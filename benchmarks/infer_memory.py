@@ -22,6 +22,7 @@ import torch
 
 from fibseg.export import describe_model, save_model_folder
 from fibseg.models import NetworkSpec, build_network, receptive_margin, stride_multiple
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.volume import Volume
 
 CODE = """
@@ -45,7 +46,7 @@ def make_volume(path: Path, shape: tuple[int, int, int]) -> Volume:
     for z in range(0, shape[0], 64):
         n = min(64, shape[0] - z)
         volume.raw()[z : z + n] = np.roll(slab[:n], z, axis=1)
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.types import Shape, Spacing
 from fibseg.volume import Volume
 
@@ -36,7 +37,7 @@ def make_cell(
     image = 200.0 - 120.0 * labels / n_classes + random.normal(0, 12, shape)
     volume = Volume.create(path, shape=shape, dtype=np.uint8, spacing=spacing, polarity="dark")
     volume.raw()[:] = image.clip(0, 255).astype(np.uint8)
-    volume.finish_raw()
+    finish_raw(volume)
     if annotation is None:
         annotation = np.zeros(shape, np.uint8)
         for z in planes:
@@ -48,5 +49,5 @@ def make_cell(
         name, kind="annotation", dtype=np.uint8, inputs=f"{seed}", classes=classes
     )
     product.array[:] = annotation
-    product.finish()
+    finish_product(product)
     return volume

@@ -21,6 +21,7 @@ from fibseg.pipeline.distance_passes import check_reach, write_distances
 from fibseg.pipeline.distance_sides import Chosen, check_objects, find_sides
 from fibseg.pipeline.objects import measured
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import Volume, fingerprint
 from fibseg.volume.files import checked_name
@@ -224,7 +225,7 @@ def make_distances(
             array, target, sides=sides, chosen=job.chosen, max_nm=job.max_nm, signed=job.signed,
             work=work, inputs=job.inputs,
         )
-        product.finish()
+        finish_product(product, runner=work.runner)
     bench.clear()
 
 

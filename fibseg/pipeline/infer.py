@@ -21,6 +21,7 @@ from fibseg.pipeline import objects
 from fibseg.pipeline.chain import Operator, planned
 from fibseg.pipeline.operators import GLOBAL
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Product, Volume, fingerprint
 from fibseg.volume.record import label_name
 
@@ -162,7 +163,7 @@ def write_probabilities(
     )
     seconds = time.monotonic() - started
     for product in reversed(products):
-        product.finish()
+        finish_product(product, runner=runner)
     products[0].journal_path.unlink(missing_ok=True)
     rate = math.prod(store.shape) / max(seconds, 1e-9) / 1e6
     return {"seconds": round(seconds, 2), "megavoxels_per_second": round(rate, 3)}

@@ -16,6 +16,7 @@ from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.pipeline import ingest_labels
 from fibseg.pipeline.ingest_blocks import copy, survey
 from fibseg.pipeline.ingest_memory import Memory
+from fibseg.pipeline.pyramid import finish_raw, most_bytes
 from fibseg.types import Spacing
 from fibseg.volume import OmeVersion, Polarity, Volume, fingerprint, locked
 from fibseg.volume.sources import (
@@ -167,7 +168,8 @@ def _store(
             journal=volume.journal_path, fingerprint=fingerprint, scratch=volume.path / "raw",
             label="import",
         )  # fmt: skip
-        volume.finish_raw(histogram=found.histogram)
+        runner, _ = memory.shared(most_bytes(volume.pyramid))
+        finish_raw(volume, histogram=found.histogram, runner=runner)
         run.finish(products={"raw": volume.raw_digest}, metrics=ingest_labels.numbering(source))
 
 

@@ -22,6 +22,7 @@ from fibseg.pipeline.label_values import (
     check_painting,
     class_values,
 )
+from fibseg.pipeline.pyramid import finish_product, most_bytes
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
 from fibseg.volume.record import label_name
@@ -78,7 +79,8 @@ def add(
         ) as run:
             bench = StoreBench(volume, f"labels/{full}")
             largest = _store(source, product, found, objects, memory, bench)
-            info = product.finish()
+            runner, _ = memory.shared(most_bytes(product.pyramid))
+            info = finish_product(product, runner=runner)
             bench.clear()
             run.finish(products={f"labels/{full}": info.digest})
     summary = _summary(volume, product, found, "imported")

@@ -19,6 +19,7 @@ from fibseg.errors import DataError
 from fibseg.pipeline.chain import Operator, describe, planned
 from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.types import Table
 from fibseg.volume import Volume, fingerprint
@@ -175,7 +176,7 @@ def make_objects(
         n = find_objects(
             store.probabilities(job.source), target, postprocess, work=work, inputs=job.inputs
         )
-        product.finish()
+        finish_product(product, runner=runner)
         bench.clear()
         _log.info("%s: %d objects", job.path, n)
     if not measured(store, job.target):

@@ -10,6 +10,7 @@ from typing import Any
 
 from fibseg.blocks import Serial
 from fibseg.geometry import Box
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.progress import Stage
 from fibseg.volume import Volume
 
@@ -94,7 +95,7 @@ def cut_out(
         ome_version=store.ome_version,
     )
     small.raw()[...] = store.raw()[box.slices]
-    small.finish_raw()
+    finish_raw(small)
     for name in labels:
         array, info = store.labels(name), store.labels_info(name)
         product = small.create_labels(
@@ -102,11 +103,11 @@ def cut_out(
             dtype=array.dtype, inputs="sample", classes=info.classes,
         )
         product.array[...] = array[box.slices]
-        product.finish()
+        finish_product(product)
     for name in probabilities:
         product = small.create_probabilities(name, inputs="sample")
         product.array[...] = store.probabilities(name)[box.slices]
-        product.finish()
+        finish_product(product)
     return small
 
 

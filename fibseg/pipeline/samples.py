@@ -12,6 +12,7 @@ import numpy as np
 
 from fibseg.blocks import Cluster, Processes, Serial
 from fibseg.geometry import Box
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.sample import Parts, Sample, by, central_blocks, cut_out, of_store
 from fibseg.progress import Load, Stage
 from fibseg.volume import Volume
@@ -63,7 +64,7 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
     voxels.reshape(-1)[: len(numbers)] = numbers
     product = small.create_labels(job.labels, kind="labels", dtype=array.dtype, inputs="sample")
     product.array[...] = voxels
-    product.finish()
+    finish_product(product)
     whole, cut = (
         most_read(
             shape, max_nm=job.max_nm, block_shape=store.block_shape, spacing=store.spacing

@@ -69,7 +69,7 @@ def run(
     ExistsError
         If `out` holds a training with other settings or data.
     BusyError
-        If another run is training into `out`.
+        If another run is training into `out`, or replaces a volume.
     InterruptedRunError
         If stopped by a signal.
     """
@@ -89,7 +89,7 @@ def run(
         for v, n in zip(volumes, names, strict=True)
     ]
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
-    with alone_in(folder):
+    with alone_in(folder, volumes=[v.path for v in volumes]):
         if standing(folder, record, resume=resume, overwrite=overwrite):
             return summarise(folder, load_spec(folder), stores, resumed=True)
         stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)

@@ -6,13 +6,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fibseg.errors import ExistsError
-from fibseg.volume import locked
+from fibseg.volume import fingerprint, locked
+from fibseg.volume.lock import reading
 
 FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
 FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
@@ -22,19 +23,27 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables by which Lightning, torchrun and SLURM number the processes of one training."""
 
 
-def alone_in(folder: Path) -> AbstractContextManager[None]:
-    """Context in which no other run trains into `folder`.
+@contextmanager
+def alone_in(folder: Path, *, volumes: Sequence[Path] = ()) -> Iterator[None]:
+    """Context in which no other run trains into `folder`, and none replaces the `volumes`.
 
     Of the processes of one distributed training, which all run the same command, only the first
-    takes the lock.
+    takes the locks.
 
     Raises
     ------
     BusyError
         If another run does.
     """
-    first = all(os.environ.get(name, "0") == "0" for name in RANKS)
-    return locked(folder) if first else nullcontext()
+    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+        yield
+        return
+    name = f"train-{fingerprint({'out': folder.resolve()})[:16]}"
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        for volume in volumes:
+            stack.enter_context(reading(volume, name=name))
+        yield
 
 
 def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:

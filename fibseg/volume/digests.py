@@ -134,25 +134,45 @@ def read_records(group: Path, shapes: Sequence[Sequence[int]]) -> list[Records]:
     DataError
         If they are missing, damaged, or of other levels.
     """
-    path = group / FILE
+    found = _as_far_as_kept(_all_records(group / FILE), shapes)
+    if len(found) < len(shapes):
+        raise DataError(f"{group / FILE} is damaged.")
+    return found
+
+
+def kept_records(group: Path, shapes: Sequence[Sequence[int]]) -> list[Records]:
+    """Records of the first of these levels, of as many as are kept; of none after a damage."""
+    try:
+        return _as_far_as_kept(_all_records(group / FILE), shapes)
+    except DataError:
+        return []
+
+
+def _all_records(path: Path) -> Records:
+    """Records of all levels one after the other."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error}).") from error
     body, check = content[:-32], content[-32:]
-    counts = [n_boxes(shape) for shape in shapes]
-    size = len(MAGIC) + sum(counts) * RECORD.itemsize
-    if hashlib.sha256(body).digest() != check or len(body) < size or body[: len(MAGIC)] != MAGIC:
+    whole = (len(body) - len(MAGIC)) % RECORD.itemsize == 0 and body.startswith(MAGIC)
+    if hashlib.sha256(body).digest() != check or not whole:
         raise DataError(f"{path} is damaged.")
-    records = np.frombuffer(body[len(MAGIC) : size], RECORD)
-    return np.split(records, np.cumsum(counts)[:-1])
+    return np.frombuffer(body[len(MAGIC) :], RECORD)
+
+
+def _as_far_as_kept(records: Records, shapes: Sequence[Sequence[int]]) -> list[Records]:
+    stops = [int(n) for n in np.cumsum([n_boxes(shape) for shape in shapes])]
+    kept = [n for n in stops if n <= len(records)]
+    return [records[a:b] for a, b in itertools.pairwise([0, *kept])]
 
 
 class NotedArray(StoredArray):
-    """Level 0 of an unfinished image, which notes what is committed to it block by block.
+    """A level of an unfinished image, which notes what is committed to it block by block.
 
-    Plain writing is possible, but voids the notes: the digests are then taken of what is read
-    when the image is finished.
+    Plain writing is possible, but voids the notes: the digests are then taken of what is read.
+    The notes of a level are kept behind those of the finer ones, and go with any of them: what is
+    noted of a pyramid is always true of it from level 0 up.
     """
 
     def __setitem__(self, selection: Any, value: Any) -> None:
@@ -167,16 +187,38 @@ class NotedArray(StoredArray):
         return box_facts(stored, block, self.shape)
 
     def keep(self, facts: Iterable[Facts]) -> None:
-        """Remember the facts of all blocks until the product is finished."""
-        write_records(self.folder.parent, [to_records(facts, self.shape)])
+        """Remember the facts of all blocks until the image is finished.
+
+        Raises
+        ------
+        DataError
+            If nothing is known of the finer levels.
+        """
+        finer = self._finer()
+        if finer is None:
+            raise DataError(
+                f"{self.store_path} cannot be noted before the levels that are finer. Build the "
+                "pyramid from level 0 up."
+            )
+        write_records(self.folder.parent, [*finer, to_records(facts, self.shape)])
 
     def forget(self) -> None:
-        """Void what is remembered."""
-        (self.folder.parent / FILE).unlink(missing_ok=True)
+        """Void what is remembered of this level and the coarser ones."""
+        if finer := self._finer():
+            write_records(self.folder.parent, finer)
+        else:
+            (self.folder.parent / FILE).unlink(missing_ok=True)
+
+    def _finer(self) -> list[Records] | None:
+        """Notes of all finer levels; None where any lacks."""
+        level = int(self.folder.name)
+        shapes = [open_array(self.folder.parent / str(n)).shape for n in range(level)]
+        found = kept_records(self.folder.parent, shapes)
+        return found if len(found) == level else None
 
 
 def open_noted(path: Path) -> NotedArray:
-    """Array at `path` for writing, with notes of what is written.
+    """Array at `path`, a level of an unfinished image, for writing with notes of what is written.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fibseg.volume.audit import FOLDERS, Finding, Image
 from fibseg.volume.files import PARTIAL, WRITER, being_written
-from fibseg.volume.lock import read_holder
+from fibseg.volume.lock import READER, read_holder
 
 SCRATCH = ".scratch"
 JOURNAL = ".journal"
@@ -38,7 +38,8 @@ def leftovers(root: Path, found: list[Image]) -> Iterator[Finding]:
 def running(root: Path) -> Iterator[str]:
     """Lines about runs that are writing into the store at this moment."""
     for path in _candidates(root):
-        holder = read_holder(path) if path.name.endswith(LOCK) else None
+        writing = path.name.endswith(LOCK) and not path.name.startswith(f".{READER}")
+        holder = read_holder(path) if writing else None
         if holder is not None and not holder.gone:
             yield f"{_owner(path, root)}: is being written by {holder}; verify again after that"
 
@@ -70,6 +71,8 @@ def _owner(path: Path, root: Path) -> str:
         return "/".join(rest[0].lstrip(".").split("=")[:2])
     if first in FOLDERS:
         return f"{first}/{rest[0] if len(rest) > 1 else _plain(rest[0])}"
+    if _plain(first) in FOLDERS or first.startswith(f".{READER}"):
+        return ""
     return "" if first in ("tables", "runs") else "raw"
 
 

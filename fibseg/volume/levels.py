@@ -1,68 +1,165 @@
-"""Levels of one image on disk: built and recorded once, checked against the record when opened."""
+"""Levels of one image on disk: planned, made one after the other, recorded, checked when opened.
+
+Who fills the coarser levels is `fibseg.pipeline.pyramid`, through the engine; here is what it needs
+to know of them, and the refusal of an image whose levels are not all there.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zarr
 
 from fibseg.errors import DataError
+from fibseg.types import Shape
 from fibseg.volume import layout
-from fibseg.volume.digests import Records, read_records, total, write_records
-from fibseg.volume.intensity import Survey, survey
+from fibseg.volume.digests import NotedArray, Records, kept_records, open_noted, total
+from fibseg.volume.files import partial_path, remove_tree
 from fibseg.volume.metadata import State
-from fibseg.volume.pyramid import Level, build_levels, plan_levels
+from fibseg.volume.pyramid import Level, plan_levels
+from fibseg.volume.record import spacing_of
 
 
 def levels_of(state: State) -> list[Level]:
     """Recorded pyramid levels."""
-    return [
-        Level(tuple(level["shape"]), tuple(level["spacing"])) for level in state["levels"]
-    ]
+    found: list[Level] = []
+    for level in state["levels"]:
+        spacing = spacing_of(level["spacing"])
+        finer = found[-1].spacing if found else spacing
+        z, y, x = (round(s / f) for s, f in zip(spacing, finer, strict=True))
+        found.append(Level(tuple(level["shape"]), spacing, (z, y, x)))
+    return found
 
 
-def complete_levels(
-    group: Path, state: State, *, histogram: bool = False
-) -> tuple[list[dict[str, Any]], Survey]:
-    """Build the coarser levels; returns the record of all levels and the survey of level 0."""
-    kind, version = state["kind"], state["ome_version"]
-    array = layout.open_array(group / "0", mode="r")
-    layout.sweep(group / "0")
-    layout.stored_bytes(group / "0", array)
-    found = survey(
-        array, known=_noted(group, array), histogram=histogram, label=f"digest of {group.name}"
-    )
-    (z, y, x), (sz, sy, sx) = array.shape, state["spacing"]
-    levels = plan_levels((z, y, x), (sz, sy, sx))
-    if kind == "scratch":
-        levels = levels[:1]
-    coarse = build_levels(group, array, levels, kind=kind, ome_version=version)
-    write_records(group, [found.records, *coarse])
-    record = [
-        _record_of(group / str(n), level, records)
-        for n, (level, records) in enumerate(zip(levels, [found.records, *coarse], strict=True))
-    ]
-    return record, found
+@dataclass(frozen=True)
+class Pyramid:
+    """The levels of an image that is being written.
 
+    Attributes
+    ----------
+    group
+        Folder of the image; level 0 is in it.
+    kind
+        Kind of the image, which decides how voxels are reduced.
+    levels
+        All levels, finest first.
+    ome_version
+        Version of OME-Zarr.
+    """
 
-def _noted(group: Path, array: zarr.Array[Any]) -> Records | None:
-    """What the engine noted of level 0 while it was written."""
-    try:
-        return read_records(group, [array.shape])[0]
-    except DataError:
-        return None
+    group: Path
+    kind: str
+    levels: tuple[Level, ...]
+    ome_version: str
 
+    @classmethod
+    def planned(cls, group: Path, state: State) -> Pyramid:
+        """Levels of the image at `group` as they are planned; of a scratch array the finest."""
+        z, y, x = state["shape"]
+        levels = plan_levels((z, y, x), spacing_of(state["spacing"]))
+        if state["kind"] == "scratch":
+            levels = levels[:1]
+        return cls(group, state["kind"], tuple(levels), state["ome_version"])
 
-def _record_of(path: Path, level: Level, records: Records) -> dict[str, Any]:
-    array = layout.open_array(path, mode="r")
-    return {
-        "shape": list(level.shape),
-        "spacing": list(level.spacing),
-        "bytes": layout.stored_bytes(path, array),
-        "digest": total(level.shape, array.dtype, records["digest"]),
-        "metadata": layout.metadata_digest(path),
-    }
+    def array(self, number: int) -> NotedArray:
+        """Array of one level for reading and writing; an empty one is made if it is not there.
+
+        Raises
+        ------
+        DataError
+            If there is no level 0.
+        """
+        path = self.group / str(number)
+        if number == 0 or self._fits(number):
+            return open_noted(path)
+        remove_tree(path)
+        self.journal_path(number).unlink(missing_ok=True)
+        building = partial_path(path)
+        layout.create_array(
+            building, shape=self.levels[number].shape, dtype=self.array(0).dtype,
+            ome_version=self.ome_version,
+        )
+        building.replace(path)
+        return open_noted(path)
+
+    def journal_path(self, number: int) -> Path:
+        """Where the engine keeps the journal of a coarser level: hidden, in the image."""
+        return self.group / f".{number}.journal"
+
+    def block_shape(self, number: int) -> Shape:
+        """Voxels of one block of work: the shape of a shard, so that each has one writer."""
+        return layout.block_shape(self.levels[number].shape, ome_version=self.ome_version)
+
+    def records(self, number: int) -> Records | None:
+        """What is noted of the boxes of one level; None before the first note."""
+        shapes = [level.shape for level in self.levels[: number + 1]]
+        kept = kept_records(self.group, shapes)
+        return kept[number] if len(kept) == len(shapes) else None
+
+    def noted(self, number: int) -> bool:
+        """Whether every box of a level is noted: whether all of it was written by the engine."""
+        records = self.records(number)
+        return records is not None and bool(records["digest"].any(axis=1).all())
+
+    def digest(self, number: int) -> str:
+        """Digest of one level, of which every box is noted."""
+        records = self.records(number)
+        assert records is not None
+        return total(self.levels[number].shape, self.array(number).dtype, records["digest"])
+
+    @property
+    def maximum(self) -> int:
+        """Largest value in level 0, as noted; 0 before."""
+        records = self.records(0)
+        return 0 if records is None else int(records["maximum"].max(initial=0))
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """Record of all levels, to be kept with the finished image.
+
+        Raises
+        ------
+        DataError
+            If a level, a file of one, or the note of a box is missing.
+        """
+        return [self._record_of(number) for number in range(len(self.levels))]
+
+    def clear(self) -> None:
+        """Remove the journals of the coarser levels."""
+        for number in range(1, len(self.levels)):
+            self.journal_path(number).unlink(missing_ok=True)
+
+    def _record_of(self, number: int) -> dict[str, Any]:
+        path, level = self.group / str(number), self.levels[number]
+        if number and not path.is_dir():
+            raise DataError(
+                f"{self.group} cannot be finished: it has {number} of its {len(self.levels)} "
+                "pyramid levels. Run the command that makes it again."
+            )
+        layout.sweep(path)
+        n_bytes = layout.stored_bytes(path, layout.open_array(path))
+        if not self.noted(number):
+            raise DataError(
+                f"{self.group} cannot be finished: not every box of its level {number} is noted. "
+                "Run the command that makes it again."
+            )
+        return {
+            "shape": list(level.shape),
+            "spacing": list(level.spacing),
+            "bytes": n_bytes,
+            "digest": self.digest(number),
+            "metadata": layout.metadata_digest(path),
+        }
+
+    def _fits(self, number: int) -> bool:
+        """Whether the array of a level is there as it is planned."""
+        try:
+            array = layout.open_array(self.group / str(number))
+        except DataError:
+            return False
+        same_type: bool = array.dtype == layout.open_array(self.group / "0").dtype
+        return array.shape == self.levels[number].shape and same_type
 
 
 def open_level(group: Path, state: State, level: int) -> zarr.Array[Any]:

@@ -16,6 +16,7 @@ import platform
 import shlex
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -28,9 +29,13 @@ from fibseg.volume.files import partial_path, room_for
 
 _log = logging.getLogger("fibseg.volume")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_LOOK_EVERY_S = 0.01
 MOST_RETRIES = 100
 _SAME_START_S = 10.0
 """Process starts that differ by less are one: a clock that is set shifts all of them."""
+
+READER = "reading-"
+"""Begin of the name that a run locks in a folder which it only reads."""
 
 _held: dict[Path, int] = {}
 """Locks of this process, and the thread that took each."""
@@ -74,12 +79,19 @@ class Holder:
 
 
 @contextlib.contextmanager
-def locked(target: str | Path) -> Iterator[None]:
+def locked(target: str | Path, *, wait_s: float = 0.0) -> Iterator[None]:
     """Context in which no other run writes to `target`, a file or folder that need not exist yet.
 
     The lock goes also after an error. One that a killed run left is taken over. The same thread
     may lock again what it holds. Where nothing can be written no lock is needed and none is made.
     A folder that is made for the lock goes with it, unless something else is in it by then.
+
+    Parameters
+    ----------
+    target
+        What is going to be written.
+    wait_s
+        Seconds to wait for a lock that others hold for a moment only.
 
     Raises
     ------
@@ -93,7 +105,7 @@ def locked(target: str | Path) -> Iterator[None]:
         yield
         return
     new_folder = not path.parent.exists()
-    holder = _acquire(path, Path(target))
+    holder = _acquire(path, Path(target), until=time.monotonic() + wait_s)
     if holder is None:
         yield
         return
@@ -107,6 +119,47 @@ def locked(target: str | Path) -> Iterator[None]:
         if new_folder:
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
+
+
+@contextlib.contextmanager
+def reading(folder: str | Path, *, name: str) -> Iterator[None]:
+    """Context in which no other run replaces `folder`, for one that writes no product in it.
+
+    Parameters
+    ----------
+    folder
+        What is read.
+    name
+        Name of the run; the same one takes over what it left when it was killed.
+
+    Raises
+    ------
+    BusyError
+        If another run is replacing it, or one of this name is reading it.
+    """
+    with locked(Path(folder) / f"{READER}{name}"):
+        refuse_locked(folder)
+        yield
+
+
+def refuse_locked(target: str | Path) -> None:
+    """`BusyError` if another run holds the lock of `target` at this moment."""
+    path = lock_path(Path(target))
+    holder = read_holder(path)
+    if holder is not None and not holder.gone and _held.get(path) != threading.get_ident():
+        raise BusyError(_refusal(Path(target), holder, path))
+
+
+def refuse_used(folder: Path) -> None:
+    """`BusyError` if another run works in `folder`: if it holds the lock of something inside."""
+    whole = Path(os.path.abspath(folder))  # noqa: PTH100 - as for locks
+    for path in sorted([*whole.glob(".*.lock"), *whole.glob("*/.*.lock")]):
+        holder = read_holder(path)
+        if holder is not None and not holder.gone and _held.get(path) != threading.get_ident():
+            raise BusyError(
+                f"{folder} cannot be replaced: {holder} is working in it. Wait until it is done, "
+                f"or stop it; if it is dead on another machine, remove {path}."
+            )
 
 
 def lock_path(target: Path) -> Path:
@@ -123,7 +176,7 @@ def read_holder(path: Path) -> Holder | None:
         return None
 
 
-def _acquire(path: Path, target: Path) -> Holder | None:
+def _acquire(path: Path, target: Path, *, until: float) -> Holder | None:
     """The holder, which is this process; None where nothing can be written."""
     holder = Holder.this_process()
     gone = 0
@@ -142,7 +195,12 @@ def _acquire(path: Path, target: Path) -> Holder | None:
             if error.errno in _READ_ONLY:
                 return None
             raise
-        _remove_if_stale(path, target)
+        try:
+            _remove_if_stale(path, target)
+        except BusyError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOOK_EVERY_S)
 
 
 def _create(path: Path, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,10 @@ from fibseg.errors import DataError
 from fibseg.types import Shape
 from fibseg.volume import layout, metadata
 from fibseg.volume.digests import open_noted
-from fibseg.volume.files import remove_tree
+from fibseg.volume.files import partial_path
+from fibseg.volume.index import listed
 from fibseg.volume.intensity import survey
-from fibseg.volume.levels import complete_levels, levels_of
+from fibseg.volume.levels import Pyramid, levels_of
 from fibseg.volume.metadata import State
 
 Kind = Literal["labels", "annotation", "probabilities", "distances"]
@@ -80,10 +82,15 @@ class Product:
         """What is recorded of the product."""
         return info_of(self.name, self._state())
 
-    def finish(self, *, colors: metadata.Colors | None = None) -> ProductInfo:
-        """Build the pyramid, record the digest, mark complete; doing it again changes nothing.
+    @property
+    def pyramid(self) -> Pyramid:
+        """Its levels as they are planned, to be filled before `finish`."""
+        return Pyramid.planned(self.path, self._state())
 
-        Of what the engine wrote the digests are known; what was written past it is read again.
+    def finish(self, *, colors: metadata.Colors | None = None) -> ProductInfo:
+        """Record levels and digest, mark complete; doing it again changes nothing.
+
+        `fibseg.pipeline.pyramid.finish_product` fills the coarser levels first.
 
         Parameters
         ----------
@@ -93,30 +100,30 @@ class Product:
         Raises
         ------
         DataError
-            If blocks were never written.
+            If blocks were never written, or levels are missing.
         """
         state = self._state()
+        pyramid = Pyramid.planned(self.path, state)
         if not state["complete"]:
-            kind = state["kind"]
-            levels, found = complete_levels(self.path, state)
-            state = {**state, "complete": True, "digest": found.digest, "levels": levels}
-            if kind == "scratch":
+            levels = pyramid.recorded()
+            state = {**state, "complete": True, "digest": levels[0]["digest"], "levels": levels}
+            if state["kind"] == "scratch":
                 metadata.write_state(self.path, state)
             else:
-                self._publish(state, found.maximum, colors)
+                self._publish(state, pyramid.maximum, colors)
         self.journal_path.unlink(missing_ok=True)
+        pyramid.clear()
         self.__dict__.pop("array", None)
         return info_of(self.name, state)
 
     def discard(self) -> None:
         """Remove the product, its journal, and its entry in the list of labels."""
-        if self.path.parent.name == "labels":
-            names = [n for n in complete_names(self.path.parent) if n != self.name]
-            state = metadata.read_state(self.path) or metadata.read_state(self.path.parent.parent)
-            metadata.index_labels(
-                self.path.parent, names, ome_version=(state or {}).get("ome_version", "0.5")
-            )
-        remove_tree(self.path)
+        doomed = partial_path(self.path)
+        with listed(self.path, gone=True):
+            if self.path.exists():
+                self.path.replace(doomed)  # a crash leaves no half product
+        if doomed.exists():
+            shutil.rmtree(doomed)
         self.journal_path.unlink(missing_ok=True)
         self.__dict__.pop("array", None)
         if self.path.parent.name == ".scratch" and not any(self.path.parent.iterdir()):
@@ -146,9 +153,8 @@ class Product:
                 kind=kind, classes=state["classes"], colors=colors, maximum=maximum,
                 ome_version=version,
             )
-            names = {*complete_names(self.path.parent), self.name}
-            metadata.index_labels(self.path.parent, sorted(names), ome_version=version)
-        metadata.write_state(self.path, state, ome=ome)
+        with listed(self.path):
+            metadata.write_state(self.path, state, ome=ome)
 
     def _state(self) -> State:
         state = metadata.read_state(self.path)
@@ -164,17 +170,3 @@ def info_of(name: str, state: State) -> ProductInfo:
         inputs=state["inputs"], derived_from=state["derived_from"], complete=state["complete"],
         attributes=dict(state["attributes"]),
     )
-
-
-def complete_names(folder: Path) -> list[str]:
-    """Sorted names of the finished products in `folder`."""
-    if not folder.is_dir():
-        return []
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
-    return [n for n in names if (metadata.read_state(folder / n) or {}).get("complete")]
-
-
-def names_of_kind(folder: Path, kind: str | None) -> list[str]:
-    """Sorted names of the finished products of one `kind` in `folder`, or of all."""
-    names = complete_names(folder)
-    return [n for n in names if kind in (None, (metadata.read_state(folder / n) or {})["kind"])]

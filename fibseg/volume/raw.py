@@ -15,11 +15,12 @@ from fibseg.types import Shape, Spacing
 from fibseg.volume import layout, metadata
 from fibseg.volume.digests import open_noted
 from fibseg.volume.files import remove_tree
+from fibseg.volume.index import names_of_kind
 from fibseg.volume.intensity import percentiles
-from fibseg.volume.levels import complete_levels, levels_of, open_level
+from fibseg.volume.levels import Pyramid, levels_of, open_level
 from fibseg.volume.lifecycle import new_group
+from fibseg.volume.lock import refuse_used
 from fibseg.volume.metadata import State
-from fibseg.volume.product import names_of_kind
 from fibseg.volume.record import Polarity, raw_state, spacing_of
 
 
@@ -87,6 +88,8 @@ class RawStore:
             If shape, type, spacing or polarity make no sense.
         ExistsError
             If a finished volume, or anything that is no volume of fibseg, stands there.
+        BusyError
+            If a volume is to be replaced in which another run works.
         """
         state = raw_state(
             shape=shape, dtype=dtype, spacing=spacing, polarity=polarity,
@@ -122,6 +125,7 @@ class RawStore:
                     f"{self.path} stands already, imported from other data or settings{why}. "
                     f"Choose another path for volume={way}."
                 )
+        refuse_used(self.path)
         remove_tree(self.path)
         self._cache.clear()
         return True
@@ -216,19 +220,25 @@ class RawStore:
             return open_noted(self.path / "0")
         return self._open(self.path, state, level)
 
-    def finish_raw(self, *, histogram: NDArray[np.int64] | None = None) -> None:
-        """Build the pyramid, record percentiles and digest, mark complete.
+    @property
+    def pyramid(self) -> Pyramid:
+        """Levels of the raw image as they are planned, to be filled before `finish_raw`."""
+        return Pyramid.planned(self.path, self._state())
+
+    def finish_raw(self, *, histogram: NDArray[np.int64]) -> None:
+        """Record levels, percentiles and digest, mark complete; again, it changes nothing.
+
+        `fibseg.pipeline.pyramid.finish_raw` fills the coarser levels first.
 
         Parameters
         ----------
         histogram
-            Number of voxels of every value of the type, where they were counted while they were
-            written. Otherwise all voxels are read for it.
+            Number of voxels of every value of the type.
 
         Raises
         ------
         DataError
-            If blocks were never written.
+            If blocks were never written, or levels are missing.
         UsageError
             If the histogram is of more or fewer voxels.
         """
@@ -236,17 +246,16 @@ class RawStore:
         if state["complete"]:
             return
         n_voxels = int(np.prod(state["shape"], dtype=np.int64))
-        if histogram is not None and histogram.sum() != n_voxels:
+        if histogram.sum() != n_voxels:
             raise UsageError(
                 f"The histogram has {histogram.sum()} voxels, but the image has {n_voxels}. Count "
                 "every voxel once, or leave the histogram out."
             )
-        levels, found = complete_levels(self.path, state, histogram=histogram is None)
-        counts = found.histogram if histogram is None else histogram
-        assert counts is not None
-        values = percentiles(counts)
+        pyramid = Pyramid.planned(self.path, state)
+        levels = pyramid.recorded()
+        values = percentiles(histogram)
         state = {
-            **state, "complete": True, "digest": found.digest, "levels": levels,
+            **state, "complete": True, "digest": levels[0]["digest"], "levels": levels,
             "percentiles": values,
         }
         version = state["ome_version"]
@@ -261,6 +270,7 @@ class RawStore:
         }
         metadata.write_state(self.path, state, ome=ome)
         self.journal_path.unlink(missing_ok=True)
+        pyramid.clear()
         self._cache.clear()
 
     def _state(self) -> State:

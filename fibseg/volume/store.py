@@ -15,17 +15,11 @@ from fibseg.errors import DataError
 from fibseg.types import Table
 from fibseg.volume import metadata
 from fibseg.volume.files import checked_name
+from fibseg.volume.index import complete_names, make_index, names_of_kind
 from fibseg.volume.lifecycle import prepare
-from fibseg.volume.lock import locked
+from fibseg.volume.lock import locked, refuse_locked
 from fibseg.volume.metadata import State
-from fibseg.volume.product import (
-    Kind,
-    Product,
-    ProductInfo,
-    complete_names,
-    info_of,
-    names_of_kind,
-)
+from fibseg.volume.product import Kind, Product, ProductInfo, info_of
 from fibseg.volume.raw import RawStore
 from fibseg.volume.record import PREFIX, label_name
 from fibseg.volume.runs import Run, new_run, read_runs
@@ -171,6 +165,8 @@ class Volume(RawStore):
     def locked(self, *products: str) -> Iterator[None]:
         """Context in which no other run writes to `products`, such as ``"probabilities/m"``.
 
+        Nor does one replace the volume.
+
         Raises
         ------
         BusyError
@@ -180,6 +176,8 @@ class Volume(RawStore):
             for product in sorted(set(products)):
                 checked_name(product.partition("/")[2], what="product")
                 stack.enter_context(locked(self.path / product))
+            if products:
+                refuse_locked(self.path)  # who replaces it looks for locks inside: one of us sees
             yield
 
     def scratch(
@@ -259,11 +257,9 @@ class Volume(RawStore):
     def _make_group(self, name: str) -> None:
         """Make ``labels/``, ``probabilities/`` or ``distances/`` if it is not there."""
         folder = self.path / name
-        if metadata.read_group(folder) is not None:
-            return
         if name == "labels":
-            metadata.index_labels(folder, [], ome_version=self.ome_version)
-        else:
+            make_index(folder, ome_version=self.ome_version)
+        elif metadata.read_group(folder) is None:
             metadata.write_group(folder, {}, ome_version=self.ome_version)
 
     def _table_path(self, name: str) -> Path:

@@ -8,7 +8,8 @@ import pytest
 
 from fibseg.blocks import Processes, Serial, map_blocks
 from fibseg.errors import PartlyDoneError
-from fibseg.pipeline import ingest
+from fibseg.pipeline import ingest, pyramid
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume, intensity
 from fibseg.volume.digests import FILE
 
@@ -22,7 +23,7 @@ def make_volume(path, version="0.5"):
         ome_version=version,
     )
     volume.raw()[:] = DATA
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 
@@ -40,22 +41,22 @@ def volume(tmp_path):
 
 @pytest.fixture
 def read_boxes(monkeypatch):
-    """Boxes that `finish` had to read."""
+    """Boxes of level 0 that had to be read for their digests."""
     boxes = []
-    original = intensity.box_facts
+    original = pyramid.box_facts
 
     def watched(voxels, box, shape):
         boxes.append(box)
         return original(voxels, box, shape)
 
-    monkeypatch.setattr(intensity, "box_facts", watched)
+    monkeypatch.setattr(pyramid, "box_facts", watched)
     return boxes
 
 
 def direct(volume):
     product = volume.create_probabilities("direct", inputs="a")
     product.array[:] = DATA + 1
-    return product.finish()
+    return finish_product(product)
 
 
 @pytest.mark.parametrize("block", [(64, 6, 5), (128, 6, 5), (256, 512, 512)])
@@ -67,7 +68,7 @@ def test_no_voxel_is_read_again_and_the_digest_is_that_of_direct_writing(
     product = volume.create_probabilities("m", inputs="a")
     read_boxes.clear()
     write(volume, product, block=block)
-    info = product.finish()
+    info = finish_product(product)
     assert read_boxes == []
     assert info.digest == direct(volume).digest
     assert len(read_boxes) == 4
@@ -82,13 +83,13 @@ def test_blocks_that_cut_boxes_are_read_when_finished(tmp_path, read_boxes):
         polarity="dark", ome_version="0.4",
     )
     volume.raw()[:] = np.random.default_rng(0).integers(0, 250, shape)
-    volume.finish_raw()
+    finish_raw(volume)
     made = {}
     for name, block in {"cut": (20, 128, 5), "whole": (20, 300, 5)}.items():
         read_boxes.clear()
         product = volume.create_probabilities(name, inputs="a")
         write(volume, product, block=block)
-        made[name] = product.finish().digest, len(read_boxes)
+        made[name] = finish_product(product).digest, len(read_boxes)
     assert made == {"cut": (made["whole"][0], 1), "whole": (made["whole"][0], 0)}
 
 
@@ -101,7 +102,7 @@ def test_a_resumed_run_takes_digests_from_the_journal(volume, read_boxes):
     read_boxes.clear()
     again = volume.create_probabilities("m", inputs="a")
     write(volume, again, fn=block_work.Poisoned())
-    assert again.finish().digest == expected
+    assert finish_product(again).digest == expected
     assert read_boxes == []
 
 
@@ -110,14 +111,14 @@ def test_processes_hand_their_digests_over(volume, read_boxes):
     product = volume.create_probabilities("m", inputs="a")
     read_boxes.clear()
     write(volume, product, runner=Processes(2))
-    assert product.finish().digest == expected
+    assert finish_product(product).digest == expected
     assert read_boxes == []
 
 
 def test_the_largest_label_is_known_too(volume):
     product = volume.create_labels("m", kind="labels", dtype="uint32", inputs="a")
     write(volume, product)
-    product.finish()
+    finish_product(product)
     colors = product.path / "zarr.json"
     assert colors.read_text().count('"label-value"') == DATA.max() + 1
 
@@ -138,13 +139,13 @@ def test_several_products_at_once_each_get_their_own(volume, read_boxes):
         runner=Serial(), journal=journal,
     )
     read_boxes.clear()
-    products[1].finish()
+    finish_product(products[1])
     # Killed here: the second product is finished, the first is not.
     map_blocks(
         Both(), volume.raw(), [products[0].array, plain], block_shape=(64, 6, 5),
         runner=Serial(), journal=journal,
     )
-    assert products[0].finish().digest == direct(volume).digest
+    assert finish_product(products[0]).digest == direct(volume).digest
     assert len(read_boxes) == 4  # those of `direct` alone
     np.testing.assert_array_equal(volume.probabilities("b")[:], DATA // 2)
     assert products[1].matches_digest()
@@ -154,7 +155,7 @@ def test_writing_past_the_engine_is_noticed_before_finish(volume):
     product = volume.create_probabilities("m", inputs="a")
     write(volume, product)
     product.array[3, 3, 3] = 7
-    product.finish()
+    finish_product(product)
     assert product.matches_digest()
     assert volume.probabilities("m")[3, 3, 3] == 7
 
@@ -168,7 +169,7 @@ def test_a_journal_of_other_settings_leaves_no_digests(volume):
         journal=product.journal_path, fingerprint="b",
     )
     assert (product.path / FILE).read_bytes() != first
-    product.finish()
+    finish_product(product)
     assert product.matches_digest()
 
 

@@ -12,6 +12,7 @@ from scipy import ndimage
 from fibseg.errors import DataError
 from fibseg.pipeline import check
 from fibseg.pipeline.check_image import line_polarity
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (20, 70, 90)
@@ -31,7 +32,7 @@ def volume_of(path: Path, raw: np.ndarray, polarity: str = "dark") -> Volume:
         path, shape=raw.shape, dtype=raw.dtype, spacing=(30, 10, 10), polarity=polarity
     )  # type: ignore[arg-type]
     volume.raw()[:] = raw
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 
@@ -40,7 +41,7 @@ def paint(volume: Volume, data: np.ndarray, classes: dict[str, int]) -> None:
         "cell", kind="annotation", dtype=np.uint8, inputs="x", classes=classes
     )
     product.array[:] = data
-    product.finish()
+    finish_product(product)
 
 
 def test_the_numbers(tmp_path: Path) -> None:

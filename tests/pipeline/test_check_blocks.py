@@ -18,6 +18,7 @@ from fibseg.pipeline import check
 from fibseg.pipeline.check_image import GreyBlock, GreyValues
 from fibseg.pipeline.check_painting import paint_of
 from fibseg.pipeline.check_pieces import SPECK_PIXELS, Paint, PaintBlock, Tally
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 EIGHT = np.ones((3, 3))
@@ -118,12 +119,12 @@ def test_processes_report_the_same(dtype: str, tmp_path: Path) -> None:
         tmp_path / "a.ome.zarr", shape=raw.shape, dtype=dtype, spacing=(9, 9, 9), polarity="dark"
     )
     volume.raw()[:] = raw
-    volume.finish_raw()
+    finish_raw(volume)
     product = volume.create_labels(
         "cell", kind="annotation", dtype=np.uint8, inputs="x", classes={"mito": 2}
     )
     product.array[:] = paint
-    product.finish()
+    finish_product(product)
     serial = check.run(volume=volume.path)
     assert check.run(volume=volume.path, blocks=Processes(2)).text() == serial.text()
     assert serial.look.constant_planes == [66]

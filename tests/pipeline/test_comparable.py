@@ -15,6 +15,7 @@ from fibseg.pipeline.comparable import (
     require_truth,
     truth_info,
 )
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import ProductInfo, Volume
 
 
@@ -25,11 +26,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Volume:
         path, shape=(2, 8, 8), dtype="uint8", spacing=(5.0, 5.0, 5.0), polarity="dark"
     )
     volume.raw()[...] = 1
-    volume.finish_raw()
+    finish_raw(volume)
     for name, kind in (("cells", "labels"), ("golgi", "annotation")):
         product = volume.create_labels(name, kind=kind, dtype="uint8", inputs=name)
         product.array[...] = 1
-        product.finish()
+        finish_product(product)
     return volume
 
 

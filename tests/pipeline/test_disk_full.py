@@ -19,6 +19,7 @@ from fibseg.blocks import Processes, Serial
 from fibseg.errors import DiskFullError
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer, ingest, objects, verify
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (200, 40, 40)
@@ -43,12 +44,12 @@ def make_store(path: Path) -> Volume:
         path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
     )
     store.raw()[:] = random_image(SHAPE)
-    store.finish_raw()
+    finish_raw(store)
     product = store.create_probabilities("p", inputs="none")
     points = np.zeros(SHAPE, np.uint8)
     points[::4, ::4, ::4] = points[1::4, ::4, ::4] = 255
     product.array[:] = points
-    product.finish()
+    finish_product(product)
     return store
 
 

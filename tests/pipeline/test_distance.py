@@ -16,6 +16,7 @@ from fibseg.cli import main
 from fibseg.errors import BusyError, DataError, ExistsError, UsageError
 from fibseg.pipeline import check, distance, report, verify
 from fibseg.pipeline.forecast import forecast
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 from fibseg.volume.lock import Holder, lock_path
 
@@ -36,7 +37,7 @@ def add_labels(volume, name, data, *, inputs="x", overwrite=False):
         name, kind="labels", dtype=data.dtype, inputs=inputs, overwrite=overwrite
     )
     product.array[:] = data
-    product.finish()
+    finish_product(product)
 
 
 def make_store(path, version="0.5", labels=None):
@@ -44,7 +45,7 @@ def make_store(path, version="0.5", labels=None):
         path, shape=SHAPE, dtype=np.uint8, spacing=SPACING, polarity="dark", ome_version=version
     )
     volume.raw()[:] = 100
-    volume.finish_raw()
+    finish_raw(volume)
     add_labels(volume, "nucleus", ball() if labels is None else labels)
     return volume
 
@@ -177,7 +178,7 @@ def test_a_damaged_map_is_made_again(volume):
 def test_what_cannot_be_meant_is_refused_without_a_trace(volume, change, error, said):
     paint = volume.create_labels("p", kind="annotation", dtype="uint8", inputs="x")
     paint.array[:] = 1
-    paint.finish()
+    finish_product(paint)
     before = sorted(volume.path.rglob("*"))
     with pytest.raises(error, match=said):
         run(volume, **change)

@@ -13,6 +13,7 @@ from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, UsageError
 from fibseg.metrics import Contingency, score_planes
 from fibseg.pipeline import evaluate
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.scoring import score_volume
 from fibseg.volume import Volume
 
@@ -45,7 +46,7 @@ def add_labels(volume: Volume, name: str, labels: np.ndarray, **kind: object) ->
         name, **{"kind": "labels", "dtype": labels.dtype, "inputs": name, **kind}
     )
     product.array[...] = labels
-    product.finish()
+    finish_product(product)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("evaluate") / "cell.ome.zarr"
     volume = Volume.create(path, shape=SHAPE, dtype="uint8", spacing=SPACING, polarity="dark")
     volume.raw()[...] = np.random.default_rng(1).integers(0, 255, SHAPE, np.uint8)
-    volume.finish_raw()
+    finish_raw(volume)
     add_labels(volume, "mitochondria", predicted_labels())
     add_labels(volume, "truth", truth_labels())
     add_labels(volume, "nothing", np.zeros(SHAPE, np.uint32))

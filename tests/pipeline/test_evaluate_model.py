@@ -16,6 +16,7 @@ from fibseg.inference import predict_planes
 from fibseg.metrics import score_planes
 from fibseg.models import NetworkSpec, build_network, receptive_margin, stride_multiple
 from fibseg.pipeline import evaluate
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (12, 64, 80)
@@ -37,14 +38,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     path = tmp_path_factory.mktemp("held") / "cell.ome.zarr"
     volume = Volume.create(path, shape=SHAPE, dtype="uint8", spacing=SPACING, polarity="dark")
     volume.raw()[...] = np.random.default_rng(1).integers(0, 255, SHAPE, np.uint8)
-    volume.finish_raw()
+    finish_raw(volume)
     for name in ("mito", "empty"):
         product = volume.create_labels(
             name, kind="annotation", dtype="uint8", inputs=name,
             classes=CLASSES if name == "mito" else {"background": 1, "golgi": 2},
         )
         product.array[...] = painted() if name == "mito" else 0
-        product.finish()
+        finish_product(product)
     return volume
 
 

@@ -13,6 +13,7 @@ from fibseg.measure import regions
 from fibseg.pipeline import distance
 from fibseg.pipeline.chain import bound
 from fibseg.pipeline.operators import Work, find_objects, region_table
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import components, fill_holes, grow, hysteresis, smooth, split_objects
 from fibseg.volume import Volume
 
@@ -65,12 +66,12 @@ def test_distances_are_the_same_bytes_on_every_runner(tmp_path):
         polarity="dark",
     )
     volume.raw()[:] = 100
-    volume.finish_raw()
+    finish_raw(volume)
     product = volume.create_labels("m", kind="labels", dtype=np.uint32, inputs="drawn")
     mask = np.zeros(volume.shape, dtype=np.uint32)
     mask[40:90, 10:20, 5:25] = 1
     product.array[:] = mask
-    product.finish()
+    finish_product(product)
     for name, runner in zip(NAMES, RUNNERS, strict=True):
         distance.run(volume=str(volume.path), labels="m", max_nm=700.0, name=name, blocks=runner)
     files = [

@@ -9,6 +9,7 @@ import pytest
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, describe_model
 from fibseg.pipeline.held_out import held_out_planes, require_folder
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (6, 16, 16)
@@ -29,7 +30,7 @@ def make_store(tmp_path: Path) -> Any:
         volume = Volume.create(tmp_path / "c.ome.zarr", shape=SHAPE, dtype="uint8",
                                spacing=(10.0, 10.0, 10.0), polarity="dark")
         volume.raw()[...] = 1
-        volume.finish_raw()
+        finish_raw(volume)
         for name in names:
             product = volume.create_labels(
                 name, kind="annotation", dtype="uint8", inputs=name,
@@ -38,7 +39,7 @@ def make_store(tmp_path: Path) -> Any:
             labels = np.zeros(SHAPE, np.uint8)
             labels[[1, 4]] = 2
             product.array[...] = labels
-            product.finish()
+            finish_product(product)
         return volume
 
     return make

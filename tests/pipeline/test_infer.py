@@ -16,6 +16,7 @@ from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import load_network, save_model_folder
 from fibseg.inference import predict_planes
 from fibseg.pipeline import infer
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (70, 160, 150)
@@ -31,7 +32,7 @@ def make_store(path: Path, *, shape=SHAPE, spacing=(20.0, 20.0, 20.0), seed=0) -
         path, shape=shape, dtype=np.uint8, spacing=spacing, polarity="dark", ome_version="0.4"
     )
     store.raw()[:] = random_image(shape, seed=seed)
-    store.finish_raw()
+    finish_raw(store)
     return store
 
 
@@ -155,7 +156,7 @@ def test_foreign_labels_of_that_name_are_refused_before_any_work(tmp_path, model
     store = make_store(tmp_path / "c.ome.zarr", shape=(3, 60, 60))
     product = store.create_labels("m", kind="labels", dtype=np.uint32, inputs="by hand")
     product.array[:] = 1
-    product.finish()
+    finish_product(product)
     with pytest.raises(ExistsError, match=r"labels/m.*not made by fibseg infer"):
         run(models["one"], store, name="m", postprocess=OBJECTS)
     assert store.probability_names() == []

@@ -15,6 +15,7 @@ from inference_fakes import random_image, random_model
 
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (320, 72, 72)
@@ -38,7 +39,7 @@ def make_store(path: Path) -> Volume:
         path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
     )
     store.raw()[:] = random_image(SHAPE)
-    store.finish_raw()
+    finish_raw(store)
     return store
 
 

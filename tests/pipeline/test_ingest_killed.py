@@ -16,6 +16,7 @@ import pytest
 import tifffile
 
 from fibseg.pipeline import ingest, ingest_memory
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.volume import Volume
 from fibseg.volume.sources.tiff import TiffStack
 
@@ -127,7 +128,7 @@ def test_a_killed_import_of_labels_goes_on(
             store, shape=SHAPE, dtype=raw.dtype, spacing=(20, 10, 10), polarity="dark"
         )
         volume.raw()[:] = raw
-        volume.finish_raw()
+        finish_raw(volume)
     ingest.run(source=source, volume=once, **keys)
     journal = killed / "labels" / ".truth.journal"
     if objects:

@@ -15,6 +15,7 @@ from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, ExistsError, PartlyDoneError, UsageError
 from fibseg.measure import regions
 from fibseg.pipeline import objects
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import closing, components, fill_holes, remove_small, threshold
 from fibseg.volume import Volume
 
@@ -50,11 +51,11 @@ def store(path, **maps):
         path, shape=SHAPE, dtype=np.uint8, spacing=SPACING, polarity="dark"
     )
     volume.raw()[:] = 100
-    volume.finish_raw()
+    finish_raw(volume)
     for name, probs in maps.items():
         product = volume.create_probabilities(name, inputs=f"made of {name}")
         product.array[:] = probs
-        product.finish()
+        finish_product(product)
     return volume
 
 
@@ -133,7 +134,7 @@ def test_other_settings_derive_the_objects_again(volume):
 def test_labels_of_another_origin_are_not_replaced(volume):
     product = volume.create_labels("mitochondria", kind="labels", dtype=np.uint32, inputs="mine")
     product.array[:] = 1
-    product.finish()
+    finish_product(product)
     with pytest.raises(ExistsError, match="overwrite=true"):
         run(volume)
     run(volume, overwrite=True)

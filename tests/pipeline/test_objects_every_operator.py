@@ -7,6 +7,7 @@ import numpy as np
 from fibseg.measure import regions
 from fibseg.pipeline import objects
 from fibseg.pipeline.chain import bound
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import (
     components,
     fill_holes,
@@ -35,10 +36,10 @@ def test_a_store_holds_what_the_kernels_give_and_nothing_else(tmp_path):
         polarity="dark",
     )
     volume.raw()[:] = 100
-    volume.finish_raw()
+    finish_raw(volume)
     product = volume.create_probabilities("vesicles", inputs="drawn")
     product.array[:] = probs
-    product.finish()
+    finish_product(product)
     found = objects.run(volume=str(volume.path), name="vesicles", postprocess=CHAIN)
     whole = probs
     for step in CHAIN.values():

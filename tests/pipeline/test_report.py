@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import evaluate, report
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (20, 60, 90)
@@ -30,7 +31,7 @@ def add_labels(volume: Volume, name: str, labels: np.ndarray, **kind: Any) -> st
         name, **{"kind": "labels", "dtype": labels.dtype, "inputs": name, **kind}
     )
     product.array[...] = labels
-    return product.finish().digest
+    return finish_product(product).digest
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     path = tmp_path_factory.mktemp("report") / f"{EVIL}.ome.zarr"
     volume = Volume.create(path, shape=SHAPE, dtype="uint16", spacing=SPACING, polarity="dark")
     volume.raw()[...] = np.random.default_rng(1).integers(500, 4000, SHAPE, np.uint16)
-    volume.finish_raw()
+    finish_raw(volume)
     labels = objects()
     sizes = np.bincount(labels.ravel())[1:]
     n = sizes.size
@@ -208,7 +209,7 @@ def test_bare_and_single_plane_volumes_have_a_page(tmp_path: Path) -> None:
     volume = Volume.create(tmp_path / "one.ome.zarr", shape=(1, 40, 30), dtype="uint8",
                            spacing=(1.0, 5.0, 5.0), polarity="bright")
     volume.raw()[...] = 7
-    volume.finish_raw()
+    finish_raw(volume)
     text = Path(report.run(volume=str(volume.path))["report"]).read_text("utf-8")
     assert "<b>XY</b> z = 0" in text
     assert "<b>XZ</b>" not in text
@@ -219,7 +220,7 @@ def test_labels_that_changed_are_called_so(tmp_path: Path) -> None:
     volume = Volume.create(tmp_path / "c.ome.zarr", shape=(4, 20, 20), dtype="uint8",
                            spacing=(5.0, 5.0, 5.0), polarity="bright")
     volume.raw()[...] = np.broadcast_to(np.arange(20, dtype=np.uint8), (4, 20, 20))
-    volume.finish_raw()
+    finish_raw(volume)
     blobs = np.zeros((4, 20, 20), np.uint32)
     for i in range(5):
         blobs[:, 4 * i : 4 * i + 2, 3:9] = i + 1
@@ -276,7 +277,7 @@ def modelled(tmp_path: Path) -> tuple[Volume, Path]:
     volume = Volume.create(tmp_path / "m.ome.zarr", shape=(4, 20, 20), dtype="uint8",
                            spacing=(5.0, 5.0, 5.0), polarity="bright")
     volume.raw()[...] = 3
-    volume.finish_raw()
+    finish_raw(volume)
     blobs = np.zeros((4, 20, 20), np.uint32)
     blobs[:, 2:9, 2:9] = 1
     digest = add_labels(volume, "blob", blobs)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fibseg.cli import main
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 
@@ -19,13 +20,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     volume = Volume.create(Path("my cell (2).ome.zarr"), shape=(4, 30, 30), dtype="uint8",
                            spacing=(20.0, 10.0, 10.0), polarity="dark")
     volume.raw()[...] = np.random.default_rng(0).integers(0, 255, (4, 30, 30), np.uint8)
-    volume.finish_raw()
+    finish_raw(volume)
     for name, start in (("mito", 5), ("truth", 6)):
         product = volume.create_labels(name, kind="labels", dtype="uint8", inputs=name)
         labels = np.zeros((4, 30, 30), np.uint8)
         labels[:, start : start + 10, 5:15] = 3
         product.array[...] = labels
-        product.finish()
+        finish_product(product)
     return tmp_path
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fibseg.errors import DataError
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.report_facts import headline, object_section, shown_labels, volume_facts
 from fibseg.pipeline.report_scores import Recorded, latest_evaluations, score_tables
 from fibseg.volume import Volume
@@ -18,7 +19,7 @@ def volume(tmp_path: Path) -> Volume:
     volume = Volume.create(tmp_path / "v.ome.zarr", shape=SHAPE, dtype="uint8",
                            spacing=(50.0, 10.0, 10.0), polarity="dark")
     volume.raw()[...] = 1
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 
@@ -26,7 +27,7 @@ def add(volume: Volume, name: str, n: int, *, table: bool = True) -> None:
     """Label image with `n` objects of 1, 2, 3 … voxels in its table."""
     product = volume.create_labels(name, kind="labels", dtype="uint8", inputs=name)
     product.array[...] = 0
-    digest = product.finish().digest
+    digest = finish_product(product).digest
     if table:
         sizes = np.arange(1, n + 1)
         volume.write_table(name, {

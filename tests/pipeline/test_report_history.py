@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fibseg.errors import InterruptedRunError
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.pipeline.report_history import _duration, run_rows, text_for_methods
 from fibseg.pipeline.report_scores import Recorded
 from fibseg.volume import Volume
@@ -17,7 +18,7 @@ def volume(tmp_path: Path) -> Volume:
     volume = Volume.create(tmp_path / "v.ome.zarr", shape=(2, 8, 8), dtype="uint8",
                            spacing=(20.0, 10.0, 10.0), polarity="dark")
     volume.raw()[...] = 1
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import Volume
 
@@ -14,7 +15,7 @@ def volume(tmp_path):
         polarity="dark",
     )
     store.raw()[:] = 100
-    store.finish_raw()
+    finish_raw(store)
     return store
 
 

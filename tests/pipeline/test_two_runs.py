@@ -21,6 +21,7 @@ from fibseg import postprocess
 from fibseg.errors import BusyError
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer, ingest, objects
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.train_folder import alone_in
 from fibseg.volume import Volume, locked
 from fibseg.volume.lock import Holder, lock_path
@@ -48,10 +49,10 @@ def make_store(path: Path) -> Volume:
         path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
     )
     store.raw()[:] = random_image(SHAPE)
-    store.finish_raw()
+    finish_raw(store)
     product = store.create_probabilities("m", inputs="none")
     product.array[:] = random_image(SHAPE, seed=1)
-    product.finish()
+    finish_product(product)
     return store
 
 

@@ -17,14 +17,17 @@ import numpy as np
 import pytest
 import zarr
 
-from fibseg.blocks import Processes, Serial, map_blocks
+from fibseg.blocks import Block, Processes, Serial, map_blocks
 from fibseg.cli import main
 from fibseg.errors import DataError
-from fibseg.pipeline import distance, objects, verify
+from fibseg.geometry import Box
+from fibseg.pipeline import distance, objects, pyramid, verify
+from fibseg.pipeline.pyramid import Reduced, finish_product, finish_raw
 from fibseg.postprocess import components, threshold
 from fibseg.volume import Volume
 from fibseg.volume.layout import array_files
 from fibseg.volume.lock import Holder, locked
+from fibseg.volume.pyramid import KERNELS
 
 SHAPE = (66, 150, 12)
 CHAIN = {
@@ -44,7 +47,7 @@ def add(volume: Volume, kind: str, name: str, data: np.ndarray, **more: object) 
     else:
         product = volume.create_labels(name, kind=kind, dtype=data.dtype, inputs="x", **more)
     product.array[:] = data
-    product.finish()
+    finish_product(product)
 
 
 def derive(volume: Volume) -> None:
@@ -58,7 +61,7 @@ def build(path: Path, version: str) -> Volume:
         ome_version=version,
     )
     volume.raw()[:] = image(0)
-    volume.finish_raw()
+    finish_raw(volume)
     add(volume, "annotation", "m", image(1) % 3, classes={"m": 2})
     add(volume, "labels", "truth", image(2, "uint32"))
     add(volume, "probabilities", "m", image(3))
@@ -191,6 +194,68 @@ def test_a_cut_off_file_and_an_old_one_are_found(store: Path) -> None:
     assert "at [64:66, 0:150, 0:12] can be read, but holds other voxels" in old
 
 
+# --- levels that do not follow from each other -----------------------------------------------
+
+
+def with_stale_level(volume: Volume, kind: str, number: int, change: tuple[int, ...]) -> str:
+    """A product with one wrong voxel in a level, which was written and recorded in good order."""
+    if kind == "probabilities":
+        product = volume.create_probabilities("bad", inputs="x")
+    else:
+        dtype = "uint8" if kind == "annotation" else "uint32"
+        product = volume.create_labels("bad", kind=kind, dtype=dtype, inputs="x")
+    product.array[:] = np.random.default_rng(0).integers(0, 99, product.array.shape)
+    plan = product.pyramid
+    pyramid.note_finest(plan)
+    for n in range(1, len(plan.levels)):
+        finer = plan.array(n - 1)[:]
+        coarse = Reduced(finer, KERNELS[kind], plan.levels[n].factors)
+        box = Box.whole(plan.levels[n].shape)
+        voxels = coarse(block=Block(0, box, box))
+        if n == number:
+            voxels[change] ^= 1
+        target = plan.array(n)
+        target.keep(target.commit(box, voxels))
+    product.finish()
+    return str(product.path.relative_to(volume.path))
+
+
+@pytest.mark.parametrize("kind", ["labels", "annotation", "probabilities"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_level_that_is_not_made_of_the_finer_one_is_found(
+    tmp_path: Path, kind: str, number: int
+) -> None:
+    volume = Volume.create(
+        tmp_path / "v.ome.zarr", shape=(20, 300, 12), dtype="uint8", spacing=(10, 10, 10),
+        polarity="dark",
+    )
+    volume.raw()[:] = 1
+    finish_raw(volume)
+    name = with_stale_level(volume, kind, number, (2, 3, 1))
+    (finding,) = found(volume.path)
+    assert finding.startswith(f"{name}: level {number} at [0:")
+    assert "does not follow from the finer level" in finding
+    assert found(volume.path, runner=Processes(2)) == [finding]
+
+
+def test_the_stale_box_is_named(tmp_path: Path) -> None:
+    volume = Volume.create(
+        tmp_path / "v.ome.zarr", shape=(300, 9, 12), dtype="uint8", spacing=(10, 10, 10),
+        polarity="dark",
+    )
+    volume.raw()[:] = 1
+    finish_raw(volume)
+    with_stale_level(volume, "labels", 1, (149, 0, 0))
+    (finding,) = found(volume.path)
+    assert "level 1 at [128:150, 0:5, 0:6] does not follow" in finding
+
+
+def test_what_is_damaged_is_not_called_stale_too(store: Path) -> None:
+    shard(store, "labels/truth", level=1).unlink()
+    flip(shard(store, "raw", level=1), 400)
+    assert not any("follow" in finding for finding in found(store))
+
+
 # --- a flipped bit, anywhere -----------------------------------------------------------------
 
 
@@ -275,7 +340,7 @@ def test_labels_of_changed_probabilities_are_found_until_they_are_derived_again(
     assert verify.verify(store).notes == [
         "probabilities/m: is not finished; its command continues there"
     ]
-    volume_probs.finish()
+    finish_product(volume_probs)
     (finding,) = found(store)
     assert finding.startswith("labels/m: stale: probabilities/m has changed since")
     derive(Volume(store))
@@ -337,7 +402,7 @@ def test_an_unfinished_product_is_said_and_no_error(store: Path) -> None:
     report = verify.run(volume=store)
     assert report.notes == ["labels/half: is not finished; its command continues there"]
     product.array[64:] = 1
-    product.finish()
+    finish_product(product)
     shutil.rmtree(store / ".scratch")
     assert found(store) == []
 
@@ -393,6 +458,7 @@ KILLED = """
 import sys
 import block_work
 from fibseg.blocks import map_blocks
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
 volume = Volume.open(sys.argv[1])
 product = volume.create_labels("slow", kind="labels", dtype="uint32", inputs="a")
@@ -400,7 +466,7 @@ map_blocks(
     block_work.Poisoned(seconds=0.3), volume.raw(), product.array, block_shape=product.block_shape,
     journal=product.journal_path, fingerprint="a",
 )
-product.finish()
+finish_product(product)
 """
 
 
@@ -410,7 +476,7 @@ def slow(volume: Volume) -> None:
         block_work.Poisoned(), volume.raw(), product.array, block_shape=product.block_shape,
         journal=product.journal_path, fingerprint="a", runner=Serial(),
     )
-    product.finish()
+    finish_product(product)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fibseg.pipeline.pyramid import finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (20, 150, 140)
@@ -21,7 +22,7 @@ def make_volume(path: Path, *, data=None, version="0.5", **keywords) -> Volume:
     wanted = {"spacing": (30, 10, 10), "polarity": "dark", "ome_version": version, **keywords}
     volume = Volume.create(path, shape=data.shape, dtype=data.dtype, **wanted)
     volume.raw()[:] = data
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 

@@ -12,6 +12,7 @@ from ome_zarr_models import v04, v05
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.geometry import downsample_mean
 from fibseg.pipeline import check, verify
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
 
 MODELS = {"0.5": v05, "0.4": v04}
@@ -20,7 +21,7 @@ MODELS = {"0.5": v05, "0.4": v04}
 def add_labels(volume, value=1, **more):
     product = volume.create_labels("n", kind="labels", dtype="uint32", inputs=f"{value}", **more)
     product.array[:] = value
-    product.finish()
+    finish_product(product)
 
 
 def add_distances(volume, name="n", inputs="a", seed=0, **more):
@@ -29,7 +30,7 @@ def add_distances(volume, name="n", inputs="a", seed=0, **more):
     if not product.complete:
         values = np.random.default_rng(seed).uniform(-500, 500, volume.shape)
         product.array[:] = values.astype(np.float32)
-        product.finish()
+        finish_product(product)
     return product
 
 

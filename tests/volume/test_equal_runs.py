@@ -16,6 +16,7 @@ WORK = textwrap.dedent(
     """
     import sys
     import numpy as np
+    from fibseg.pipeline.pyramid import finish_product, finish_raw
     from fibseg.volume import Volume
 
     volume = Volume.create(sys.argv[1], shape=(70, 200, 200), dtype="uint8",
@@ -25,12 +26,12 @@ WORK = textwrap.dedent(
     print("started", flush=True)
     if not volume.complete:
         volume.raw()[:] = data
-        volume.finish_raw()
+        finish_raw(volume)
     for name in ("nucleus", "mitochondria"):
         labels = volume.create_labels(name, kind="labels", dtype="uint32", inputs=name)
         if not labels.complete:
             labels.array[:] = data // 32
-            labels.finish()
+            finish_product(labels)
         digest = labels.info.digest
         volume.write_table(name, {"label": np.arange(1, 9)}, labels_digest=digest)
     """

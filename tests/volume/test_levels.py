@@ -1,73 +1,60 @@
-"""Levels: what is recorded when they are built, and the bounded memory of building them."""
+"""Levels: made as planned, recorded when all of them are there, refused when one is not."""
 
 from __future__ import annotations
 
-from functools import partial
+import shutil
 
 import numpy as np
 import pytest
 
 from fibseg.errors import DataError
-from fibseg.geometry import Box, downsample_mode
-from fibseg.volume import layout, metadata
-from fibseg.volume.levels import complete_levels, levels_of, open_level
-from fibseg.volume.pyramid import _reduce
+from fibseg.geometry import Box
+from fibseg.volume import layout
+from fibseg.volume.digests import FILE
+from fibseg.volume.levels import Pyramid, levels_of, open_level
+
+STATE = {
+    "kind": "image", "complete": True, "ome_version": "0.5", "spacing": [10.0, 10.0, 10.0],
+    "shape": [3, 200, 200],
+}
 
 
-class Watched:
-    """An endless array of zeros that remembers the largest part that was asked for."""
-
-    def __init__(self, shape, dtype):
-        self.shape, self.dtype, self.largest = shape, np.dtype(dtype), 0
-
-    def __getitem__(self, slices):
-        shape = [s.stop - s.start for s in slices]
-        self.largest = max(self.largest, int(np.prod(shape)) * self.dtype.itemsize)
-        return np.zeros(shape, self.dtype)
-
-
-def test_a_coarse_block_is_built_from_bands_whatever_the_volume():
-    source = Watched((2000, 40_000, 40_000), "uint32")
-    box = Box((64, 512, 512), (128, 1024, 1024))
-    result = _reduce(source, box, partial(downsample_mode, factors=(2, 2, 2)), (2, 2, 2))
-    assert result.shape == box.shape
-    assert source.largest <= 128 * 2**20 + 1
-
-
-def test_bands_at_an_odd_border_stay_inside():
-    data = np.random.default_rng(0).integers(0, 9, (5, 301, 9), dtype=np.uint16)
-    kernel = partial(downsample_mode, factors=(2, 2, 2))
-    box = Box((0, 0, 0), (3, 151, 5))
-    np.testing.assert_array_equal(_reduce(data, box, kernel, (2, 2, 2)), kernel(data))
+def fill(pyramid, number, value):
+    """Write one value into a level, as the engine would."""
+    array = pyramid.array(number)
+    voxels = np.full(array.shape, value, array.dtype)
+    array.keep(array.commit(Box.whole(array.shape), voxels))
 
 
 @pytest.fixture
-def built(tmp_path):
-    state = {
-        "kind": "image", "complete": True, "ome_version": "0.5", "spacing": [10.0, 10.0, 10.0]
-    }
-    array = layout.create_array(
-        tmp_path / "0", shape=(3, 200, 200), dtype=np.dtype("uint8"), ome_version="0.5"
+def pyramid(tmp_path):
+    layout.create_array(
+        tmp_path / "0", shape=STATE["shape"], dtype=np.dtype("uint8"), ome_version="0.5"
     )
-    array[:] = np.broadcast_to(np.arange(200, dtype="uint8"), array.shape)
-    record, found = complete_levels(tmp_path, state, histogram=True)
-    return tmp_path, {**state, "levels": record, "digest": found.digest}, found
+    return Pyramid.planned(tmp_path, STATE)
+
+
+@pytest.fixture
+def built(pyramid):
+    fill(pyramid, 0, 199)
+    fill(pyramid, 1, 199)
+    return pyramid.group, {**STATE, "levels": pyramid.recorded()}
 
 
 def test_the_record_tells_shape_spacing_and_bytes_of_every_level(built):
-    path, state, found = built
+    path, state = built
     assert [level["shape"] for level in state["levels"]] == [[3, 200, 200], [2, 100, 100]]
     assert [level.spacing for level in levels_of(state)] == [(10.0,) * 3, (20.0,) * 3]
+    assert levels_of(state) == list(Pyramid.planned(path, STATE).levels)
     for number, level in enumerate(state["levels"]):
         files = [p for p in (path / str(number) / "c").rglob("*") if p.is_file()]
         assert level["bytes"] == sum(p.stat().st_size for p in files)
         assert open_level(path, state, number).shape == tuple(level["shape"])
-    assert found.maximum == 199
-    assert found.histogram.sum() == 3 * 200 * 200
+    assert Pyramid.planned(path, STATE).maximum == 199
 
 
 def test_a_level_of_another_shape_is_refused(built):
-    path, state, _ = built
+    path, state = built
     state["levels"][1]["shape"] = [2, 100, 99]
     with pytest.raises(DataError, match=r"\(2, 100, 99\) were written"):
         open_level(path, state, 1)
@@ -75,17 +62,55 @@ def test_a_level_of_another_shape_is_refused(built):
         open_level(path, state, 2)
 
 
-def test_a_second_build_replaces_a_broken_first(built):
-    path, state, found = built
-    (path / "1" / "zarr.json").write_text("{")
-    record, again = complete_levels(path, state)
-    assert record == state["levels"]
-    assert again.digest == found.digest
-    assert again.histogram is None
+def test_a_missing_level_is_refused(pyramid):
+    fill(pyramid, 0, 1)
+    with pytest.raises(DataError, match="it has 1 of its 2 pyramid levels"):
+        pyramid.recorded()
+    pyramid.array(1)
+    with pytest.raises(DataError, match="lacks 1 of its files"):
+        pyramid.recorded()
 
 
-def test_scratch_has_one_level(built):
-    path, state, _ = built
-    record, _ = complete_levels(path, {**state, "kind": "scratch"})
-    assert len(record) == 1
-    assert metadata.read_state(path) is None
+def test_a_level_that_was_written_past_the_engine_is_refused(pyramid):
+    pyramid.array(0)[:] = 1
+    with pytest.raises(DataError, match="not every box of its level 0 is noted"):
+        pyramid.recorded()
+    fill(pyramid, 0, 1)
+    fill(pyramid, 1, 1)
+    pyramid.array(1)[0, 0, 0] = 2
+    with pytest.raises(DataError, match="not every box of its level 1 is noted"):
+        pyramid.recorded()
+    assert pyramid.noted(0)
+
+
+def test_a_change_of_a_level_voids_what_was_made_of_it(built):
+    pyramid = Pyramid.planned(built[0], STATE)
+    assert pyramid.noted(1)
+    fill(pyramid, 0, 3)
+    assert pyramid.noted(0)
+    assert not pyramid.noted(1)
+    pyramid.array(0)[0, 0, 0] = 1
+    assert not pyramid.noted(0)
+    assert not (pyramid.group / FILE).exists()
+    with pytest.raises(DataError, match="cannot be noted before"):
+        fill(pyramid, 1, 3)
+
+
+def test_a_broken_level_is_made_again_and_a_good_one_is_kept(built):
+    pyramid = Pyramid.planned(built[0], STATE)
+    assert pyramid.array(1)[0, 0, 0] == 199
+    pyramid.journal_path(1).write_text("all done")
+    (pyramid.group / "1" / "zarr.json").write_text("{")
+    assert pyramid.array(1)[0, 0, 0] == 0
+    assert not pyramid.journal_path(1).exists()
+    shutil.rmtree(pyramid.group / "1")
+    layout.create_array(
+        pyramid.group / "1", shape=(2, 100, 99), dtype=np.dtype("uint8"), ome_version="0.5"
+    )
+    assert pyramid.array(1).shape == (2, 100, 100)
+
+
+def test_scratch_has_one_level(pyramid):
+    scratch = Pyramid.planned(pyramid.group, {**STATE, "kind": "scratch"})
+    fill(scratch, 0, 1)
+    assert len(scratch.recorded()) == 1

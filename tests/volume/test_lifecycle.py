@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fibseg.errors import ExistsError
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume, layout, lifecycle
 from fibseg.volume.lifecycle import new_group
 
@@ -37,10 +38,10 @@ def test_a_failed_finish_can_be_repeated(volume, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(layout, "stored_bytes", full)
         with pytest.raises(OSError, match="No space"):
-            product.finish()
+            finish_product(product)
     assert volume.label_names() == []
     assert product.journal_path.exists()
-    product.finish()
+    finish_product(product)
     assert volume.label_names() == ["m"]
     assert not product.journal_path.exists()
 
@@ -82,7 +83,7 @@ def test_every_case_of_a_standing_product(tmp_path, case):
     first = create("a")
     first.array[:] = 1
     if standing_complete:
-        first.finish()
+        finish_product(first)
     if OUTCOME[case] == "error":
         with pytest.raises(ExistsError):
             create("a" if same else "b", overwrite=overwrite)
@@ -97,7 +98,7 @@ def test_equal_inputs_do_not_hide_another_type_or_origin(volume, change):
     wanted = {"kind": "labels", "dtype": "uint32", "inputs": "a"}
     product = volume.create_labels("m", **wanted)
     product.array[:] = 1
-    product.finish()
+    finish_product(product)
     with pytest.raises(ExistsError):
         volume.create_labels("m", **{**wanted, **change})
 
@@ -108,7 +109,7 @@ def test_products_finished_in_any_order_are_all_listed(volume):
     ]
     for product in products:
         product.array[:] = 1
-        product.finish()
+        finish_product(product)
     assert volume.label_names() == ["a", "b", "c"]
     products[0].discard()
     assert volume.label_names() == ["a", "b"]

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from fibseg.errors import BusyError, DiskFullError, UsageError
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import locked
 from fibseg.volume.lock import Holder, lock_path, read_holder
 
@@ -247,7 +248,7 @@ def test_a_store_locks_its_products_and_stays_a_store(volume, files):
         assert volume.label_names() == volume.probability_names() == []
         product = volume.create_labels("a", kind="labels", dtype="uint8", inputs="i")
         product.array[:] = 1
-        product.finish()
+        finish_product(product)
     assert volume.label_names() == ["a"]
     names = set(files(volume.path)) - set(before)
     assert not [name for name in names if "lock" in name]

@@ -12,6 +12,7 @@ from ome_zarr.reader import Reader
 from ome_zarr_models import v04, v05
 
 from fibseg.errors import DataError
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import metadata
 from fibseg.volume.metadata import distinct_color, image_label, read_group, read_state
 
@@ -25,13 +26,13 @@ def fill(volume):
         "mitochondria", kind="annotation", dtype="uint8", inputs="a", classes={"mitochondria": 2}
     )
     paint.array[:] = rng.integers(0, 3, volume.shape)
-    paint.finish()
+    finish_product(paint)
     labels = volume.create_labels("mitochondria", kind="labels", dtype="uint32", inputs="b")
     labels.array[:] = rng.integers(0, 40, volume.shape)
-    labels.finish(colors={3: (255, 0, 0)})
+    finish_product(labels, colors={3: (255, 0, 0)})
     probs = volume.create_probabilities("mitochondria", inputs="c")
     probs.array[:] = rng.integers(0, 256, volume.shape)
-    probs.finish()
+    finish_product(probs)
     return volume
 
 

@@ -9,6 +9,7 @@ import pytest
 import zarr
 
 from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
 
 
@@ -16,7 +17,7 @@ def make_labels(volume, name="mitochondria", *, fill=1, inputs="a", **keywords):
     product = volume.create_labels(name, kind="labels", dtype="uint32", inputs=inputs, **keywords)
     if not product.complete:
         product.array[:] = fill
-        product.finish()
+        finish_product(product)
     return product
 
 
@@ -30,7 +31,7 @@ def test_a_new_product_appears_only_when_finished(volume):
     with pytest.raises(DataError, match=r"labels/nucleus .* is not finished.*There is: none"):
         volume.labels("nucleus")
     product.array[:] = 3
-    info = product.finish()
+    info = finish_product(product)
     assert info == volume.labels_info("nucleus") == product.info
     assert info.complete
     assert (info.name, info.kind, info.classes) == ("nucleus", "labels", {"nucleus": 1})
@@ -45,7 +46,7 @@ def test_a_new_product_appears_only_when_finished(volume):
 def test_finish_again_changes_nothing(volume, files):
     product = make_labels(volume)
     before = files(volume.path)
-    assert product.finish() == product.info
+    assert finish_product(product) == product.info
     assert files(volume.path) == before
 
 
@@ -57,7 +58,7 @@ def test_an_unfinished_product_is_resumed(volume):
     assert not again.complete
     assert again.journal_path.read_text() == "block 1 done"
     assert (again.array[:] == 9).all()
-    again.finish()
+    finish_product(again)
     assert not again.journal_path.exists()
     assert volume.probability_names() == ["m"]
     assert (volume.probabilities("m")[:] == 9).all()
@@ -129,13 +130,13 @@ def test_discard_leaves_nothing(volume, files):
     product.discard()
     assert files(volume.path) == before
     with pytest.raises(DataError, match="removed"):
-        product.finish()
+        finish_product(product)
 
 
 def test_finish_refuses_blocks_that_were_never_written(volume):
     product = volume.create_probabilities("m", inputs="a")
     with pytest.raises(DataError, match="lacks 1 of its files"):
-        product.finish()
+        finish_product(product)
     assert volume.probability_names() == []
 
 
@@ -150,7 +151,7 @@ def test_annotations_have_names_of_their_own(volume):
     for name in ("mitochondria", "annotation_nucleus"):
         paint = volume.create_labels(name, kind="annotation", dtype="uint8", inputs="a")
         paint.array[:] = 1
-        paint.finish()
+        finish_product(paint)
     make_labels(volume)
     painted = ["annotation_mitochondria", "annotation_nucleus"]
     assert volume.label_names(kind="annotation") == painted
@@ -180,7 +181,7 @@ def test_what_cannot_be_a_label_image(volume, name, keywords):
 def test_label_pyramids_invent_no_label(volume):
     product = volume.create_labels("m", kind="labels", dtype="uint32", inputs="a")
     product.array[:] = np.random.default_rng(0).choice([0, 7, 1000], volume.shape)
-    product.finish()
+    finish_product(product)
     assert set(np.unique(volume.labels("m", 1)[:])) <= {0, 7, 1000}
 
 
@@ -194,7 +195,7 @@ def test_scratch_is_hidden_and_goes_without_a_trace(volume, files):
     other = volume.scratch("labels/m", "parts", dtype="uint64", inputs="b")
     assert (other.array[:] == 0).all()
     other.array[:] = 1
-    assert other.finish().complete
+    assert finish_product(other).complete
     other.discard()
     assert files(volume.path) == before
     assert not (volume.path / ".scratch").exists()

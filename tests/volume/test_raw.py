@@ -10,6 +10,7 @@ import pytest
 import zarr
 
 from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 GOOD = {"shape": (4, 40, 50), "dtype": "uint8", "spacing": (30, 10, 10), "polarity": "dark"}
@@ -36,10 +37,10 @@ def test_what_was_written_is_what_is_read(tmp_path, make, version):
 def test_finished_raw_is_read_only_and_unfinished_is_not(tmp_path):
     volume = Volume.create(tmp_path / "v", **GOOD)
     volume.raw()[:] = 7
-    volume.finish_raw()
+    finish_raw(volume)
     with pytest.raises(ValueError, match="read-only"):
         volume.raw()[0] = 1
-    volume.finish_raw()
+    finish_raw(volume)
     assert volume.percentiles["p99.9"] == 7
 
 
@@ -113,7 +114,7 @@ def test_finish_refuses_blocks_that_were_never_written(tmp_path):
     volume = Volume.create(tmp_path / "v", **{**GOOD, "shape": (130, 40, 40)})
     volume.raw()[:64] = 1
     with pytest.raises(DataError, match="lacks 2 of its files"):
-        volume.finish_raw()
+        finish_raw(volume)
     assert not volume.complete
 
 
@@ -162,7 +163,7 @@ def test_import_again(tmp_path, make):
     anew = Volume.create(tmp_path / "v", inputs="b", **GOOD)
     assert (anew.raw()[:2] == 0).all()  # unfinished, from another source
     anew.raw()[:] = 1
-    anew.finish_raw()
+    finish_raw(anew)
     assert Volume.create(tmp_path / "v", inputs="b", **GOOD).complete
     with pytest.raises(ExistsError, match="overwrite=true"):
         Volume.create(tmp_path / "v", inputs="c", **GOOD)
@@ -175,7 +176,7 @@ def test_import_again(tmp_path, make):
 def test_painting_is_never_overwritten(volume):
     paint = volume.create_labels("cell", kind="annotation", dtype="uint8", inputs="a")
     paint.array[:] = 1
-    paint.finish()
+    finish_product(paint)
     with pytest.raises(ExistsError, match="annotation_cell"):
         Volume.create(volume.path, overwrite=True, **GOOD)
     assert Volume.open(volume.path).label_names() == ["annotation_cell"]
@@ -192,10 +193,10 @@ def test_voxels_counted_while_they_are_written_give_the_same_record(tmp_path, vo
         tmp_path / "v", shape=data.shape, dtype="uint8", spacing=(30, 10, 10), polarity="dark"
     )
     other.raw()[:] = data
-    other.finish_raw(histogram=np.bincount(data.ravel(), minlength=256))
+    finish_raw(other, histogram=np.bincount(data.ravel(), minlength=256))
     assert other.percentiles == volume.percentiles
     assert other.raw_digest == volume.raw_digest
     other = Volume.create(tmp_path / "w", **GOOD)
     other.raw()[:] = 1
     with pytest.raises(UsageError, match="256 voxels, but the image has 8000"):
-        other.finish_raw(histogram=np.ones(256, np.int64))
+        finish_raw(other, histogram=np.ones(256, np.int64))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fibseg.errors import DataError, UsageError
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import BACKGROUND, UNLABELLED, Volume, layout
 
 SHAPES = st.tuples(st.integers(1, 70), st.integers(1, 80), st.integers(1, 80))
@@ -28,12 +29,12 @@ def test_voxels_in_any_pieces_are_one_volume(tmp_path_factory, shape, piece, see
     )
     for box in layout.boxes(shape, piece):
         volume.raw()[box.slices] = data[box.slices]
-    volume.finish_raw()
+    finish_raw(volume)
     whole = Volume.create(
         path.with_name("w"), shape=shape, dtype="uint8", spacing=(9, 4, 4), polarity="bright"
     )
     whole.raw()[:] = data
-    whole.finish_raw()
+    finish_raw(whole)
     np.testing.assert_array_equal(Volume.open(path).raw()[:], data)
     assert volume.raw_digest == whole.raw_digest
     assert volume.percentiles == whole.percentiles
@@ -54,7 +55,7 @@ def test_processes_write_one_product(tmp_path):
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as pool:
         assert list(pool.map(partial(write_block, product), boxes)) == [0, 64, 128, 192]
-    product.finish()
+    finish_product(product)
     assert np.unique(volume.labels("m")[:]).tolist() == [1, 65, 129, 193]
 
 
@@ -63,14 +64,14 @@ def test_two_handles_see_the_same(volume):
     product = volume.create_probabilities("m", inputs="a")
     assert other.probability_names() == []
     product.array[:] = 3
-    product.finish()
+    finish_product(product)
     assert other.probability_names() == ["m"]
     assert (other.probabilities("m", 1)[:] == 3).all()
     replaced = other.create_probabilities("m", inputs="b", overwrite=True)
     with pytest.raises(DataError, match="not finished"):
         volume.probabilities("m")
     replaced.array[:] = 4
-    replaced.finish()
+    finish_product(replaced)
     assert (volume.probabilities("m")[:] == 4).all()
 
 
