@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.blocks import Block, reduce_blocks
 from fibseg.data.normalise import Normalisation
 from fibseg.data.resample import SAME, resample, resample_annotation, resampled_shape
 from fibseg.data.sparse import SparseData
 from fibseg.errors import DataError
+from fibseg.geometry import Box
 from fibseg.types import Spacing
 
 if TYPE_CHECKING:
@@ -173,16 +176,24 @@ def mirrored(z: int, n: int) -> int:
 
 
 def painted_planes(array: Any) -> list[int]:
-    """Numbers of the planes with any label, ascending; reads the array once, slab by slab."""
-    found: list[int] = []
-    depth = (getattr(array, "chunks", None) or (16,))[0]
-    for start in range(0, array.shape[0], depth):
-        stop = min(start + depth, array.shape[0])
-        painted = np.zeros(stop - start, bool)
-        for band in _bands(array, stop - start):
-            painted |= np.asarray(array[start:stop, band]).any((1, 2))
-        found += (start + np.flatnonzero(painted)).tolist()
-    return found
+    """Numbers of the planes with any label, ascending; reads every block of the array once."""
+    stored = getattr(array, "shards", None) or getattr(array, "chunks", None)
+    found: set[int] = reduce_blocks(
+        _Painted(), array, operator.or_, block_shape=stored or array.shape, label="painted planes",
+    )
+    return sorted(found)
+
+
+class _Painted:
+    """Block function: the planes of a block with any label."""
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        """`write` itself."""
+        return write
+
+    def __call__(self, annotation: NDArray[Any], *, block: Block) -> set[int]:
+        """Numbers of the planes."""
+        return {block.write.start[0] + int(k) for k in np.flatnonzero(annotation.any((1, 2)))}
 
 
 def read_planes(array: Any, z: Sequence[int]) -> Iterator[NDArray[Any]]:

@@ -110,11 +110,9 @@ def copy(
     """
     # source voxels and their converted copy, plus zarr's chunks and the encoded shard
     per_voxel = source.dtype.itemsize * 1.5 + np.dtype(target.dtype).itemsize * 3
-    least = per_voxel * math.prod(map(min, unit, source.shape))
-    if source.plane_wise:
-        least += math.prod(source.shape[1:]) * source.dtype.itemsize
-    runner, room = memory.shared(least)
-    shape = writing_blocks(source.shape, unit, voxels=room / per_voxel)
+    plane = math.prod(source.shape[1:]) * source.dtype.itemsize if source.plane_wise else 0
+    runner, room = memory.shared(per_voxel * math.prod(map(min, unit, source.shape)) + plane)
+    shape = writing_blocks(source.shape, unit, voxels=(room - plane) / per_voxel)
     with cheap_to_cut(source, shape, runner, scratch) as readable:
         map_blocks(
             ConvertBlock(convert), readable, target, block_shape=shape, runner=runner,

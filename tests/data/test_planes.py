@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from painted_cell import make_cell
 
 from fibseg.data import SparseData, load_planes, read_planes, working_spacing
@@ -56,6 +57,16 @@ def test_painted_planes_are_found_across_slabs() -> None:
     array = np.zeros((40, 5, 6), np.uint8)
     array[[2, 15, 16, 39], 4, 5] = 1
     assert painted_planes(array) == [2, 15, 16, 39]
+
+
+def test_painted_planes_of_a_store_in_shards(tmp_path: Path) -> None:
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(40, 50, 60), dtype="u1", chunks=(4, 16, 16), shards=(8, 32, 32)
+    )
+    assert painted_planes(array) == []
+    painted = np.random.default_rng(0).random((40, 50, 60)) < 3e-4
+    array[:] = painted
+    assert painted_planes(array) == np.flatnonzero(painted.any((1, 2))).tolist() != []
 
 
 def test_stores_of_other_spacing_are_resampled_and_it_is_said(
