@@ -130,6 +130,15 @@ def most_read(
     }
 
 
+def worker_bytes(most: Mapping[str, int], block_shape: Sequence[int]) -> float:
+    """Memory of a worker, roughly, from what `most_read` says of the volume.
+
+    Beside what every process takes, 24 bytes for a voxel of a block (labels read ahead, squares,
+    blocks on their way to the disk), and a byte for a voxel of the mask.
+    """
+    return 3.5e8 + 24 * math.prod(block_shape) + min(MOST_VOXELS, most[IN_PLANES])
+
+
 def check_reach(
     labels: Array, *, max_nm: float, block_shape: Sequence[int], spacing: Spacing
 ) -> None:

@@ -67,7 +67,8 @@ class Sample:
 
 def of_store(
     store: Volume, folder: Path, parts: Parts, *, labels: Sequence[str] = (),
-    probabilities: Sequence[str] = (), block: Sequence[int] | None = None,
+    probabilities: Sequence[str] = (), distances: Sequence[str] = (),
+    block: Sequence[int] | None = None,
 ) -> Sample:
     """The same command on two blocks in the middle of a store, alone in a store of their own.
 
@@ -75,7 +76,10 @@ def of_store(
     """
     whole = store.block_shape if block is None else tuple(block)
     box = central_blocks(store.shape, whole)
-    small = cut_out(store, folder / store.name, box, labels=labels, probabilities=probabilities)
+    small = cut_out(
+        store, folder / store.name, box, labels=labels, probabilities=probabilities,
+        distances=distances,
+    )
     factor = math.prod(store.shape) / box.size
     changed = {"volume": str(small.path)} | ({"blocks": Serial()} if "blocks" in parts else {})
     return Sample(
@@ -87,7 +91,7 @@ def of_store(
 
 def cut_out(
     store: Volume, path: Path, box: Box, *, labels: Sequence[str] = (),
-    probabilities: Sequence[str] = (),
+    probabilities: Sequence[str] = (), distances: Sequence[str] = (),
 ) -> Volume:
     """A store with nothing but `box` of the image and of the named products."""
     small = Volume.create(
@@ -107,6 +111,14 @@ def cut_out(
     for name in probabilities:
         product = small.create_probabilities(name, inputs="sample")
         product.array[...] = store.probabilities(name)[box.slices]
+        finish_product(product)
+    for name in distances:
+        info = store.distances_info(name)
+        product = small.create_distances(
+            name, inputs="sample", derived_from=str(info.derived_from),
+            range_nm=info.attributes["range_nm"],
+        )
+        product.array[...] = store.distances(name)[box.slices]
         finish_product(product)
     return small
 

@@ -52,7 +52,7 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
     to read is taken for what it reads.
     """
     from fibseg.pipeline.distance import planned_job
-    from fibseg.pipeline.distance_passes import most_read
+    from fibseg.pipeline.distance_passes import most_read, worker_bytes
 
     store = Volume.open(parts["volume"])
     wanted = {key: parts[key] for key in ("labels", "max_nm", "name", "signed", "label")}
@@ -72,7 +72,7 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
         for shape in (store.shape, small.shape)
     )
     factors = {label: sample.factor * whole[label] / cut[label] for label in whole}
-    return replace(sample, factors=factors)
+    return replace(sample, factors=factors, memory_bytes=worker_bytes(whole, store.block_shape))
 
 
 def check_sample(parts: Parts, folder: Path) -> Sample:
@@ -85,7 +85,8 @@ def verify_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of everything."""
     store = Volume.open(parts["volume"])
     return of_store(
-        store, folder, parts, labels=store.label_names(), probabilities=store.probability_names()
+        store, folder, parts, labels=store.label_names(),
+        probabilities=store.probability_names(), distances=store.distance_names(),
     )
 
 

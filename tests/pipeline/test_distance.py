@@ -278,3 +278,9 @@ def test_a_plan_has_the_blocks_of_the_command_wherever_its_sample_lies(volume, c
     assert sorted(volume.path.rglob("*")) == before
     blocks = {step.label: step.n_units for step in plan.steps}
     assert blocks["distance: in planes"] == blocks["distance: across planes"] == 2
+
+
+def test_verifying_distances_is_planned_too(volume):
+    run(volume)
+    plan = forecast("verify", verify.run, {"volume": str(volume.path), "blocks": Serial()})
+    assert "verify distances/nucleus, level 0" in {step.label for step in plan.steps}

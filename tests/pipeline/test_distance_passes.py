@@ -18,7 +18,7 @@ from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
 from fibseg.pipeline import distance_passes, distance_sides
 from fibseg.pipeline.bench import Sheet, Work
-from fibseg.pipeline.distance_passes import IN_PLANES, most_read
+from fibseg.pipeline.distance_passes import ACROSS, IN_PLANES, most_read
 from fibseg.pipeline.distance_sides import Chosen, find_sides, look_at_sides
 
 ALL = Chosen()
@@ -144,6 +144,10 @@ def test_the_largest_box_of_a_large_volume_stays_within_the_bound():
     assert sum(piece.size for piece in far) == middle.size
     assert max(passes._grown(piece, 15_000).size for piece in far) <= 2**27
     assert len(far) == 22
+    most = most_read(shape, max_nm=2000, block_shape=block, spacing=spacing)
+    assert most[IN_PLANES] == 64 * 1312 * 1312
+    assert most[ACROSS] == 864 * 512 * 512
+    assert distance_passes.worker_bytes(most, block) < 1.5 * 2**30
 
 
 def test_a_cap_for_which_no_memory_would_do_is_refused_before_any_work():
