@@ -22,6 +22,7 @@ from fibseg.volume.lock import lock_path, read_holder
 
 STORE, MODEL = "cell.ome.zarr", "model"
 WEIGHTS = ("weights.safetensors", "model.json", "README.md")
+TIMEOUT = (subprocess.TimeoutExpired, psutil.TimeoutExpired)
 STUCK_S = 600.0
 GONE_S = 20.0
 SOME_FAILED = PartlyDoneError.exit_code
@@ -71,7 +72,7 @@ class Command:
         """Exit code of the command."""
         try:
             return int(process.wait(STUCK_S))
-        except subprocess.TimeoutExpired:
+        except TIMEOUT:
             process.kill()
             raise SystemExit(f"fibseg {' '.join(self.words)} is stuck") from None
 
@@ -171,7 +172,7 @@ def ended_within(process: psutil.Popen, seconds: float) -> bool:
     """Whether the process ends by itself in that time."""
     try:
         process.wait(seconds)
-    except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
+    except TIMEOUT:
         return False
     return True
 
@@ -217,5 +218,5 @@ def fresh_copy(base: Path, folder: Path) -> Path:
     """A new folder to run a command in."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(base, folder)
-    (folder / "said.txt").unlink(missing_ok=True)
+    (folder / "said.txt").write_text("")
     return folder

@@ -40,7 +40,6 @@ from killing import (
 
 from fibseg.blocks import IN_FLIGHT
 from fibseg.phantom import make_cell, sparse_annotation
-from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 PIECE = (160, 64, 64)
@@ -59,7 +58,7 @@ COMMANDS = {
     "train": Command(
         ("train", f"volume={STORE}", "annotation=mitochondria", f"out={MODEL}",
          "network.features=[8,16]", "data.patch=32", "data.batch=4", "data.gap_nm=40",
-         "trainer.max_time=null", "trainer.max_steps=300", "trainer.precision=32",
+         "trainer.max_time=null", "trainer.max_steps=200", "trainer.precision=32",
          "trainer.threads=1", "trainer.checkpoint_every_steps=5"),
         target=MODEL,
     ),
@@ -158,7 +157,7 @@ def make_store(path: Path, *, n_pieces: int) -> None:
         path, shape=shape, dtype=image.dtype, spacing=cell.spacing, polarity="dark"
     )
     volume.raw()[:] = np.concatenate([image[turn] for turn in turns])
-    finish_raw(volume)
+    volume.finish_raw()
     painting = volume.create_labels(
         "mitochondria", kind="annotation", dtype=np.uint8, inputs="phantom",
         classes={"mitochondria": 2},
@@ -166,7 +165,7 @@ def make_store(path: Path, *, n_pieces: int) -> None:
     painting.array[:] = np.concatenate(
         [sparse_annotation(truth, every=20, seed=n)[turn] for n, turn in enumerate(turns)]
     )
-    finish_product(painting)
+    painting.finish()
 
 
 def table(scores: dict[str, Score]) -> str:
