@@ -16,8 +16,9 @@ from fibseg import postprocess
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
-from fibseg.pipeline import distance_passes, distance_sides
+from fibseg.pipeline import distance_blocks, distance_passes, distance_sides
 from fibseg.pipeline.bench import Sheet, Work
+from fibseg.pipeline.distance_blocks import InPlanes
 from fibseg.pipeline.distance_passes import ACROSS, IN_PLANES, most_read
 from fibseg.pipeline.distance_sides import Chosen, find_sides, look_at_sides
 
@@ -30,10 +31,10 @@ BORDERED = masks().filter(lambda mask: mask.any() and not mask.all())
 def small(most_voxels=2**27, slab=3, cell=2, first_part=16, rows=3):
     """Everything that is cut is cut small."""
     with (
-        mock.patch.object(distance_passes, "MOST_VOXELS", most_voxels),
-        mock.patch.object(distance_passes, "ROWS", rows),
-        mock.patch.object(distance_passes, "SLAB", slab),
-        mock.patch.object(distance_passes, "FIRST_PART", first_part),
+        mock.patch.object(distance_blocks, "MOST_VOXELS", most_voxels),
+        mock.patch.object(distance_blocks, "ROWS", rows),
+        mock.patch.object(distance_blocks, "SLAB", slab),
+        mock.patch.object(distance_blocks, "FIRST_PART", first_part),
         mock.patch.object(distance_sides, "CELL", cell),
     ):
         yield
@@ -106,9 +107,9 @@ def test_no_worker_holds_more_of_the_mask_than_it_may(mask, spacing, block_shape
         held.append(found.size)
         return found
 
-    whole = distance_passes.InPlanes._mask_of
+    whole = InPlanes._mask_of
     with small(most_voxels=plane + spare), mock.patch.object(
-        distance_passes.InPlanes, "_mask_of", noted
+        InPlanes, "_mask_of", noted
     ):
         found = blockwise(mask, **how)
     assert max(held, default=0) <= plane + spare
@@ -121,7 +122,7 @@ def test_a_mask_is_read_in_bands_of_rows(mask, rows, data):
     start = tuple(data.draw(st.integers(0, n - 1)) for n in mask.shape)
     stop = tuple(data.draw(st.integers(a + 1, n)) for a, n in zip(start, mask.shape, strict=True))
     source, box = Counted(mask * np.uint32(7)), Box(start, stop)
-    passes = distance_passes.InPlanes(source, ALL, sides=mock.Mock(), max_nm=9, spacing=(5, 5, 5))
+    passes = InPlanes(source, ALL, sides=mock.Mock(), max_nm=9, spacing=(5, 5, 5))
     with small(rows=rows):
         np.testing.assert_array_equal(passes._mask_of(box), mask[box.slices])
     assert max(source.sizes) <= box.shape[0] * rows * box.shape[2]
@@ -132,7 +133,7 @@ def test_the_largest_box_of_a_large_volume_stays_within_the_bound():
     shape, block, spacing = (10_000,) * 3, (64, 512, 512), (5.0, 5.0, 5.0)
     labels = mock.Mock(shape=shape, dtype=np.dtype(np.uint32))
     distance_passes.check_reach(labels, max_nm=2000, block_shape=block, spacing=spacing)
-    passes = distance_passes.InPlanes(
+    passes = InPlanes(
         labels, ALL, sides=mock.Mock(**{"of.return_value": 3}), max_nm=2000, spacing=spacing
     )
     middle = Box((640, 5120, 5120), (704, 5632, 5632))
