@@ -23,6 +23,7 @@ from fibseg.pipeline.operators import GLOBAL
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Product, Volume, fingerprint
+from fibseg.volume.lock import free
 from fibseg.volume.record import label_name
 
 log = logging.getLogger("fibseg.infer")
@@ -91,7 +92,11 @@ def run(
     if postprocess is not None:
         _check_objects(store, names, postprocess, overwrite=overwrite)
         written += [f"labels/{n}" for n in names]
-    with store.locked(*([] if finished(store, task, names) else written)):
+    if finished(store, task, names):
+        for n in names:
+            free(store.path / "probabilities" / n)
+        written = []
+    with store.locked(*written):
         summary: dict[str, Any] = {}
         if not finished(store, task, names):
             load_network(model)  # a damaged one is one error here, and not one per block

@@ -23,6 +23,7 @@ from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.types import Table
 from fibseg.volume import Volume, fingerprint
+from fibseg.volume.lock import free
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -70,6 +71,8 @@ def run(
     jobs = planned_jobs(store, name, postprocess, out=out)
     if all(job.finished(store) for job in jobs):
         _log.info("the objects of %s are there already, made with the same settings", name)
+        for job in jobs:
+            free(store.path / job.path)
         return Products(str(volume), {job.path: job.summary(store) for job in jobs})
     with store.locked(*(job.path for job in jobs)):
         sources = {
@@ -169,16 +172,16 @@ def make_objects(
         derived_from=f"probabilities/{job.source}",
     )
     shape, runner = product.block_shape, blocks or Serial()
+    bench = StoreBench(store, job.path)
     if not product.complete:
-        bench = StoreBench(store, job.path)
         target = Sheet(product.array, product.journal_path, bench.folder("labels"))
         work = Work(bench=bench, block_shape=shape, runner=runner, spacing=store.spacing)
         n = find_objects(
             store.probabilities(job.source), target, postprocess, work=work, inputs=job.inputs
         )
         finish_product(product, runner=runner)
-        bench.clear()
         _log.info("%s: %d objects", job.path, n)
+    bench.clear()  # also after a run that was killed just before
     if not measured(store, job.target):
         table = region_table(
             store.labels(job.target), block_shape=shape, runner=runner, spacing=store.spacing

@@ -162,6 +162,14 @@ def refuse_used(folder: Path) -> None:
             )
 
 
+def free(target: str | Path) -> None:
+    """Remove the lock that a run left which was killed when `target` was finished already."""
+    holder = read_holder(lock_path(Path(target)))
+    if holder is not None and holder.gone:
+        with contextlib.suppress(BusyError), locked(target):
+            pass
+
+
 def lock_path(target: Path) -> Path:
     """Where the lock of `target` lies: hidden, beside it."""
     whole = Path(os.path.abspath(target))  # noqa: PTH100 - a link is replaced itself, not followed

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import subprocess
 import sys
 import textwrap
@@ -18,6 +20,7 @@ from fibseg.pipeline import objects
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import closing, components, fill_holes, remove_small, threshold
 from fibseg.volume import Volume
+from fibseg.volume.lock import Holder
 
 P = functools.partial
 SHAPE, SPACING = (70, 90, 80), (20.0, 20.0, 20.0)
@@ -146,6 +149,23 @@ def test_a_lost_table_is_measured_again(volume):
     before = bytes_of(volume, "mitochondria")
     (volume.path / "tables" / "mitochondria.parquet").unlink()
     run(volume)
+    assert bytes_of(volume, "mitochondria") == before
+
+
+def test_what_a_run_left_that_was_killed_at_its_very_end_goes_with_the_next(volume):
+    run(volume)
+    before = bytes_of(volume, "mitochondria")
+    (volume.path / "tables" / "mitochondria.parquet").unlink()
+    volume.scratch("labels/mitochondria", "3-closing", dtype=np.uint8)
+    run(volume)
+    assert not (volume.path / ".scratch").exists()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    lock = volume.path / "labels" / ".mitochondria.lock"
+    holder = dataclasses.replace(Holder.this_process(), pid=gone.pid)
+    lock.write_text(json.dumps(dataclasses.asdict(holder)))
+    run(volume)
+    assert not lock.exists()
     assert bytes_of(volume, "mitochondria") == before
 
 
