@@ -47,13 +47,13 @@ def writing_blocks(shape: Shape, unit: Sequence[int], *, voxels: float) -> Shape
     (4, 50, 100)
     """
     depth, high, wide = (min(u, n) for u, n in zip(unit, shape, strict=True))
-    n_wide = max(1, min(-(-shape[2] // wide), int(voxels // (depth * high * wide))))
-    if n_wide * wide < shape[2]:
-        return depth, high, n_wide * wide
-    n_high = max(1, int(voxels // (depth * high * shape[2])))
-    return depth, min(n_high * high, _whole(shape[1], high)), _whole(shape[2], wide)
+    across = _fitting(shape[2], wide, voxels / (depth * high))
+    if across < shape[2]:
+        return depth, high, across
+    return depth, _fitting(shape[1], high, voxels / (depth * shape[2])), across
 
 
-def _whole(length: int, unit: int) -> int:
-    """`length` rounded up to units."""
-    return math.ceil(length / unit) * unit
+def _fitting(length: int, unit: int, room: float) -> int:
+    """The most whole units, at least one, of which no more than `room` lies within `length`."""
+    n = math.ceil(length / unit) if length <= room else max(1, int(room // unit))
+    return n * unit

@@ -39,6 +39,7 @@ def test_written_are_as_few_blocks_as_fit():
     assert writing_blocks((8, 100, 100), (4, 10, 10), voxels=4 * 10 * 39) == (4, 10, 30)
     assert writing_blocks((8, 100, 95), (4, 10, 10), voxels=1) == (4, 10, 10)
     assert writing_blocks((8, 95, 95), (4, 10, 10), voxels=1e9) == (4, 100, 100)
+    assert writing_blocks((8, 95, 95), (4, 10, 10), voxels=4 * 95 * 95) == (4, 100, 100)
 
 
 @given(shape=SHAPES, unit=SHAPES, voxels=st.integers(1, 40_000))
