@@ -153,3 +153,79 @@ def test_a_lock_beside_a_product_is_no_part_of_it(store, tmp_path):
         objects.run(volume=str(store.path), name="m", postprocess=OBJECTS)
     objects.run(volume=str(other.path), name="m", postprocess=OBJECTS)
     assert store.labels_info("m").digest == other.labels_info("m").digest
+
+
+# --- a volume is not replaced under a run that works in it ------------------------------------
+
+WORK = """
+import sys
+from fibseg.pipeline.train_folder import alone_in
+from fibseg.volume import Volume
+from pathlib import Path
+where, volume = sys.argv[1], Path(sys.argv[2])
+if where == "train":
+    context = alone_in(volume.parent / "model", volumes=[volume])
+else:
+    context = Volume.open(volume).locked(where)
+with context:
+    print("at work", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def at_work(where: str, volume: Path) -> subprocess.Popen[str]:
+    """A process that works in `volume` until it gets a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK, where, str(volume)], text=True, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    return process
+
+
+@pytest.mark.parametrize("where", ["probabilities/seen", "labels/m", "distances/m", "train"])
+def test_an_import_does_not_replace_a_volume_under_a_run(store, tmp_path, where):
+    stack = tmp_path / "stack.npy"
+    np.save(stack, random_image(SHAPE, seed=9))
+    image = {"source": stack, "volume": store.path, "spacing": (20, 20, 20), "polarity": "dark"}
+    before = store.raw_digest
+    process = at_work(where, store.path)
+    try:
+        with pytest.raises(BusyError, match=rf"process {process.pid} on .* is working in it"):
+            ingest.run(**image, overwrite=True)
+        assert Volume.open(store.path).raw_digest == before
+    finally:
+        process.communicate("go\n")
+    assert ingest.run(**image, overwrite=True)["status"] == "imported"
+    assert Volume.open(store.path).raw_digest != before
+    assert not list(store.path.glob(".*.lock"))
+
+
+def test_a_killed_run_does_not_keep_a_volume_from_being_replaced(store, tmp_path):
+    stack = tmp_path / "stack.npy"
+    np.save(stack, random_image(SHAPE, seed=9))
+    process = at_work("train", store.path)
+    process.kill()
+    process.communicate()
+    assert list(store.path.glob(".reading-train-*.lock"))
+    with alone_in(tmp_path / "model", volumes=[store.path]):
+        pass  # the same training again takes over what the killed one left
+    assert not list(store.path.glob(".reading-*"))
+    image = {"source": stack, "volume": store.path, "spacing": (20, 20, 20), "polarity": "dark"}
+    assert ingest.run(**image, overwrite=True)["status"] == "imported"
+
+
+def test_no_run_begins_in_a_volume_that_is_being_replaced(store, tmp_path):
+    held(store.path)
+    objects_of = {"volume": str(store.path), "name": "m", "postprocess": OBJECTS}
+    with pytest.raises(BusyError, match="is being written by"):
+        objects.run(**objects_of)
+    with pytest.raises(BusyError, match="is being written by"), alone_in(
+        tmp_path / "model", volumes=[store.path]
+    ):
+        pass
+    lock_path(store.path).unlink()
+    assert store.label_names() == []
+    assert not list(store.path.rglob(".*.lock"))
+    objects.run(**objects_of)
