@@ -207,12 +207,15 @@ def test_after_sigkill_the_same_call_ends_in_the_same_bytes(stored, tmp_path, ru
     script.write_text(textwrap.dedent(SCRIPT.format(seconds=0.2, **values)))
     victim = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 60
-    while len(list(diary.iterdir())) < 4 and time.monotonic() < deadline:
+    journal = tmp_path / "journal"
+    while time.monotonic() < deadline and not (
+        journal.exists() and "done" in journal.read_text() and len(list(diary.iterdir())) >= 4
+    ):
         time.sleep(0.01)
     victim.kill()
     victim.wait()
     time.sleep(0.4)  # orphaned workers have left by then
-    committed = (tmp_path / "journal").read_text().count("done")
+    committed = journal.read_text().count("done")
     assert 0 < committed < 12
     started = len(list(diary.iterdir()))
     script.write_text(textwrap.dedent(SCRIPT.format(seconds=0, **values)))
