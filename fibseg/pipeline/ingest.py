@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,10 @@ def run(
     if kind not in KINDS:
         raise UsageError(f"kind={kind} is none of {', '.join(KINDS)}.")
     memory = Memory(memory_gb, blocks or Serial())
+    if ome_version not in get_args(OmeVersion):
+        raise UsageError(f"ome_version={ome_version} is none of {', '.join(get_args(OmeVersion))}.")
+    if Path(volume).name in ("", ".."):
+        raise UsageError(f"volume={volume} has no name of its own. Write e.g. cell.ome.zarr.")
     if Path(source).resolve() == Path(volume).resolve():
         raise UsageError(f"source and volume are both {source}. Choose another path for volume=.")
     with open_source(source, dataset=dataset, array=array) as opened:

@@ -145,6 +145,12 @@ def planned_jobs(
             f"{store.path} has no probabilities {name!r}; it has {', '.join(there) or 'none'}. "
             f"Make them with 'fibseg infer model=… volume={store.path} name={name}'."
         )
+    infos = [store.probabilities_info(source) for source in sources]
+    if len({info.attributes.get("model_digest") for info in infos}) > 1:
+        raise DataError(
+            f"name={name} begins the names of probabilities of several models: "
+            f"{', '.join(sources)}. Give one of these names."
+        )
     list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
     return [
         Job(source, (out or name) + source.removeprefix(name), _inputs(store, source, postprocess))

@@ -71,6 +71,8 @@ def run(
     path = report_path(store, out)
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name a file in it: out={path / 'report.html'}.")
+    if path.suffix.lower() == ".png":
+        raise UsageError(f"out={path} is the page; its figure gets the .png. Use {path.stem}.html.")
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists. Use overwrite=true, or another out=.")
     numbers = _chosen_planes(store, planes)

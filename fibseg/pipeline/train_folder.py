@@ -62,7 +62,7 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
         If something else stands in the folder and may not be replaced.
     """
     path = folder / FOLDER / RECORD
-    before = json.loads(path.read_text()) if path.exists() else None
+    before = _recorded(path)
     if before is None:
         if not folder.exists() or not any(folder.iterdir()):
             return False
@@ -83,6 +83,16 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
     (folder / "model.json").unlink(missing_ok=True)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return False
+
+
+def _recorded(path: Path) -> dict[str, Any] | None:
+    """The record of a training, None if there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    whole = isinstance(found, dict) and {"settings", "sources"} <= set(found)
+    return found if whole else None
 
 
 def _comparable(record: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,10 @@ REFUSED: list[tuple[np.ndarray, dict[str, Any], type[FibsegError], str]] = [
     (IMAGE, {"name": "x"}, UsageError, "name= means nothing for kind=image"),
     (IMAGE, {"planes": [1], "objects": "components"}, UsageError, "planes=, objects="),
     (IMAGE, {"memory_gb": 0}, UsageError, "leaves no memory"),
+    (IMAGE, {"memory_gb": math.inf}, UsageError, "leaves no memory"),
+    (IMAGE, {"memory_gb": math.nan}, UsageError, "leaves no memory"),
+    (IMAGE, {"ome_version": "0.6"}, UsageError, "none of 0.5, 0.4"),
+    (IMAGE, {"volume": "."}, UsageError, "no name of its own"),
     (IMAGE, {"intensity_range": [0, 1]}, UsageError, "stored as it is"),
     (IMAGE * 1.0, {"intensity_range": [2, 1]}, UsageError, "no range"),
     (IMAGE > 9, {}, DataError, "no grey values"),
@@ -131,7 +136,7 @@ def test_what_is_refused_leaves_nothing(
 ) -> None:  # fmt: skip
     source = saved(tmp_path / "a.npy", data)
     with pytest.raises(error, match=words):
-        ingest.run(source=source, volume=cell, **{**GIVEN, **keys})
+        ingest.run(**{"source": source, "volume": cell, **GIVEN, **keys})
     assert [p.name for p in tmp_path.iterdir()] == ["a.npy"]
 
 

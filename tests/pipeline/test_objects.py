@@ -182,6 +182,19 @@ def test_missing_probabilities_are_named(volume):
         run(volume, name="nucleus")
 
 
+def test_a_beginning_that_several_models_share_is_no_name(tmp_path):
+    volume = store(tmp_path / "cell.ome.zarr")
+    for number in (1, 2):
+        product = volume.create_probabilities(
+            f"m_v{number}", inputs=f"{number}", attributes={"model_digest": f"{number}"}
+        )
+        product.array[:] = balls(number)
+        finish_product(product)
+    with pytest.raises(DataError, match="several models: m_v1, m_v2"):
+        run(volume, name="m")
+    assert list(run(volume, name="m_v2")) == ["labels/m_v2"]
+
+
 def test_a_bad_setting_leaves_no_trace(volume):
     before = sorted(volume.path.rglob("*"))
     with pytest.raises(UsageError, match="radius_nm=-5"):

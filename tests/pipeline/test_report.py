@@ -243,6 +243,7 @@ def test_labels_that_changed_are_called_so(tmp_path: Path) -> None:
         ({"labels": ["golgi"]}, DataError, "labels=\\['golgi'\\].*mitochondria"),
         ({"max_pixels": 2}, UsageError, "max_pixels=2"),
         ({"overwrite": False}, UsageError, "exists"),
+        ({"out": "page.png"}, UsageError, "Use page.html"),
     ],
 )
 def test_what_cannot_be_meant(

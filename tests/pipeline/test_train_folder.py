@@ -113,6 +113,15 @@ def test_a_model_without_record_is_replaced_only_when_asked(tmp_path: Path) -> N
     assert not look(tmp_path, overwrite=True)
 
 
+@pytest.mark.parametrize("text", ['{"settings": {"se', "[]", "{}"])
+def test_a_record_that_is_cut_off_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "run.json").write_text(text)
+    with pytest.raises(ExistsError, match="no record of its training"):
+        look(tmp_path)
+    assert not look(tmp_path, overwrite=True)
+
+
 def test_the_log_gets_everything_of_fibseg(tmp_path: Path) -> None:
     logger = logging.getLogger("fibseg.something")
     with log_to(tmp_path / "log.txt"):
