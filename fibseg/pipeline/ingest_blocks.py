@@ -82,7 +82,10 @@ def survey(
             label="survey",
         )
     except PartlyDoneError as error:
-        raise _as_data_error(error) from error
+        said = _said_of_data(error)
+        if said is None:
+            raise
+        raise DataError(said) from error
     return whole.finish(source.shape, source.dtype)
 
 
@@ -146,10 +149,10 @@ def cheap_to_cut(
         yield planes
 
 
-def _as_data_error(error: PartlyDoneError) -> Exception:
-    """What is wrong with the source, in its own words; `error` itself if that is not the reason."""
+def _said_of_data(error: PartlyDoneError) -> str | None:
+    """What its readers say is wrong with a source; None if something else went wrong."""
     if not error.reasons or not all(text.startswith(_DATA_ERROR) for text in error.reasons):
-        return error
+        return None
     first, *others = dict.fromkeys(text.removeprefix(_DATA_ERROR) for text in error.reasons)
     more = f" {len(others)} more of its blocks cannot be read; the log says what ails them."
-    return DataError(first + (more if others else ""))
+    return first + (more if others else "")

@@ -24,7 +24,7 @@ from imagecodecs import png_encode
 
 from fibseg.blocks import Cluster, Processes, Serial, reduce_blocks
 from fibseg.blocks.task import IN_FLIGHT
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import DataError, PartlyDoneError, UsageError
 from fibseg.geometry import Box
 from fibseg.pipeline import ingest
 from fibseg.pipeline.ingest_blocks import SurveyBlock, copy, survey
@@ -190,6 +190,21 @@ def test_all_damaged_blocks_are_told_of_in_the_words_of_the_reader(
     assert str(info.value).startswith(f"{folder / 'p002.png'} cannot be decoded")
     assert "p005.png cannot be decoded" in caplog.text
     assert not (tmp_path / "cell.ome.zarr").exists()
+
+
+def test_what_is_no_fault_of_the_data_is_not_called_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlucky(*_: object, **__: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("fibseg.pipeline.ingest_blocks.part_of", unlucky)
+    np.save(tmp_path / "a.npy", IMAGE)
+    with (
+        open_source(tmp_path / "a.npy") as source,
+        pytest.raises(PartlyDoneError, match="MemoryError: no room"),
+    ):
+        survey(source, memory=Memory(2.0, Serial()))
 
 
 @given(

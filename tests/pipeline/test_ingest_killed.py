@@ -168,6 +168,8 @@ def test_a_changed_source_starts_afresh(
     start_and_kill(stack, store, store / ".raw.journal", 3, **GIVEN)
     other = IMAGE.copy()
     other[0, 0, 0] += 1
-    np.save(tmp_path / "other.npy", other)
-    ingest.run(source=tmp_path / "other.npy", volume=store, memory_gb=0.1, **GIVEN)
+    tifffile.imwrite(
+        tmp_path / "other.tif", other, compression="zlib", photometric="minisblack"
+    )
+    ingest.run(source=tmp_path / "other.tif", volume=store, memory_gb=0.1, **GIVEN)
     np.testing.assert_array_equal(Volume.open(store).raw()[:], other)
