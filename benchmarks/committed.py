@@ -154,7 +154,8 @@ def files_of(journal: Path) -> Iterator[Path]:
         yield from (block_file(journal.parent, n) for n in range(MOST_BLOCKS))
         return
     name = journal.name.removeprefix(".").removesuffix(".journal")
-    array = journal.parent / "0" if name == "raw" else journal.parent / name / "0"
+    product, level = journal.parent / name / "0", journal.parent / name
+    array = journal.parent / "0" if name == "raw" else product if product.exists() else level
     if (array / "zarr.json").exists():
         yield from (path for path, _ in array_files(array, open_array(array)))
 

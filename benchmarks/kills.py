@@ -40,6 +40,7 @@ from killing import (
 
 from fibseg.blocks import IN_FLIGHT
 from fibseg.phantom import make_cell, sparse_annotation
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 PIECE = (160, 64, 64)
@@ -157,7 +158,7 @@ def make_store(path: Path, *, n_pieces: int) -> None:
         path, shape=shape, dtype=image.dtype, spacing=cell.spacing, polarity="dark"
     )
     volume.raw()[:] = np.concatenate([image[turn] for turn in turns])
-    volume.finish_raw()
+    finish_raw(volume)
     painting = volume.create_labels(
         "mitochondria", kind="annotation", dtype=np.uint8, inputs="phantom",
         classes={"mitochondria": 2},
@@ -165,7 +166,7 @@ def make_store(path: Path, *, n_pieces: int) -> None:
     painting.array[:] = np.concatenate(
         [sparse_annotation(truth, every=20, seed=n)[turn] for n, turn in enumerate(turns)]
     )
-    painting.finish()
+    finish_product(painting)
 
 
 def table(scores: dict[str, Score]) -> str:

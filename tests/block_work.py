@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from scipy import ndimage
 from fibseg.blocks import Block
 from fibseg.blocks.task import Task
 from fibseg.geometry import Box, reach
+from fibseg.volume.files import room_for
 
 
 @reach(lambda radius_nm: radius_nm)
@@ -98,6 +100,15 @@ def threads(block: Block, *, diary: str, n_workers: int) -> int:
     while len(list(Path(diary).iterdir())) < n_workers and time.monotonic() < deadline:
         time.sleep(0.02)
     return int(os.environ["OMP_NUM_THREADS"])
+
+
+def full_from(first: int, diary: str, block: Block) -> int:
+    """The index of the block; from `first` on there is no room for it on the disk."""
+    (Path(diary) / str(block.index)).touch()
+    with room_for(Path(diary) / "target", 512):
+        if block.index >= first:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return block.index
 
 
 def _process(block: Block) -> int:

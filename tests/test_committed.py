@@ -12,6 +12,7 @@ from committed import Blocks, Steps
 
 from fibseg.blocks import map_blocks
 from fibseg.errors import PartlyDoneError
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.training.checkpoint import LAST, CrashSafeIO
 from fibseg.volume import Product, Volume
 
@@ -23,7 +24,7 @@ def volume(tmp_path: Path) -> Volume:
         polarity="dark",
     )
     volume.raw()[:] = np.random.default_rng(0).integers(1, 200, (200, 20, 20))
-    volume.finish_raw()
+    finish_raw(volume)
     return volume
 
 
@@ -51,7 +52,7 @@ def test_a_run_that_goes_on_computes_nothing_again(volume, tmp_path):
     evidence = stopped(volume, tmp_path)
     product = work(volume)
     evidence.compare()
-    product.finish()
+    finish_product(product)
     assert not product.journal_path.exists()
     evidence.compare()
     assert evidence.again == 0

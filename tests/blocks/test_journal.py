@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fibseg.blocks import Journal, layout_key
+from fibseg.errors import DiskFullError
 
 
 def written(path, key="k", done=(3, 1, 4)):
@@ -87,3 +89,18 @@ def test_garbage_after_a_crash_never_adds_a_block(done, garbage):
             assert journal.done == set(done)
             journal.mark(10**7)
         assert Journal(path, "k").done == {*done, 10**7}
+
+
+def test_a_line_that_finds_no_room_is_an_error_and_does_not_count(tmp_path, monkeypatch):
+    write = os.write
+    with Journal(tmp_path / "journal", "k") as journal:
+        journal.mark(0)
+        monkeypatch.setattr(os, "write", lambda file, line: write(file, line[:4]))
+        with pytest.raises(DiskFullError, match=rf"{tmp_path}/journal: up to \d+ bytes"):
+            journal.mark(1)
+        monkeypatch.undo()
+    with Journal(tmp_path / "journal", "k") as journal:
+        assert journal.done == {0}
+        journal.mark(1)
+    with Journal(tmp_path / "journal", "k") as journal:
+        assert journal.done == {0, 1}

@@ -27,7 +27,8 @@ from fibseg.blocks import (
     runners,
 )
 from fibseg.blocks.pool import Pool, Worker
-from fibseg.errors import InterruptedRunError, PartlyDoneError, UsageError
+from fibseg.blocks.schedule import run_blocks
+from fibseg.errors import DiskFullError, InterruptedRunError, PartlyDoneError, UsageError
 
 TWO = Processes(n_workers=2)
 CLUSTER = Cluster(n_workers=2)
@@ -176,6 +177,19 @@ def test_a_signal_finishes_the_blocks_in_flight_and_the_next_run_the_rest(
     map_blocks(fn, source, target, block_shape=(1, 4, 4), runner=runner, journal=journal)
     np.testing.assert_array_equal(target[:], source[:] + 1)
     assert all(file.read_text() == "x" for file in diary.iterdir()), "nothing computed twice"
+
+
+@pytest.mark.parametrize("runner", [Serial(), TWO, CLUSTER], ids=["serial", "processes", "cluster"])
+def test_a_full_disk_stops_the_run_at_once_and_is_told_once(tmp_path, runner):
+    task = block_work.Plain(functools.partial(block_work.full_from, 3, str(tmp_path)))
+    blocks, done = block_work.some_blocks(90), []
+    told = rf"test: stopped after 3 of 90 blocks\. There is no room for {tmp_path}/target: up"
+    outcomes = run_blocks(runner, task, blocks, total=90, label="test")
+    with pytest.raises(DiskFullError, match=told) as caught:
+        done.extend(outcome.block.index for outcome in outcomes)
+    assert str(caught.value).count("room for") == 1
+    assert sorted(done) == [0, 1, 2]
+    assert len(list(tmp_path.iterdir())) < 30, "no more than were in flight"
 
 
 SCRIPT = """

@@ -68,6 +68,18 @@ def test_failures_are_noted_in_the_journal(tmp_path):
     assert "failed 2" in (tmp_path / "journal").read_text()
 
 
+def test_a_run_that_goes_on_says_where(caplog):
+    caplog.set_level(logging.INFO, "fibseg")
+    for done in (0, 4, 5):
+        blocks = block_work.some_blocks(5 - done)
+        options = {"total": 5, "done": done, "label": f"with {done}"}
+        run = run_blocks(Serial(), poisoned(set()), blocks, **options)
+        assert len(list(run)) == 5 - done
+    assert re.findall(r"with \d: goes on after .*", caplog.text) == [
+        "with 4: goes on after 4 of 5 blocks"
+    ]
+
+
 def test_progress_counts_what_was_done_before(caplog):
     caplog.set_level(logging.INFO, "fibseg")
     blocks = block_work.some_blocks(2)
