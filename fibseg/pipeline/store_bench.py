@@ -36,13 +36,23 @@ class StoreBench:
         path = self._store.scratch_path(self._product, name)
         return path.with_name(f".{path.name}.blocks")
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is there, not even of interrupted runs with other settings."""
+        scratch, prefix = self._place()
+        return not any(any(scratch.glob(f"{dot}{prefix}*")) for dot in ("", "."))
+
     def clear(self) -> None:
         """Remove everything, also what earlier interrupted runs with other settings left."""
-        start = self._store.scratch_path(self._product, "0")
-        scratch, prefix = start.parent, start.name.removesuffix("0")
+        scratch, prefix = self._place()
         for folder in scratch.glob(f".{prefix}*.blocks"):
             shutil.rmtree(folder)
         for path in scratch.glob(f"{prefix}*"):
             Product(path).discard()
         if scratch.is_dir() and not any(scratch.iterdir()):
             scratch.rmdir()
+
+    def _place(self) -> tuple[Path, str]:
+        """The hidden folder, and how the names of this product begin there."""
+        start = self._store.scratch_path(self._product, "0")
+        return start.parent, start.name.removesuffix("0")

@@ -238,6 +238,19 @@ def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
     verify.run(volume=volume.path)
 
 
+def test_what_a_run_left_that_was_killed_after_the_map_was_finished_goes(volume):
+    run(volume)
+    scratch = volume.scratch("distances/nucleus", "planes", dtype="float32", inputs="a")
+    (scratch.path.parent / ".distances=nucleus=sides.blocks").mkdir()
+    dead = dataclasses.replace(Holder.this_process(), pid=2**22 - 1, started=0.0)
+    lock = lock_path(volume.path / "distances" / "nucleus")
+    lock.write_text(json.dumps(dataclasses.asdict(dead)))
+    run(volume)
+    assert not scratch.path.parent.exists()
+    assert not lock.exists()
+    verify.run(volume=volume.path)
+
+
 def test_a_second_run_on_the_same_map_is_refused(volume):
     target = volume.path / "distances" / "nucleus"
     target.parent.mkdir()
