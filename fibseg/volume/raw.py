@@ -23,6 +23,12 @@ from fibseg.volume.lock import refuse_used
 from fibseg.volume.metadata import State
 from fibseg.volume.record import Polarity, raw_state, spacing_of
 
+NEEDED = {
+    "shape", "dtype", "spacing", "polarity", "intensity_range", "percentiles", "levels", "digest",
+    "ome_version",
+}
+"""What has to be recorded of a raw image."""
+
 
 class RawStore:
     """The half of `Volume` about the raw image: what a store needs to be a store."""
@@ -282,6 +288,11 @@ class RawStore:
             raise DataError(
                 f"{self.path} is no volume of fibseg. Import it first: "
                 f"'fibseg import source={self.path} volume=NEW.ome.zarr'."
+            )
+        if not set(state) >= NEEDED:
+            raise DataError(
+                f"The record of {self.path} lacks {', '.join(sorted(NEEDED - set(state)))}: it was "
+                "changed by another program. Take the store from a copy, or import it again."
             )
         if state["complete"]:
             self._cache["state"] = state

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any
 
 import fibseg
-from fibseg.errors import DiskFullError, InterruptedRunError, PartlyDoneError
+from fibseg.errors import DataError, DiskFullError, InterruptedRunError, PartlyDoneError
 from fibseg.volume.files import UNSEALED, checked_name, finite, read_json, room_for, write_json
 
 RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
+NEEDED = {"verb", "status", "started", "config", "inputs", "products"}
 
 
 class Run:
@@ -115,6 +116,12 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
     found = [
         {"name": file.parent.name, **read_json(file)} for file in folder.glob("*/run.json")
     ]
+    for record in found:
+        if not set(record) >= NEEDED:
+            raise DataError(
+                f"{folder / record['name'] / 'run.json'} is no record of a run. No product depends "
+                "on it: take it from a copy, or remove its folder."
+            )
     return sorted(found, key=lambda record: str(record["started"]))
 
 

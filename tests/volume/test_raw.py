@@ -146,6 +146,14 @@ def test_damaged_metadata_is_an_error(volume, file, text):
         Volume.open(volume.path)
 
 
+@pytest.mark.parametrize("key", ["spacing", "percentiles", "levels"])
+def test_a_record_that_lacks_something_says_what(volume, key):
+    file = next(f for f in (volume.path / n for n in ("zarr.json", ".zattrs")) if f.exists())
+    file.write_text(file.read_text().replace(f'"{key}"', '"renamed"'))
+    with pytest.raises(DataError, match=f"lacks {key}"):
+        Volume.open(volume.path)
+
+
 def test_levels_that_are_not_there(volume):
     for level in (2, -1):
         with pytest.raises(DataError, match="level"):

@@ -64,6 +64,13 @@ def test_a_run_that_ends_badly_says_so(volume, error, status):
     assert handlers() == before
 
 
+def test_a_file_that_is_no_record_is_named(volume):
+    run = volume.start_run("infer", **START)
+    (run.path / "run.json").write_text('{"verb": "infer"}')
+    with pytest.raises(DataError, match=r"run.json is no record of a run"):
+        volume.runs()
+
+
 def test_a_forgotten_run_logs_no_longer(volume):
     before = handlers()
     run = volume.start_run("infer", **START)
