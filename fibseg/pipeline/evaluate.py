@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,9 @@ from fibseg.pipeline.scoring import (
 )
 from fibseg.progress import track
 from fibseg.volume import ProductInfo, Run, Volume
+from fibseg.volume.lock import READ_ONLY
+
+log = logging.getLogger("fibseg.evaluate")
 
 INSIDE = 128
 """Probability, 0–255, from which a voxel belongs to the class."""
@@ -102,11 +107,10 @@ def run(
     if labels is not None and truth is not None:
         label_info(store, labels, "labels")  # refused before a run is recorded
         truth_info(store, truth)
-    record = store.start_run(
-        "evaluate", config=dict(config or {}), overrides=list(overrides),
+    with _recorded(
+        store, config=dict(config or {}), overrides=list(overrides),
         inputs=_inputs(store, model, labels, truth),
-    )
-    with record:
+    ) as record:
         if model is not None:
             result = _evaluate_model(store, model, truth, planes, tolerance, backend)
         else:
@@ -237,12 +241,24 @@ def _inputs(
     return found
 
 
-def _save(result: Evaluation, record: Run, out: str | None) -> None:
+def _recorded(store: Volume, **what: Any) -> AbstractContextManager[Run | None]:
+    """The record of this run, or nothing where the store can only be read."""
+    try:
+        return store.start_run("evaluate", **what)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+        log.warning("%s can only be read: this run is not recorded in it", store.path)
+        return nullcontext()
+
+
+def _save(result: Evaluation, record: Run | None, out: str | None) -> None:
     data = result.as_dict()
     if out is not None:
         path = Path(out)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    record.finish(products={}, metrics=data)
+    if record is not None:
+        record.finish(products={}, metrics=data)
 
 

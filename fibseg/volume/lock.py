@@ -28,7 +28,9 @@ from fibseg.errors import BusyError
 from fibseg.volume.files import partial_path, room_for
 
 _log = logging.getLogger("fibseg.volume")
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of writing where nothing can be written."""
+
 _LOOK_EVERY_S = 0.01
 MOST_RETRIES = 100
 _SAME_START_S = 10.0
@@ -200,7 +202,7 @@ def _acquire(path: Path, target: Path, *, until: float) -> Holder | None:
                 raise
             continue
         except OSError as error:
-            if error.errno in _READ_ONLY:
+            if error.errno in READ_ONLY:
                 return None
             raise
         try:
