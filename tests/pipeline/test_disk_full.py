@@ -32,7 +32,7 @@ CHAIN = {
     "components": partial(postprocess.components),
 }
 ERROR = re.compile(
-    r"([\w: ]+: stopped after \d of 4 blocks\. )?There is no room for (/\S+): "
+    r"([\w: ]+: stopped after \d of \d blocks\. )?There is no room for (/\S+): "
     r"(some kilobytes|up to [\d,]+ bytes) were to be written, [\d,]+ bytes are free "
     r"\(.+\)\. Make room on that disk; the same command continues then\."
 )
