@@ -82,7 +82,10 @@ def map_blocks(
     task = Map(function, read_from, targets)
     read_shape = tuple(read_from[0].shape) if read_from else grid.shape
     noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
-    load = load_of(grid, lambda write: function.read_box(write, read_shape), read_from, targets)
+    load = load_of(
+        grid, lambda write: function.read_box(write, read_shape), read_from, targets,
+        function=function,
+    )
     for target in noted.values():
         target.forget()
     with Journal(journal, key) as done:
@@ -140,7 +143,9 @@ def reduce_blocks(
     blocks = grid.blocks(lambda write: function.read_box(write, shape))
     outcomes = run_blocks(
         runner, task, blocks, total=len(grid), label=label, ordered=True, kept=False,
-        load=load_of(grid, lambda write: function.read_box(write, shape), read_from),
+        load=load_of(
+            grid, lambda write: function.read_box(write, shape), read_from, function=function
+        ),
     )
     return fold((outcome.value for outcome in outcomes), combine)
 

@@ -177,6 +177,11 @@ class Reduced:
         """Nothing."""
         return Box(write.start, write.start)
 
+    def own_bytes(self, write: Box) -> int:
+        """Bytes of the finer voxels of a box."""
+        fine = finer_box(write, self.factors).clip(self.finer.shape)
+        return fine.size * int(self.finer.dtype.itemsize)
+
     def __call__(self, *, block: Block) -> NDArray[Any]:
         """Voxels of the write box."""
         result = np.empty(block.write.shape, dtype=self.finer.dtype)

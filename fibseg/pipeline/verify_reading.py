@@ -79,6 +79,10 @@ class ReadAgain:
         """Nothing."""
         return Box(write.start, write.start)
 
+    def own_bytes(self, write: Box) -> int:
+        """Bytes of the voxels of a box."""
+        return write.size * int(self.array.dtype.itemsize)
+
     def __call__(self, nothing: NDArray[Any], *, block: Block) -> Reading:
         """Digest of the write box, or the files of it that are missing or cannot be decoded."""
         files = list(array_files(self.path, self.array, block.write))

@@ -109,6 +109,15 @@ def test_a_plan_names_every_stage_with_the_blocks_and_bytes_that_the_command_the
     assert not planned
 
 
+def test_a_pass_that_reads_for_itself_says_how_much(store):
+    # raw, probabilities, two label images, painting
+    size = sum(int(np.prod(SHAPE)) * n for n in (1, 1, 4, 4, 1))
+    plan = forecast("verify", verify.run, {"volume": str(store.path), "blocks": Serial()})
+    finest = [s.read_gb * 1e9 for s in plan.steps if s.label.endswith("level 0")]
+    made = 4 * int(np.prod(SHAPE)) * len([n for n in store.label_names() if n in ("made", "kept")])
+    assert sum(finest) == pytest.approx(size + made)
+
+
 def test_disk_is_that_of_the_products_and_of_what_lies_there_meanwhile(store):
     plan = forecast("objects", objects.run, objects_parts(store))
     objects.run(**objects_parts(store, out="kept"))
