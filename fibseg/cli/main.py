@@ -168,7 +168,10 @@ def _multirun(verb: str, arguments: list[str]) -> int:
         search_path_override,
     )
 
-    check_keys(arguments, compose_verb(verb, []))
+    known = compose_verb(verb, [])
+    check_keys(arguments, known)
+    if "out" not in known:
+        raise UsageError(f"A multirun writes to out/N, but {verb} has no out=. Run it N times.")
     codes: list[int] = []
 
     def job(config: DictConfig) -> None:

@@ -50,14 +50,20 @@ def fitted(
 
 
 def refuse_lacking(function: Callable[..., Any], values: Mapping[str, Any]) -> None:
-    """Nothing, if every keyword without default is in `values`.
+    """Nothing, if every keyword without default is in `values`, and no other word.
 
     Raises
     ------
     UsageError
-        If one is not, as after ``postprocess=null`` where there has to be one.
+        If one is not, as after ``postprocess=null`` where there has to be one, or after ``+x=1``.
     """
-    for key, parameter in inspect.signature(function).parameters.items():
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for key in values:
+        if key not in parameters:
+            raise UsageError(f"There is no key {key!r}. See --help.")
+    for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in values:
             raise UsageError(f"{key} cannot be left out: choose one with {key}=…. See --help.")
 

@@ -57,6 +57,9 @@ def test_a_missing_key_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["phantom", "out="], "out= is empty"),
         (["import", "source=", "volume=x"], "source= is empty"),
+        (["train", "experiment=mitochondra", "volume=x", "annotation=a", "out=m"], "mitochondra'"),
+        (["phantom", "out=x", "+shap=[4,4,4]"], "There is no key 'shap'"),
+        (["infer", "-m", "model=a", "volume=b,c"], "infer has no out="),
         (["check", "volume=${nothing}"], "nothing"),
         (["objects", "volume=x", "name=a", "postprocess=null"], "no volume at x"),
     ],
