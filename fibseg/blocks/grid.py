@@ -110,9 +110,14 @@ def check_writers(grid: Grid, target: Any) -> None:
     shard = getattr(target, "shards", None) or getattr(target, "chunks", None)
     if shard is None:
         return
+    name = getattr(target, "path", "") or getattr(target, "name", "") or "the target"
+    check_shards(grid, shard, name)
+
+
+def check_shards(grid: Grid, shard: Sequence[int], name: str) -> None:
+    """As `check_writers`, for shards of an array that is not there yet, called `name`."""
     for length, block, unit in zip(grid.shape, grid.block_shape, shard, strict=True):
         if block % unit and block < length:
-            name = getattr(target, "path", "") or getattr(target, "name", "") or "the target"
             fitting = tuple(
                 -(-b // u) * u for b, u in zip(grid.block_shape, shard, strict=True)
             )

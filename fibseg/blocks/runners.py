@@ -16,6 +16,7 @@ from fibseg.blocks import pool
 from fibseg.blocks.grid import Block
 from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, outcome_of, pickled
 from fibseg.blocks.threads import usable_cores
+from fibseg.errors import UsageError
 
 
 class Runner(Protocol):
@@ -88,6 +89,10 @@ class Processes:
 
     n_workers: int = 0
     in_flight: int = IN_FLIGHT
+
+    def __post_init__(self) -> None:
+        if self.n_workers < 0:
+            raise UsageError(f"blocks.n_workers={self.n_workers} cannot be meant. Use 0 or more.")
 
     @property
     def in_process(self) -> bool:

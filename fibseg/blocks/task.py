@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from fibseg.blocks.grid import Block
-from fibseg.errors import DiskFullError, UsageError
+from fibseg.errors import DiskFullError, FibsegError, UsageError
 
 IN_FLIGHT = 3
 """Blocks that a process holds: one is computed, one read ahead, one written behind it."""
@@ -103,7 +103,8 @@ def outcome_of(block: Block, future: Future[Any]) -> Outcome:
 
 def failure(block: Block, error: BaseException) -> Outcome:
     """Outcome of a block whose task raised `error`."""
-    trace = "".join(traceback.format_exception(error))
+    known = isinstance(error, FibsegError)  # says all that there is to say
+    trace = str(error) if known else "".join(traceback.format_exception(error))
     if isinstance(error, DiskFullError):
         return Outcome(block, error=str(error), trace=trace, full=True)
     return Outcome(block, error=f"{type(error).__name__}: {error}", trace=trace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ class Evaluation:
         }
 
     def text(self) -> str:
-        """Table for the terminal."""
+        """Table for the terminal; the last line is the same as JSON, for scripts."""
         width = max(len(text) for text in SCORE_NAMES.values())
         columns = [max(len(name), 10) for name in self.scores]
         lines = [
@@ -81,7 +82,7 @@ class Evaluation:
             values = [s.get(key, math.nan) for s in self.scores.values()]
             cells = [f"{score_text(v, key):>{w}}" for v, w in zip(values, columns, strict=True)]
             lines.append("  ".join([f"{text:<{width}}", *cells]))
-        return "\n".join(lines + self._plane_lines())
+        return "\n".join([*lines, *self._plane_lines(), "", json.dumps(self.as_dict())])
 
     def _plane_lines(self) -> list[str]:
         shown = ("iou", "dice", "boundary_f1", "object_f1_50")

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fibseg.blocks import Runner, Serial, map_blocks
+from fibseg.blocks import Grid, Runner, Serial, map_blocks
+from fibseg.blocks.grid import check_shards
 from fibseg.errors import ExistsError
 from fibseg.export import ModelSpec, load_network, load_spec, weights_digest
 from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
@@ -88,6 +89,10 @@ def run(
         normalisation=model_normalisation(spec, store),
         backend=Backend.choose(backend, precision), tta=tta,
     )
+    if block_shape is not None:
+        raw = store.raw()  # every product is cut up like it
+        grid = Grid.over(store.shape, block_shape)
+        check_shards(grid, raw.shards or raw.chunks, "the probabilities")
     written = [f"probabilities/{n}" for n in names]
     if postprocess is not None:
         _check_objects(store, names, postprocess, overwrite=overwrite)
@@ -101,7 +106,7 @@ def run(
         if not finished(store, task, names):
             load_network(model)  # a damaged one is one error here, and not one per block
             record = store.start_run(
-                "infer", config=dict(config or {}), overrides=list(overrides),
+                "infer", config={**(config or {}), "model": task.folder}, overrides=list(overrides),
                 inputs={"model": task.digest, "raw": store.raw_digest},
             )
             with record:

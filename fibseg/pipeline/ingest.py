@@ -244,6 +244,7 @@ def _refuse_standing(
     path: Path, source: Source, nm: Spacing, polarity: Polarity, *, overwrite: bool
 ) -> None:
     """`ExistsError` where it can be told before reading voxels that the volume is another one."""
+    _refuse_inside(path)
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     volume = Volume(path)
@@ -253,15 +254,29 @@ def _refuse_standing(
         raise ExistsError(
             f"{path} exists and is no volume of fibseg. Choose another path for volume=."
         ) from None
-    if overwrite or not complete:
+    if not complete or (overwrite and not volume.label_names(kind="annotation")):
         return
     stands = {"shape": volume.shape, "spacing": volume.spacing, "polarity": volume.polarity}
     wanted = {"shape": source.shape, "spacing": nm, "polarity": polarity}
     for key, value in stands.items():
         if value != wanted[key]:
+            painted = volume.label_names(kind="annotation")
+            way = (
+                f", since it holds the painting {', '.join(painted)}" if painted
+                else ", or use overwrite=true to replace it with all its labels"
+            )
             raise ExistsError(
                 f"{path} stands already with {key} {value}, this import has {wanted[key]}. Choose "
-                "another path for volume=, or use overwrite=true to replace it with all its labels."
+                f"another path for volume={way}."
+            )
+
+
+def _refuse_inside(path: Path) -> None:
+    """`UsageError` for a volume inside of another Zarr store: nothing would look for it there."""
+    for folder in path.absolute().parents:
+        if any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray")):
+            raise UsageError(
+                f"volume={path} lies inside of the store {folder}. Choose a path beside it."
             )
 
 

@@ -17,6 +17,7 @@ from fibseg import __version__
 from fibseg.errors import ExistsError
 from fibseg.phantom import Cell, make_cell, sparse_annotation
 from fibseg.types import Labels, Table
+from fibseg.volume.files import write_bytes
 from fibseg.volume.tiff import write_tiff, write_tiff_stack
 
 logger = logging.getLogger("fibseg.pipeline.phantom")
@@ -85,15 +86,17 @@ def run(
     if standing is not None and not overwrite:
         logger.info("this very phantom stands in %s already", folder)
         return standing
-    _refuse_contents(folder, overwrite)
+    if not _begun(folder, settings):
+        _refuse_contents(folder, overwrite)
     cell = make_cell(
         shape, seed=seed, pores=pores, pore_gradient=pore_gradient,
         thickness_gradient=thickness_gradient, spacing=spacing,
     )  # fmt: skip
     paintings = paint(cell, every=every, fraction=fraction, seed=seed)
     # Only now, when nothing can be wrong with the settings any more.
-    _clear(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _record(folder, settings, None)
+    _clear(folder)
     write_tiff_stack(folder / "stack", cell.image, spacing=cell.spacing)
     for name, painting in paintings.items():
         write_tiff(folder / f"painted_{name}.tif", painting, spacing=cell.spacing)
@@ -102,19 +105,37 @@ def run(
     write_tiff(folder / "truth_organelles.tif", _all_painted(cell), spacing=cell.spacing)
     _write_csv(folder / "pores.csv", cell.pores)
     summary = _summary(folder, cell, paintings)
-    # Written last: a folder without it is not finished.
-    record = json.dumps({"settings": settings, "summary": summary}, indent=1)
-    (folder / RECORD).write_text(record + "\n", encoding="utf-8")
+    # Written last: a folder whose record has no summary is not finished.
+    _record(folder, settings, summary)
     return summary
 
 
-def _standing(folder: Path, settings: dict[str, Any]) -> Summary | None:
-    """The summary of a finished phantom of these settings, None where there is no such one."""
+def _record(folder: Path, settings: dict[str, Any], summary: Summary | None) -> None:
+    """Write down whose folder it is, and that it is finished."""
+    text = json.dumps({"settings": settings, "summary": summary}, indent=1)
+    write_bytes(folder / RECORD, (text + "\n").encode())
+
+
+def _recorded(folder: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The record of a phantom of these settings, None where there is no such one."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if not isinstance(record, dict) or record.get("settings") != settings:
+    same = isinstance(record, dict) and record.get("settings") == settings
+    return dict(record) if same else None
+
+
+def _begun(folder: Path, settings: dict[str, Any]) -> bool:
+    """Whether this very command was stopped in the folder: what it left may be replaced."""
+    record = _recorded(folder, settings)
+    return record is not None and record.get("summary") is None
+
+
+def _standing(folder: Path, settings: dict[str, Any]) -> Summary | None:
+    """The summary of a finished phantom of these settings, None where there is no such one."""
+    record = _recorded(folder, settings)
+    if record is None or not record.get("summary"):
         return None
     names = {*(f"truth_{n}.tif" for n in (*TRUTHS, "organelles")), "pores.csv",
              *(f"painted_{n}.tif" for n in (*UNLIKE, "organelles"))}  # fmt: skip
@@ -174,7 +195,6 @@ def _refuse_contents(folder: Path, overwrite: bool) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove what an earlier phantom left in `folder`, and nothing else."""
-    (folder / RECORD).unlink(missing_ok=True)
     for path in [*(folder / "stack").glob("plane_*.tif"), *folder.glob("painted_*.tif"),
                  *folder.glob("truth_*.tif")]:  # fmt: skip
         path.unlink()

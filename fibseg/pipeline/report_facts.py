@@ -38,7 +38,7 @@ def shown_labels(store: Volume, labels: Sequence[str] | None) -> list[str]:
     missing = [n for n in labels if n not in there]
     if missing:
         raise DataError(f"labels={list(labels)}: {store.path} has {there or 'none'}.")
-    return list(labels)
+    return list(dict.fromkeys(labels))
 
 
 def volume_facts(store: Volume) -> tuple[Fact, ...]:

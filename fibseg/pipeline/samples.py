@@ -160,7 +160,7 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
         source = opened
         if store is not None and kind == "annotation":
             source = placed(opened, store, parts["planes"])
-        box = _some_planes(source)
+        box = _some_planes(source, least=2 if kind == "annotation" else 1)
         begin = time.monotonic()
         np.save(folder / "planes.npy", source.read(box))
         seconds = time.monotonic() - begin
@@ -183,14 +183,14 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
-def _some_planes(source: Source) -> Box:
-    """Whole planes around the middle of a source, or around the first that has anything on it."""
+def _some_planes(source: Source, *, least: int) -> Box:
+    """Whole planes around the one nearest to the middle that has values from `least` on."""
     n_planes, *plane = source.shape
     n = int(SOURCE_BYTES // (math.prod(plane) * source.dtype.itemsize))
     n = min(n_planes, max(1, min(n, 64)))
     order = sorted(range(n_planes), key=lambda z: abs(z - n_planes // 2))
     one = ((z, Box((z, 0, 0), (z + 1, *plane))) for z in order)
-    middle = next((z for z, box in one if source.read(box).any()), n_planes // 2)
+    middle = next((z for z, box in one if source.read(box).max() >= least), n_planes // 2)
     first = min(max(middle - n // 2, 0), n_planes - n)
     return Box((first, 0, 0), (first + n, *plane))
 

@@ -120,6 +120,11 @@ def test_a_block_that_kills_its_worker_twice_is_recorded(stored, pool):
     np.testing.assert_array_equal(np.delete(target[:] - source[:], 4, axis=0), 1)
 
 
+def test_fewer_workers_than_none_are_refused():
+    with pytest.raises(UsageError, match="n_workers=-1"):
+        Processes(n_workers=-1)
+
+
 def test_a_pool_refuses_what_cannot_travel(stored, pool):
     source, target = stored
     with pytest.raises(UsageError, match="NumPy array"):

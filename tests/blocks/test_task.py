@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from fibseg.blocks import IN_FLIGHT, Cluster, Processes, Serial, Task, cluster_pool, runners
-from fibseg.blocks.task import Lane
-from fibseg.errors import UsageError
+from fibseg.blocks.task import Lane, failure
+from fibseg.errors import DataError, UsageError
 
 STEP_S = 0.05
 
@@ -166,6 +166,13 @@ def test_a_failure_in_any_step_is_that_of_its_block(runner):
         1: "ValueError: cannot read", 3: "ValueError: cannot compute", 5: "ValueError: cannot write"
     }
     assert "Traceback" in outcomes[5].trace
+
+
+def test_an_error_of_ours_is_told_without_the_lines_of_code_that_it_came_through():
+    (block,) = block_work.some_blocks(1)
+    told = failure(block, DataError("labels/m is damaged. Copy it again."))
+    assert told.error == "DataError: labels/m is damaged. Copy it again."
+    assert told.trace == "labels/m is damaged. Copy it again."
 
 
 @dataclass(frozen=True)

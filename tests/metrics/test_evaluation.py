@@ -30,7 +30,11 @@ def test_columns_line_up() -> None:
     table = lines[3 : 4 + len(SCORE_NAMES)]
     assert len({len(line) for line in table}) == 1
     assert table[0].split() == ["mitochondria", "nucleus"]
-    assert lines[-2].split()[:2] == ["7", "0.900"]
+    assert lines[-4].split()[:2] == ["7", "0.900"]
+
+
+def test_the_last_line_is_json_for_scripts() -> None:
+    assert json.loads(example().text().splitlines()[-1]) == example().as_dict()
 
 
 def test_plain_data_has_no_nan() -> None:

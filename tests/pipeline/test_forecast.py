@@ -163,6 +163,8 @@ def test_a_phantom_twice_as_large_needs_eight_times_the_memory_and_disk(tmp_path
 def test_an_import_is_planned_on_planes_with_something_on_them(store, tmp_path, kind):
     voxels = np.zeros(SHAPE, np.uint8)
     voxels[7] = np.random.default_rng(1).integers(1, 3, SHAPE[1:])
+    if kind == "annotation":
+        voxels[SHAPE[0] // 2] = 1  # background alone is refused
     np.save(tmp_path / "planes.npy", voxels)
     parts = {
         "source": str(tmp_path / "planes.npy"), "kind": kind, "dataset": None, "array": None,

@@ -172,7 +172,15 @@ def test_settings_are_refused_before_any_work(tmp_path, models):
             run(models["one"], store, **settings)
     with pytest.raises(UsageError, match="that is a name of annotations"):
         run(models["one"], store, name="annotation_m", postprocess=OBJECTS)
-    assert store.probability_names() == []
+    assert not (store.path / "probabilities").exists()
+    assert store.runs() == []
+
+
+def test_the_run_names_the_model_wherever_it_is_read_from(tmp_path, models, monkeypatch):
+    store = make_store(tmp_path / "c.ome.zarr", shape=(3, 60, 60))
+    monkeypatch.chdir(models["one"].parent)
+    run("one", store, config={"model": "one"})
+    assert store.runs()[0]["config"]["model"] == str(models["one"].resolve())
 
 
 def test_bad_models_and_volumes_are_refused(tmp_path, models):

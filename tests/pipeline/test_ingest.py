@@ -178,6 +178,28 @@ def test_something_else_stands_there(tmp_path: Path) -> None:
         ingest.run(source=source, volume=source, **GIVEN)
 
 
+def test_a_volume_with_painting_is_never_advised_away(tmp_path: Path, cell: Path) -> None:
+    ingest.run(source=saved(tmp_path / "a.npy", IMAGE), volume=cell, **GIVEN)
+    other = saved(tmp_path / "b.npy", IMAGE[:6])
+    with pytest.raises(ExistsError, match="overwrite=true"):
+        ingest.run(source=other, volume=cell, **GIVEN)
+    painted = saved(tmp_path / "p.npy", 2 * (IMAGE > 100).astype(np.uint8))
+    ingest.run(source=painted, volume=cell, kind="annotation", name="m", classes={"m": 2})
+    for overwrite in (False, True):
+        with pytest.raises(ExistsError, match="holds the painting annotation_m") as refused:
+            ingest.run(source=other, volume=cell, overwrite=overwrite, **GIVEN)
+        assert "overwrite=true" not in str(refused.value)
+
+
+def test_a_volume_inside_of_another_store_is_refused(tmp_path: Path, cell: Path) -> None:
+    source = saved(tmp_path / "a.npy", IMAGE)
+    ingest.run(source=source, volume=cell, **GIVEN)
+    for inside in ("x.ome.zarr", "labels/x"):
+        with pytest.raises(UsageError, match="lies inside of the store"):
+            ingest.run(source=source, volume=cell / inside, **GIVEN)
+        assert not (cell / inside).exists()
+
+
 def test_an_interrupted_import_is_continued(
     tmp_path: Path, cell: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

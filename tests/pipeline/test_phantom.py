@@ -95,6 +95,24 @@ def test_other_contents_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
 
+def test_a_phantom_that_was_killed_is_made_by_the_same_command_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, Any] = {"out": tmp_path / "a", "shape": (4, 16, 16)}
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(phantom, "_write_csv", killed)
+        with pytest.raises(KeyboardInterrupt):
+            phantom.run(**settings)
+    with pytest.raises(ExistsError, match="not an empty folder"):
+        phantom.run(**settings, seed=9)
+    assert phantom.run(**settings) == phantom.run(**settings)
+    assert (tmp_path / "a" / "pores.csv").is_file()
+
+
 def test_an_incomplete_phantom_is_not_taken_for_a_finished_one(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"out": tmp_path / "a", "shape": (4, 16, 16)}
     phantom.run(**settings)
@@ -138,6 +156,6 @@ def test_the_conf_has_the_defaults_of_the_verb() -> None:
     path = Path(__file__).parents[2] / "conf" / "phantom.yaml"
     conf = yaml.safe_load(path.read_text(encoding="utf-8"))
     defaults = phantom.run.__kwdefaults__
-    assert set(conf) - {"defaults"} == {"out", *defaults}
+    assert set(conf) - {"defaults", "dry_run"} == {"out", *defaults}
     for key, value in defaults.items():
         assert (tuple(conf[key]) if isinstance(conf[key], list) else conf[key]) == value

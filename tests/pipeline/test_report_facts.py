@@ -86,6 +86,7 @@ def test_labels_on_the_page(volume: Volume) -> None:
         add(volume, name, 1)
     assert shown_labels(volume, None) == ["mito", "nucleus"]
     assert shown_labels(volume, ["truth_mito"]) == ["truth_mito"]
+    assert shown_labels(volume, ["nucleus", "mito", "nucleus"]) == ["nucleus", "mito"]
     with pytest.raises(DataError, match=r"'mito', 'nucleus', 'truth_mito'"):
         shown_labels(volume, ["golgi"])
 
