@@ -170,7 +170,7 @@ def _multirun(verb: str, arguments: list[str]) -> int:
 
     known = compose_verb(verb, [])
     check_keys(arguments, known)
-    if "out" not in known:
+    if "out" not in [*known]:  # a required key is not `in` a DictConfig
         raise UsageError(f"A multirun writes to out/N, but {verb} has no out=. Run it N times.")
     codes: list[int] = []
 
