@@ -16,15 +16,14 @@ import math
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import zarr
 
-from fibseg.blocks import IN_FLIGHT, Processes, Serial, map_blocks, runners
+from fibseg.blocks import IN_FLIGHT, Processes, Serial, map_blocks
 from fibseg.postprocess import smooth
 from fibseg.volume.layout import create_array
 
@@ -66,9 +65,10 @@ def timed(runner: Any, in_flight: int, delay: float, folder: Path) -> float:
     """Million voxels a second."""
     source, target = (Distant(zarr.open_array(folder / n), delay) for n in ("in", "out"))
     fn = functools.partial(smooth, sigma_nm=20.0, spacing=(10.0, 10.0, 10.0))
-    with mock.patch.object(runners, "IN_FLIGHT", in_flight):
-        begin = time.perf_counter()
-        map_blocks(fn, source, target, block_shape=BLOCK, runner=runner)
+    begin = time.perf_counter()
+    map_blocks(
+        fn, source, target, block_shape=BLOCK, runner=replace(runner, in_flight=in_flight)
+    )
     return math.prod(source.shape) / 1e6 / (time.perf_counter() - begin)
 
 
