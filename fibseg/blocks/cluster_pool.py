@@ -30,7 +30,7 @@ from tornado.ioloop import PeriodicCallback
 
 from fibseg.blocks.cluster import needing_dask
 from fibseg.blocks.grid import Block
-from fibseg.blocks.pool import CANNOT_START, DIED_TWICE
+from fibseg.blocks.pool import CANNOT_START, DIED_TWICE, STARTS
 from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, failure, pickled
 from fibseg.errors import InterruptedRunError, UsageError
 
@@ -263,19 +263,27 @@ def _connect(place: Cluster) -> Client:
 
 
 def _local(place: Cluster) -> LocalCluster:
-    # The first death of a worker is enough: its blocks are then tried alone.
-    settings = {**SETTINGS, "distributed.scheduler.allowed-failures": 0}
-    try:
-        with dask.config.set(settings):
-            cluster = LocalCluster(
-                n_workers=place.workers, threads_per_worker=IN_FLIGHT, processes=True,
-                memory_limit=0,  # or Dask stops workers that hold much, and waits for ever
-                scheduler_kwargs=NO_DASHBOARD, silence_logs=logging.CRITICAL,
-            )
-    except RuntimeError as error:
-        raise UsageError(CANNOT_START) from error
+    for attempt in range(1, STARTS + 1):
+        try:
+            cluster = _started(place)
+            break
+        except RuntimeError as error:  # a worker was killed while it started, for one
+            if attempt == STARTS:
+                raise UsageError(CANNOT_START) from error
+            _log.warning("the workers did not all start; trying again")
     keep_workers(cluster, place.workers)
     return cluster
+
+
+def _started(place: Cluster) -> LocalCluster:
+    # The first death of a worker is enough: its blocks are then tried alone.
+    settings = {**SETTINGS, "distributed.scheduler.allowed-failures": 0}
+    with dask.config.set(settings):
+        return LocalCluster(
+            n_workers=place.workers, threads_per_worker=IN_FLIGHT, processes=True,
+            memory_limit=0,  # or Dask stops workers that hold much, and waits for ever
+            scheduler_kwargs=NO_DASHBOARD, silence_logs=logging.CRITICAL,
+        )
 
 
 def keep_workers(cluster: SpecCluster, n_workers: int) -> None:

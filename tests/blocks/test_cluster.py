@@ -325,6 +325,27 @@ def test_workers_that_dask_has_given_up_are_replaced(monkeypatch):
     assert not before & after
 
 
+@pytest.mark.parametrize("n_failures", [0, 2, 3])
+def test_workers_that_are_killed_while_they_start_are_started_again(monkeypatch, n_failures):
+    failures = [RuntimeError("Nanny failed to start.")] * n_failures
+    kept = []
+
+    def start(**settings):
+        if failures:
+            raise failures.pop()
+        return settings["n_workers"]
+
+    monkeypatch.setattr(cluster_pool, "LocalCluster", start)
+    monkeypatch.setattr(cluster_pool, "keep_workers", lambda cluster, n: kept.append((cluster, n)))
+    if n_failures == cluster_pool.STARTS:
+        with pytest.raises(UsageError, match="could not start"):
+            cluster_pool._local(TWO)
+        assert not kept
+    else:
+        assert cluster_pool._local(TWO) == 2
+        assert kept == [(2, 2)]
+
+
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.delitem(sys.modules, "fibseg.blocks.cluster_pool")
     monkeypatch.setitem(sys.modules, "distributed", None)
