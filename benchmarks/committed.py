@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fibseg.blocks.survey_files import block_file
+from fibseg.errors import DataError
 from fibseg.training.checkpoint import newest
 from fibseg.volume.layout import array_files, open_array
 
@@ -156,8 +157,15 @@ def files_of(journal: Path) -> Iterator[Path]:
     name = journal.name.removeprefix(".").removesuffix(".journal")
     product, level = journal.parent / name / "0", journal.parent / name
     array = journal.parent / "0" if name == "raw" else product if product.exists() else level
-    if (array / "zarr.json").exists():
-        yield from (path for path, _ in array_files(array, open_array(array)))
+    if not (array / "zarr.json").exists():
+        return
+    try:
+        opened = open_array(array)
+    except DataError:
+        if (array / "zarr.json").exists():
+            raise
+        return  # removed this moment by a run of which a worker was killed
+    yield from (path for path, _ in array_files(array, opened))
 
 
 def identity(path: Path) -> tuple[int, int] | None:
