@@ -45,10 +45,14 @@ class StoreBench:
     def clear(self) -> None:
         """Remove everything, also what earlier interrupted runs with other settings left."""
         scratch, prefix = self._place()
-        for folder in scratch.glob(f".{prefix}*.blocks"):
-            shutil.rmtree(folder)
         for path in scratch.glob(f"{prefix}*"):
             Product(path).discard()
+        # What the engine keeps, and what a run left that was killed while it removed an array.
+        for path in scratch.glob(f".{prefix}*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         if scratch.is_dir() and not any(scratch.iterdir()):
             scratch.rmdir()
 

@@ -40,3 +40,21 @@ def test_clearing_takes_what_earlier_runs_left_but_not_what_is_another_products(
     assert (other.sheet("0-old", dtype=np.uint8, inputs="a").array[:] == 0).all()
     other.clear()
     assert not (volume.path / ".scratch").exists()
+
+
+def test_what_a_run_left_that_was_killed_while_it_cleared_is_cleared(volume, monkeypatch):
+    bench = StoreBench(volume, "labels/m")
+    sheet = bench.sheet("2-closing", dtype=np.uint8, inputs="a")
+    sheet.journal.write_text("")
+
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fibseg.volume.files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.clear()
+    assert not bench.empty
+    bench.clear()
+    assert bench.empty
+    assert not (volume.path / ".scratch").exists()
