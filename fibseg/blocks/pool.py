@@ -229,7 +229,8 @@ def _serve(line: Connection) -> None:
     """What a worker does: blocks as they come, until the line is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    line.send("here")
+    with contextlib.suppress(OSError):  # the coordinator was killed meanwhile, as `recv` finds too
+        line.send("here")
     speaking = threading.Lock()
     task = Task()
     with Lane() as lane:

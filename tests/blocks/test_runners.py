@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from fibseg.blocks import (
     reduce_blocks,
     runners,
 )
-from fibseg.blocks.pool import Pool, Worker
+from fibseg.blocks.pool import Pool, Worker, _serve
 from fibseg.blocks.schedule import run_blocks
 from fibseg.errors import DiskFullError, InterruptedRunError, PartlyDoneError, UsageError
 
@@ -118,6 +119,18 @@ def test_a_block_that_kills_its_worker_twice_is_recorded(stored, pool):
             block_work.Poisoned(dies=(4,)), source, target, block_shape=(1, 4, 4), runner=pool
         )
     np.testing.assert_array_equal(np.delete(target[:] - source[:], 4, axis=0), 1)
+
+
+def test_a_worker_whose_coordinator_is_gone_before_it_is_there_ends_in_silence(capfd):
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_serve, args=(theirs,))
+    worker.start()
+    ours.close()
+    theirs.close()
+    worker.join()
+    assert worker.exitcode == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_fewer_workers_than_none_are_refused():
