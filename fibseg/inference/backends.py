@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -118,9 +119,26 @@ def _window_per_thread(run: Compiled) -> Compiled:
 
     def spread(images: Tensor) -> Tensor:
         """Logits of a batch, a window per thread."""
-        return torch.cat(list(pool.map(run, (image[None] for image in images))))
+        with _threads_of_one():
+            return torch.cat(list(pool.map(run, (image[None] for image in images))))
 
     return spread
+
+
+@contextlib.contextmanager
+def _threads_of_one() -> Iterator[None]:
+    """Time in which a matrix product uses one thread, and so do threads that are made in it.
+
+    What `torch.set_num_threads` says in a thread of the pool holds there for convolutions, but for
+    MKL, and for threads made later, in the whole process: left at 1, the engine would go on with
+    one core.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.cache

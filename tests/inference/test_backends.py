@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -49,6 +50,20 @@ def test_openvino_in_bfloat16_is_no_further_off_than_torch_in_bfloat16():
         torch_off = np.abs(probabilities(Backend("torch", "bfloat16"), seed=seed) - wanted)
         assert np.abs(got - wanted).max() <= 0.25
         assert np.abs(got - wanted).mean() <= 1.3 * torch_off.mean() <= 0.015
+
+
+def test_threads_made_after_a_network_was_compiled_use_as_many_cores_as_those_before():
+    before = torch.get_num_threads()
+    network, _ = random_model()
+    try:
+        torch.set_num_threads(2)
+        run = Backend("torch", "float32").compile(network, SHAPE)
+        run(torch.zeros(SHAPE))
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 @needs_openvino
