@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,7 +29,7 @@ from distributed.deploy import SpecCluster
 from tornado.ioloop import PeriodicCallback
 
 from fibseg.blocks.cluster import needing_dask
-from fibseg.blocks.grid import Block
+from fibseg.blocks.grid import Block, unless_empty
 from fibseg.blocks.pool import CANNOT_START, DIED_TWICE, STARTS
 from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, failure, pickled
 from fibseg.errors import InterruptedRunError, UsageError
@@ -60,15 +60,14 @@ def outcomes(
     place: Cluster, task: Task, blocks: Iterable[Block], *, ordered: bool
 ) -> Iterator[Outcome]:
     """Yield one outcome per block, as `Cluster.outcomes` says."""
-    stream = iter(blocks)
-    first = list(islice(stream, 1))
-    if not first:  # no reason to start workers
+    stream = unless_empty(blocks)
+    if stream is None:
         return
     client = _client(place)
     window = _Window(client, place.workers)
     try:
         with _sent(client, task) as submit:
-            yield from _flown(submit, chain(first, stream), window, ordered=ordered)
+            yield from _flown(submit, stream, window, ordered=ordered)
     except (FutureCancelledError, OSError) as error:
         raise InterruptedRunError(
             f"the connection to the Dask scheduler was lost ({error}). The same command continues "

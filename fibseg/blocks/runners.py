@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 from fibseg.blocks import pool
-from fibseg.blocks.grid import Block
+from fibseg.blocks.grid import Block, unless_empty
 from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, outcome_of, pickled
 from fibseg.blocks.threads import usable_cores
 from fibseg.errors import UsageError
@@ -108,15 +108,13 @@ class Processes:
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
     ) -> Iterator[Outcome]:
         """Yield one outcome per block as they finish, or in the given order if `ordered`."""
-        stream = iter(blocks)
-        first = list(islice(stream, 1))
-        if not first:  # no reason to start workers
+        stream = unless_empty(blocks)
+        if stream is None:
             return
         task_bytes = pickled(task)
         window = self.in_flight * self.workers
         with pool.borrowed(self.workers, usable_cores() // self.workers) as workers:
             workers.begin(task_bytes)
-            stream = chain(first, stream)
             found: dict[int, Outcome | None] = {}
             while True:
                 for block in islice(stream, window - len(found)):
