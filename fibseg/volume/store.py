@@ -236,9 +236,15 @@ class Volume(RawStore):
             self.path / "runs", verb, config=config, overrides=overrides, inputs=inputs
         )
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Records of all runs, oldest first."""
-        return read_runs(self.path / "runs")
+    def runs(self, *, skip_damaged: bool = False) -> list[dict[str, Any]]:
+        """Records of all runs, oldest first; `skip_damaged` leaves damaged ones out, and says so.
+
+        Raises
+        ------
+        DataError
+            If a record is damaged.
+        """
+        return read_runs(self.path / "runs", skip_damaged=skip_damaged)
 
     # --- inside ------------------------------------------------------------------------------
 
