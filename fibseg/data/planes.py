@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, reduce_blocks
+from fibseg.blocks import Block, Runner, reduce_blocks
 from fibseg.data.normalise import Normalisation
 from fibseg.data.resample import SAME, resample, resample_annotation, resampled_shape
 from fibseg.data.sparse import SparseData
@@ -175,13 +175,22 @@ def mirrored(z: int, n: int) -> int:
     return z if z < n else 2 * n - 2 - z
 
 
-def painted_planes(array: Any) -> list[int]:
-    """Numbers of the planes with any label, ascending; reads every block of the array once."""
+def painted_planes(array: Any, *, runner: Runner | None = None) -> list[int]:
+    """Numbers of the planes with any label, ascending; reads every block of the array once.
+
+    Parameters
+    ----------
+    array
+        Annotation, shape (z, y, x).
+    runner
+        Where blocks are read; in this process if left out.
+    """
     stored = getattr(array, "shards", None) or getattr(array, "chunks", None)
-    found: set[int] = reduce_blocks(
-        _Painted(), array, operator.or_, block_shape=stored or array.shape, label="painted planes",
+    found: set[int] | None = reduce_blocks(
+        _Painted(), array, operator.or_, block_shape=stored or array.shape, runner=runner,
+        label="painted planes",
     )
-    return sorted(found)
+    return sorted(found or ())
 
 
 class _Painted:

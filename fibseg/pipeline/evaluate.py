@@ -149,7 +149,7 @@ def _evaluate_labels(
         return about(scores={info.name: total.compute()}, where=where)
     name, value = painted_class(known, class_name, info.name)
     by_plane = _score_painted(
-        store, info.name, known, value, left_out, planes, tolerance
+        store, info.name, known, value, left_out, planes, tolerance, blocks
     )
     return about(
         scores={name: joined(by_plane.values()).compute()},
@@ -168,11 +168,12 @@ def _where(truth: ProductInfo, planes: Sequence[int] | None, left_out: str | Non
 
 def _score_painted(
     store: Volume, labels: str, truth: ProductInfo, value: int, left_out: str | None,
-    planes: Sequence[int] | None, tolerance: float,
+    planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
 ) -> dict[int, Scores]:
     """Scores of each plane of labels, where the truth is known."""
     array = store.labels(truth.name)
-    numbers = painted_planes(array) if truth.kind == "annotation" else range(store.shape[0])
+    painted = truth.kind == "annotation"
+    numbers = painted_planes(array, runner=blocks) if painted else range(store.shape[0])
     z = chosen_planes(numbers, planes, store, truth.name)
     known = truth_planes(read_planes(array, z), z, numbered=truth.kind == "labels")
     if left_out is not None:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.measure import block_reduce
 
-from fibseg.blocks import Cluster, Processes, Serial, map_blocks
+from fibseg.blocks import Serial, map_blocks
 from fibseg.errors import DataError, InterruptedRunError, PartlyDoneError, UsageError
 from fibseg.pipeline import pyramid, verify
 from fibseg.pipeline.pyramid import Reduced, finish_product, finish_raw
@@ -136,16 +136,6 @@ def reference(tmp_path):
 def contents(folder: Path) -> dict[str, bytes]:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
-
-
-@pytest.mark.parametrize("runner", [Processes(2), Cluster(n_workers=2)], ids=["pool", "cluster"])
-def test_every_runner_writes_the_same_files(tmp_path, reference, runner):
-    volume = unfinished(tmp_path / "other.ome.zarr", painting(top=250))
-    finish_raw(volume, runner=runner)
-    product = create(volume, "labels")
-    product.array[:] = painting(seed=1)
-    finish_product(product, runner=runner)
-    assert contents(volume.path) == contents(reference.path)
 
 
 def test_a_histogram_is_counted_or_taken(tmp_path, reference):
