@@ -35,11 +35,12 @@ def plus_one(image):
 
 @dataclass(frozen=True)
 class Poisoned:
-    """Adds one; fails, dies or waits on the blocks told. Leaves a file per computed block."""
+    """Adds one; fails, dies or takes a minute on the blocks told. Leaves a file per block."""
 
     fails: tuple[int, ...] = ()
     dies: tuple[int, ...] = ()
     dies_once: tuple[int, ...] = ()
+    stuck: tuple[int, ...] = ()
     seconds: float = 0.0
     diary: str = ""
 
@@ -50,8 +51,8 @@ class Poisoned:
         if self.diary:
             with (Path(self.diary) / f"{block.index}").open("a") as file:
                 file.write("x")
-        if self.seconds:
-            time.sleep(self.seconds)
+        if self.seconds or block.index in self.stuck:
+            time.sleep(60 if block.index in self.stuck else self.seconds)
         if block.index in self.fails:
             raise ValueError(f"poison in block {block.index}")
         if block.index in self.dies or (
