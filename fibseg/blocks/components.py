@@ -25,7 +25,7 @@ from fibseg.blocks.functions import Array
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.load import load_of
-from fibseg.blocks.run import check_targets, map_blocks
+from fibseg.blocks.map import check_targets, map_blocks
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import run_blocks
 from fibseg.blocks.survey import Seams, Survey

@@ -30,6 +30,11 @@ class Task:
     What is read and what is written must be done when the method returns; `write` commits.
     """
 
+    @property
+    def threads(self) -> int:
+        """Threads that `compute` uses well; where cores are shared out, a worker has as many."""
+        return 1
+
     def read(self, block: Block) -> Any:
         """What `compute` needs from the disk; nothing unless a subclass says so."""
         return None

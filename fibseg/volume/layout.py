@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -20,7 +20,6 @@ from zarr.storage import LocalStore
 
 from fibseg.errors import DataError
 from fibseg.geometry import Box
-from fibseg.progress import track
 from fibseg.types import Shape
 from fibseg.volume.files import PARTIAL, room_for
 
@@ -32,7 +31,6 @@ BLOCK: Shape = (64, 512, 512)
 CHUNK = 64
 THIN_CHUNK = 256
 CHUNK_04: Shape = (64, 128, 128)
-WORTH_SHOWING = 16
 ARRAY_METADATA = (".zarray", ".zattrs", "zarr.json")
 WRITE: ArrayConfigParams = {"write_empty_chunks": True}
 
@@ -153,14 +151,6 @@ def boxes(shape: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
         start = tuple(i * b for i, b in zip(index, block, strict=True))
         stop = tuple(min(a + b, n) for a, b, n in zip(start, block, shape, strict=True))
         yield Box(start, stop)
-
-
-def watched(tiles: Iterable[Box], *, label: str) -> Iterator[Box]:
-    """The same boxes, with progress shown where there are many."""
-    tiles = list(tiles)
-    if len(tiles) < WORTH_SHOWING:
-        return iter(tiles)
-    return track(tiles, total=len(tiles), label=label, unit="block")
 
 
 def array_files(

@@ -36,12 +36,6 @@ def test_boxes_cover_every_voxel_once(shape, block):
     assert (seen == 1).all()
 
 
-def test_watched_boxes_are_the_same(caplog):
-    for n in (3, 20):
-        tiles = list(layout.boxes((n, 2, 2), (1, 1, 1)))
-        assert list(layout.watched(iter(tiles), label="x")) == tiles
-
-
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
 def test_zeros_are_stored_and_a_missing_file_is_found(tmp_path, version):
     path = tmp_path / "a"
