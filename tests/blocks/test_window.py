@@ -34,12 +34,15 @@ def test_each_block_once_and_never_more_than_the_window_ahead(ordered):
         ahead.append(len(pulled) - len(yielded))
     assert sorted(yielded) == list(range(40))
     assert not ordered or yielded == sorted(yielded)
-    assert max(ahead) <= IN_FLIGHT * TWO.workers
+    assert max(ahead) <= IN_FLIGHT * TWO.at_once()
 
 
 def test_zero_workers_means_one_per_core():
-    assert Processes().workers == len(psutil.Process().cpu_affinity())
-    assert Processes(n_workers=7).workers == 7
+    n_cores = len(psutil.Process().cpu_affinity())
+    assert Processes().at_once() == n_cores
+    assert Processes().at_once(threads=2) == max(1, n_cores // 2)
+    assert Processes().at_once(threads=10 * n_cores) == 1
+    assert Processes(n_workers=7).at_once() == Processes(n_workers=7).at_once(threads=4) == 7
 
 
 SCRIPT = """
