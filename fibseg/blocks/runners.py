@@ -95,9 +95,10 @@ class Processes:
     ----------
     n_workers
         Number of processes; 0 means one per usable core, or fewer where a block uses several
-        threads well, as a network does. Each computes one block while it reads the next and writes
-        the one before. The cores are shared out among the workers through ``OMP_NUM_THREADS``, so
-        that threads × workers never exceed them.
+        threads well, as a network does; where that leaves one, it is this process itself. Each
+        computes one block while it reads the next and writes the one before. The cores are shared
+        out among the workers through ``OMP_NUM_THREADS``, so that threads × workers never exceed
+        them.
     in_flight
         Blocks that each process holds at most, as in `Serial`.
     """
@@ -127,6 +128,9 @@ class Processes:
             return
         task_bytes = pickled(task)
         n_workers = self.at_once(task.threads)
+        if n_workers == 1 and not self.n_workers:  # one more process would only take longer
+            yield from Serial(self.in_flight).outcomes(task, stream, ordered=ordered)
+            return
         window = self.in_flight * n_workers
         with pool.borrowed(n_workers, usable_cores() // n_workers) as workers:
             workers.begin(task_bytes)
