@@ -18,7 +18,10 @@ GAUGED = (
     "iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50", "object_f1_75",
     "panoptic_quality",
 )
-OTHERS = ("voi_split", "voi_merge", "volume_error", "n_objects", "n_true_objects", "n_scored")
+OTHERS = (
+    "voi_split", "voi_merge", "volume_error", "n_merges", "n_splits", "n_additions", "n_deletions",
+    "n_objects", "n_true_objects", "n_scored",
+)
 
 
 @dataclass(frozen=True)

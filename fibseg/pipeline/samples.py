@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,20 +30,25 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks in the middle of the volume."""
     from fibseg.export import load_spec
     from fibseg.inference import make_plan
+    from fibseg.pipeline.named import names_in, products_in
 
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
     plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
     block = parts["block_shape"] or plan.block_shape(store.block_shape)
-    return of_store(store, folder, parts, block=block)
+    named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
+    return of_store(store, folder, parts, block=block, **named)
 
 
 def objects_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of the probabilities."""
+    from fibseg.pipeline.named import names_in, products_in
     from fibseg.pipeline.objects import planned_jobs
 
     store = Volume.open(parts["volume"])
     jobs = planned_jobs(store, parts["name"], parts["postprocess"], out=parts["out"])
-    return of_store(store, folder, parts, probabilities=[job.source for job in jobs])
+    named: dict[str, Any] = products_in(names_in(parts["postprocess"]))
+    named["probabilities"] = sorted({*named["probabilities"], *(job.source for job in jobs)})
+    return of_store(store, folder, parts, **named)
 
 
 def distance_sample(parts: Parts, folder: Path) -> Sample:

@@ -14,7 +14,14 @@ from fibseg.pipeline import distance
 from fibseg.pipeline.chain import bound
 from fibseg.pipeline.operators import Work, find_objects, region_table
 from fibseg.pipeline.pyramid import finish_product, finish_raw
-from fibseg.postprocess import components, fill_holes, grow, hysteresis, smooth, split_objects
+from fibseg.postprocess import (
+    components,
+    fill_holes,
+    grow_regions,
+    hysteresis_threshold,
+    smooth,
+    watershed,
+)
 from fibseg.volume import Volume
 
 P = functools.partial
@@ -22,10 +29,10 @@ RUNNERS = [Serial(), Processes(n_workers=2), Cluster(n_workers=1)]
 NAMES = ["serial", "processes", "cluster"]
 SHAPE, BLOCK, SPACING = (20, 24, 28), (8, 16, 16), (20.0, 10.0, 10.0)
 TOUCHING = {
-    "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis, low=0.5, high=0.56),
+    "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis_threshold, low=0.5, high=0.56),
     "fill_holes": P(fill_holes), "components": P(components, min_voxels=6),
-    "split_objects": P(split_objects, depth_nm=1.0, max_object_voxels=2000),
-    "grow": P(grow, distance_nm=15.0),
+    "watershed": P(watershed, depth_nm=1.0, max_object_voxels=2000),
+    "grow": P(grow_regions, distance_nm=15.0),
 }
 
 

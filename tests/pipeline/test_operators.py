@@ -20,13 +20,13 @@ from fibseg.postprocess import (
     components,
     dilation,
     fill_holes,
-    grow,
-    hysteresis,
-    largest,
+    grow_regions,
+    hysteresis_threshold,
+    keep_largest,
     remove_small,
     smooth,
-    split_objects,
     threshold,
+    watershed,
 )
 
 P = functools.partial
@@ -93,7 +93,8 @@ def test_a_whole_chain_blockwise_equals_whole(probs, spacing, block_shape, radiu
 def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm, connectivity):
     operators = {
         "smooth": P(smooth, sigma_nm=sigma_nm),
-        "hysteresis": P(hysteresis, low=0.45, high=0.7, connectivity=connectivity), **LAST,
+        "hysteresis": P(hysteresis_threshold, low=0.45, high=0.7, connectivity=connectivity),
+        **LAST,
     }
     check(probs, operators, spacing, block_shape)
 
@@ -101,7 +102,7 @@ def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm
 @settings(deadline=None, max_examples=40)
 @given(masks(), spacings(), block_shapes(), st.integers(1, 3), st.sampled_from([6, 26]))
 def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectivity):
-    step = P(largest, n=n, connectivity=connectivity)
+    step = P(keep_largest, n=n, connectivity=connectivity)
     check(mask, {"largest": step, **LAST}, spacing, block_shape)
 
 
@@ -110,8 +111,8 @@ def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectiv
 def test_split_and_grown_objects_blockwise_equal_whole(probs, spacing, block_shape, most):
     operators = {
         "threshold": P(threshold, level=0.5), "components": P(components, min_voxels=2),
-        "split": P(split_objects, depth_nm=2.0, max_object_voxels=most),
-        "grow": P(grow, distance_nm=11.0),
+        "split": P(watershed, depth_nm=2.0, max_object_voxels=most),
+        "grow": P(grow_regions, distance_nm=11.0),
     }
     check(probs, operators, spacing, block_shape)
 
@@ -121,7 +122,8 @@ def test_a_mask_between_two_steps_is_no_image_of_bytes():
     mask = np.random.default_rng(1).random((6, 7, 8)) < 0.5
     operators = {
         "dilation": P(dilation, radius_nm=8.0), "small": P(remove_small, min_voxels=2),
-        "smooth": P(smooth, sigma_nm=9.0), "hysteresis": P(hysteresis, low=0.6, high=0.9), **LAST,
+        "smooth": P(smooth, sigma_nm=9.0),
+        "hysteresis": P(hysteresis_threshold, low=0.6, high=0.9), **LAST,
     }
     check(mask, operators, (8.0, 8.0, 8.0), (4, 4, 4))
     assert whole(mask, operators, (8.0, 8.0, 8.0)).any()
@@ -164,12 +166,13 @@ def test_processes_find_what_serial_finds(tmp_path):
     bench = DiskBench(shape, tmp_path)
     stored = bench.stored("probs", probs)
     operators = {
-        "smooth": P(smooth, sigma_nm=8.0), "hysteresis": P(hysteresis, low=0.52, high=0.58),
+        "smooth": P(smooth, sigma_nm=8.0),
+        "hysteresis": P(hysteresis_threshold, low=0.52, high=0.58),
         "small": P(remove_small, min_voxels=9), "closing": P(closing, radius_nm=10.0),
-        "fill": P(fill_holes), "largest": P(largest, n=20),
+        "fill": P(fill_holes), "largest": P(keep_largest, n=20),
         "components": P(components, min_voxels=9),
-        "split": P(split_objects, depth_nm=1.0, max_object_voxels=1000),
-        "grow": P(grow, distance_nm=12.0),
+        "split": P(watershed, depth_nm=1.0, max_object_voxels=1000),
+        "grow": P(grow_regions, distance_nm=12.0),
     }
     runner = Processes(n_workers=2)
     work = Work(bench=bench, block_shape=(8, 16, 8), runner=runner, spacing=(10.0, 10.0, 10.0))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from strategies import spacings, touching_objects
 
 from fibseg.errors import UsageError
-from fibseg.postprocess import components, split_objects
+from fibseg.postprocess import components, watershed
 from fibseg.postprocess.pieces import Piece, cut_objects
 
 CUBE = (10.0, 10.0, 10.0)
@@ -26,7 +26,7 @@ def dumbbell(radii=(8, 6), gap=11):
 
 def test_two_balls_come_apart_at_their_neck():
     labels = dumbbell().astype(np.uint32) * 40
-    parts = split_objects(labels, depth_nm=10, spacing=CUBE)
+    parts = watershed(labels, depth_nm=10, spacing=CUBE)
     assert parts.max() == 2
     np.testing.assert_array_equal(parts > 0, labels > 0)
     assert (parts[10, 10, 4:14] == 1).all()
@@ -38,8 +38,8 @@ def test_two_balls_come_apart_at_their_neck():
 
 def test_a_shallow_neck_does_not_divide():
     labels = dumbbell(gap=7).astype(np.uint32)
-    assert split_objects(labels, depth_nm=20, spacing=CUBE).max() == 1
-    assert split_objects(dumbbell(gap=13).astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
+    assert watershed(labels, depth_nm=20, spacing=CUBE).max() == 1
+    assert watershed(dumbbell(gap=13).astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
 
 
 def test_the_depth_is_in_nm():
@@ -47,13 +47,13 @@ def test_the_depth_is_in_nm():
     for scale in (1, 7.5):
         spacing = tuple(s * scale for s in CUBE)
         for depth, n in ((10, 2), (60, 1)):
-            assert split_objects(labels, depth_nm=depth * scale, spacing=spacing).max() == n
+            assert watershed(labels, depth_nm=depth * scale, spacing=spacing).max() == n
 
 
 @settings(deadline=None, max_examples=60)
 @given(touching_objects(), spacings(), DEPTHS)
 def test_parts_are_connected_and_refine_the_objects(labels, spacing, depth_nm):
-    parts = split_objects(labels, depth_nm=depth_nm, spacing=spacing)
+    parts = watershed(labels, depth_nm=depth_nm, spacing=spacing)
     np.testing.assert_array_equal(parts > 0, labels > 0)
     values, first = np.unique(parts[parts > 0], return_index=True)
     np.testing.assert_array_equal(values, np.arange(1, len(values) + 1))
@@ -67,35 +67,35 @@ def test_parts_are_connected_and_refine_the_objects(labels, spacing, depth_nm):
 @settings(deadline=None, max_examples=40)
 @given(touching_objects(), spacings())
 def test_nothing_is_as_deep_as_10_um(labels, spacing):
-    parts = split_objects(labels, depth_nm=1e4, spacing=spacing)
+    parts = watershed(labels, depth_nm=1e4, spacing=spacing)
     n = sum(components(labels == v, spacing=spacing).max() for v in np.unique(labels) if v)
     assert parts.max(initial=0) == n
 
 
 def test_a_deeper_limit_only_joins():
     labels = (np.random.default_rng(1).random((16, 16, 16)) < 0.6).astype(np.uint32)
-    n = [split_objects(labels, depth_nm=d, spacing=CUBE).max() for d in (0, 2, 5, 10, 50)]
+    n = [watershed(labels, depth_nm=d, spacing=CUBE).max() for d in (0, 2, 5, 10, 50)]
     assert n == sorted(n, reverse=True)
     assert n[0] > n[-1]
 
 
 def test_the_face_of_the_volume_is_no_surface():
     labels = np.ones((9, 9, 30), dtype=np.uint32)
-    assert split_objects(labels, depth_nm=0, spacing=CUBE).max() == 1
+    assert watershed(labels, depth_nm=0, spacing=CUBE).max() == 1
     half = dumbbell(radii=(8, 8), gap=13)[:11]
-    assert split_objects(half.astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
+    assert watershed(half.astype(np.uint8), depth_nm=20, spacing=CUBE).max() == 2
 
 
 def test_a_large_object_is_cut_on_tiles_and_a_small_one_is_not():
     labels = np.zeros((8, 8, 20), dtype=np.uint32)
     labels[1:3, 1:3, 1:19] = 5  # a rod of 72 voxels
     labels[5:7, 5:7, 3:6] = 2  # 12 voxels across the border of a tile
-    parts = split_objects(labels, depth_nm=0, max_object_voxels=70, spacing=CUBE)
+    parts = watershed(labels, depth_nm=0, max_object_voxels=70, spacing=CUBE)
     cuts = [4, 8, 12, 16]
     assert [len(np.unique(parts[1, 1, a:b])) for a, b in ((1, 4), (4, 8), (16, 19))] == [1, 1, 1]
     assert (np.flatnonzero(np.diff(parts[1, 1, 1:19])) + 2).tolist() == cuts
     assert len(np.unique(parts[5:7, 5:7, 3:6])) == 1
-    assert split_objects(labels, depth_nm=0, max_object_voxels=72, spacing=CUBE).max() == 2
+    assert watershed(labels, depth_nm=0, max_object_voxels=72, spacing=CUBE).max() == 2
 
 
 @settings(deadline=None, max_examples=60)
@@ -122,13 +122,13 @@ def test_pieces_tile_the_boxes(limit, numbers):
 @pytest.mark.parametrize("value", [0, 7])
 def test_tiny_arrays(shape, value):
     labels = np.full(shape, value, dtype=np.uint32)
-    parts = split_objects(labels, depth_nm=5, spacing=(5, 5, 5))
+    parts = watershed(labels, depth_nm=5, spacing=(5, 5, 5))
     np.testing.assert_array_equal(parts, labels > 0)
 
 
 def test_what_cannot_be_meant_is_refused():
     labels = np.ones((2, 2, 2), dtype=np.uint32)
     with pytest.raises(UsageError, match="depth_nm=-1 is negative"):
-        split_objects(labels, depth_nm=-1, spacing=CUBE)
+        watershed(labels, depth_nm=-1, spacing=CUBE)
     with pytest.raises(UsageError, match="max_object_voxels=0 leaves nothing"):
-        split_objects(labels, depth_nm=1, max_object_voxels=0, spacing=CUBE)
+        watershed(labels, depth_nm=1, max_object_voxels=0, spacing=CUBE)
