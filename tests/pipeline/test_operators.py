@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 import functools
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from benches import DiskBench, MemoryBench
+from benches import DiskBench
+from chains import blockwise, check, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import block_shapes, label_volumes, masks, probability_volumes, spacings
 
-from fibseg.blocks import Processes, Serial
+from fibseg.blocks import Processes
 from fibseg.measure import regions
-from fibseg.pipeline.chain import bound
-from fibseg.pipeline.operators import Sheet, Work, find_objects, region_table
+from fibseg.pipeline.operators import Work, find_objects, region_table
 from fibseg.postprocess import (
     closing,
     components,
@@ -30,31 +28,6 @@ from fibseg.postprocess import (
 )
 
 P = functools.partial
-
-
-def blockwise(array, operators, spacing, block_shape):
-    with tempfile.TemporaryDirectory() as folder:
-        work = Work(
-            bench=MemoryBench(array.shape, Path(folder)), block_shape=block_shape,
-            runner=Serial(), spacing=spacing,
-        )
-        out = np.full(array.shape, 99, dtype=np.uint32)
-        target = Sheet(out, None, Path(folder) / "labels")
-        n = find_objects(array, target, operators, work=work, inputs="")
-    assert n == out.max(initial=0)
-    return out
-
-
-def whole(array, operators, spacing):
-    for fn in operators.values():
-        array = bound(fn, spacing=spacing)(array)
-    return array
-
-
-def check(array, operators, spacing, block_shape):
-    np.testing.assert_array_equal(
-        blockwise(array, operators, spacing, block_shape), whole(array, operators, spacing)
-    )
 
 
 LAST = {"components": P(components)}

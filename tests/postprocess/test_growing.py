@@ -86,6 +86,21 @@ def test_it_stays_within():
     assert grown[0, 0].tolist() == [4, 4, 4, 4, 0, 9, 9], "what is there stays, also outside"
 
 
+@settings(deadline=None, max_examples=40)
+@given(sparse_labels(), spacings(), st.integers(0, 2**32 - 1), st.booleans())
+def test_it_takes_only_what_lies_in_the_interval(labels, spacing, seed, fenced):
+    image = np.random.default_rng(seed).integers(0, 100, labels.shape).astype(np.int16)
+    within = image % 7 if fenced else None
+    free = grow_regions(labels, distance_nm=30, spacing=spacing)
+    for limits, inside in (
+        ({"low": 40}, image >= 40), ({"high": 59.5}, image < 60),
+        ({"low": 40, "high": 60}, (image >= 40) & (image <= 60)),
+    ):
+        inside = inside & (within != 0) if fenced else inside
+        grown = grow_regions(labels, within, image, distance_nm=30, **limits, spacing=spacing)
+        np.testing.assert_array_equal(grown, np.where((labels > 0) | inside, free, 0))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64, np.int32])
 def test_any_type_of_numbers_and_order_in_memory(dtype):
     labels = np.zeros((5, 6, 7), dtype=dtype, order="F")
@@ -111,6 +126,13 @@ def test_what_cannot_be_meant_is_refused():
     labels = np.arange(8, dtype=np.uint32).reshape(2, 2, 2)
     with pytest.raises(UsageError, match="distance_nm=-1 is negative"):
         grow_regions(labels, distance_nm=-1, spacing=(1, 1, 1))
+    for image, limits in ((labels, {}), (None, {"low": 3}), (None, {"high": 3})):
+        with pytest.raises(UsageError, match="Give an image and at least one of its limits"):
+            grow_regions(labels, None, image, distance_nm=1, **limits, spacing=(1, 1, 1))
+    with pytest.raises(UsageError, match="low=3 is above high=2"):
+        grow_regions(labels, None, labels, distance_nm=1, low=3, high=2, spacing=(1, 1, 1))
+    with pytest.raises(DataError, match="do not lie on one grid"):
+        grow_regions(labels, labels[:1], distance_nm=1, spacing=(1, 1, 1))
     with pytest.raises(UsageError, match="too far to grow"):
         grow_regions(labels, distance_nm=1e9, spacing=(1, 1, 1))
     with (
