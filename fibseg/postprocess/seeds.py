@@ -18,6 +18,11 @@ from fibseg.postprocess.distance import distance
 from fibseg.postprocess.filters import threshold
 from fibseg.types import Labels, Mask, Probs, Spacing
 
+MOST_LEVELS = 32
+"""So many times half a depth an object may be thick to be looked at level by level."""
+
+_NEARLY = 0.98
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -71,11 +76,11 @@ class Seeds:
         )
         widest = float(np.linalg.norm(np.multiply(mask.shape, spacing))) or 1.0
         inner = distance(~core, max_nm=widest, spacing=spacing)
-        # Without a surface in sight there is no neck; a part as thin as that has none deep enough.
-        if core.all() or (core is mask and inner.max() <= self.depth_nm):
-            return connected(mask, connectivity=26)[0]
-        seeds, n = connected(_peaks(inner, core, self.depth_nm), connectivity=26)
         pieces, n_pieces = connected(mask, connectivity=26)
+        # Without a surface in sight there is no neck.
+        if core.all() or (core is mask and n_pieces < 2 and undivided(inner, self.depth_nm)):
+            return pieces
+        seeds, n = connected(_peaks(inner, core, self.depth_nm), connectivity=26)
         if self.min_seed_distance_nm > 0 and n > 1:
             seeds = _far_apart(seeds, inner, pieces, self.min_seed_distance_nm, spacing)
         if core is not mask:
@@ -85,6 +90,26 @@ class Seeds:
             seeds = np.where(bare, pieces + np.uint32(n), seeds)
         basins = watershed(-inner, seeds.astype(np.int32), connectivity=3, mask=mask)
         return np.asarray(fastremap.renumber(basins, in_place=True)[0], dtype=np.uint32)
+
+
+def undivided(inner: Probs, depth_nm: float) -> bool:
+    """Whether a connected object surely has no neck so deep; that it has one is not sure.
+
+    Two seeds rise more than the depth above every way from one to the other. So at one of the
+    levels that are half a depth apart, they lie in components of their own, and rise by nearly half
+    a depth above it. To look for such components is much faster than to look for seeds.
+    """
+    step, top = depth_nm / 2, float(inner.max(initial=0))
+    if top > MOST_LEVELS * step:
+        return top == 0
+    for level in np.arange(1, MOST_LEVELS) * step:
+        high = inner > level + _NEARLY * step
+        if not high.any():
+            break
+        numbers = connected(inner > level, connectivity=26)[0][high]
+        if numbers.min() < numbers.max():
+            return False
+    return True
 
 
 def _peaks(inner: Probs, core: Mask, depth_nm: float) -> Mask:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import spacings, touching_objects
 
 from fibseg.errors import DataError, UsageError
-from fibseg.postprocess import components, split_large, watershed
+from fibseg.postprocess import components, distance, seeds, split_large, watershed
 from fibseg.postprocess.numbers import numbered_anew
 from fibseg.postprocess.pieces import Piece, cut_objects
 
@@ -63,6 +65,22 @@ def test_parts_are_connected_and_refine_the_objects(labels, spacing, depth_nm):
         part = parts == value
         assert len(np.unique(labels[part])) == 1
         assert components(part, spacing=spacing).max() == 1
+
+
+@settings(deadline=None, max_examples=80)
+@given(touching_objects(), spacings(), st.sampled_from([0.5, 3.0, 7.0, 12.0, 20.0]))
+def test_what_is_surely_undivided_has_one_seed(labels, spacing, depth_nm):
+    how = {"depth_nm": depth_nm, "spacing": spacing}
+    with mock.patch.object(seeds, "undivided", return_value=False):
+        slowly = watershed(labels, **how)
+    np.testing.assert_array_equal(watershed(labels, **how), slowly)
+
+
+def test_most_objects_are_surely_undivided():
+    inner = distance(~dumbbell(gap=11), max_nm=1e3, spacing=CUBE)
+    assert [seeds.undivided(inner, depth) for depth in (10, 60)] == [False, True]
+    assert not seeds.undivided(inner, 0.0)
+    assert seeds.undivided(inner * 0, 0.0)
 
 
 @settings(deadline=None, max_examples=40)
