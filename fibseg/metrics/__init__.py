@@ -1,6 +1,7 @@
 """Scores of a segmentation: overlap, boundary, objects. Every state adds over blocks."""
 
 from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_boundary_score
+from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits
 from fibseg.metrics.evaluation import SCORE_NAMES, Evaluation, score_text
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, overlap_per_class
@@ -14,9 +15,12 @@ from fibseg.metrics.planes import (
 
 __all__ = [
     "IGNORED",
+    "LIMIT_HOURS",
     "SCORE_NAMES",
+    "SECONDS_PER_EDIT",
     "BoundaryScore",
     "Contingency",
+    "Edits",
     "Evaluation",
     "ObjectScore",
     "Overlap",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits, hours
 
 SCORE_NAMES = {
     "iou": "IoU",
@@ -26,6 +28,10 @@ SCORE_NAMES = {
     "adapted_rand_error": "adapted Rand error",
     "volume_error": "volume error, total",
     "object_volume_error": "volume error, mean of matched objects",
+    "n_merges": "merges needed: pieces to be joined",
+    "n_splits": "splits needed: objects to be parted",
+    "n_additions": "objects to be added",
+    "n_deletions": "objects to be deleted",
     "n_objects": "objects found",
     "n_true_objects": "true objects",
     "n_scored": "voxels compared",
@@ -42,6 +48,8 @@ class Evaluation:
         Class → score → value; NaN where a score is undefined.
     planes
         Class → plane number → score → value; empty when the whole volume was scored at once.
+    seconds_per_edit
+        What one edit costs a person who makes the prediction equal to the truth.
     """
 
     volume: str
@@ -51,6 +59,24 @@ class Evaluation:
     tolerance_nm: float
     scores: dict[str, dict[str, float]]
     planes: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
+    seconds_per_edit: float = SECONDS_PER_EDIT
+
+    @property
+    def proof_editing(self) -> dict[str, dict[str, float]]:
+        """Class → number of edits, hours they take, and hours allowed; where edits are known."""
+        n_edits = {
+            name: sum(s.get(f.name, math.nan) for f in fields(Edits))
+            for name, s in self.scores.items()
+        }
+        return {
+            name: {
+                "n_edits": n,
+                "seconds_per_edit": self.seconds_per_edit,
+                "hours": hours(n, seconds_per_edit=self.seconds_per_edit),
+                "limit_hours": LIMIT_HOURS,
+            }
+            for name, n in n_edits.items() if not math.isnan(n)
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON; undefined scores are None."""
@@ -61,6 +87,7 @@ class Evaluation:
             "where": self.where,
             "tolerance_nm": self.tolerance_nm,
             "scores": {name: _plain(s) for name, s in self.scores.items()},
+            "proof_editing": self.proof_editing,
             "planes": {
                 name: {str(z): _plain(s) for z, s in planes.items()}
                 for name, planes in self.planes.items()
@@ -82,7 +109,16 @@ class Evaluation:
             values = [s.get(key, math.nan) for s in self.scores.values()]
             cells = [f"{score_text(v, key):>{w}}" for v, w in zip(values, columns, strict=True)]
             lines.append("  ".join([f"{text:<{width}}", *cells]))
-        return "\n".join([*lines, *self._plane_lines(), "", json.dumps(self.as_dict())])
+        lines += [*self._edit_lines(), *self._plane_lines()]
+        return "\n".join([*lines, "", json.dumps(self.as_dict())])
+
+    def _edit_lines(self) -> list[str]:
+        return [
+            f"proof-editing of {name}: {e['n_edits']:,.0f} edits of {e['seconds_per_edit']:g} s, "
+            f"{e['hours']:.2g} h; the limit of 2 person-days ({e['limit_hours']:g} h) is "
+            f"{'kept' if e['hours'] <= e['limit_hours'] else 'exceeded'}"
+            for name, e in self.proof_editing.items()
+        ]
 
     def _plane_lines(self) -> list[str]:
         shown = ("iou", "dice", "boundary_f1", "object_f1_50")

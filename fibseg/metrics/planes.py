@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from fibseg.geometry import connected
 from fibseg.metrics.boundary import BoundaryScore
+from fibseg.metrics.edits import Edits
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, require_same_shape
 from fibseg.types import Labels, Mask, Spacing
@@ -17,25 +19,31 @@ from fibseg.types import Labels, Mask, Spacing
 
 @dataclass(frozen=True)
 class Scores:
-    """Overlap, boundary and object scores of one class; ``+`` joins planes or volumes."""
+    """Overlap, boundary and object scores of one class; ``+`` joins planes or volumes.
+
+    `edits` are known where whole objects are compared, and not where planes are.
+    """
 
     overlap: Overlap = field(default_factory=Overlap)
     boundary: BoundaryScore = field(default_factory=BoundaryScore)
     objects: ObjectScore = field(default_factory=ObjectScore)
+    edits: Edits | None = None
 
     def __add__(self, other: Scores) -> Scores:
         return Scores(
             self.overlap + other.overlap,
             self.boundary + other.boundary,
             self.objects + other.objects,
+            None if self.edits is None or other.edits is None else self.edits + other.edits,
         )
 
     def compute(self) -> dict[str, float]:
-        """All scores by name, then `n_scored n_objects n_true_objects`; NaN where undefined."""
+        """All scores by name, then numbers of edits, voxels and objects; NaN where undefined."""
         return {
             **self.overlap.compute(),
             **self.boundary.compute(),
             **self.objects.compute(),
+            **{f.name: getattr(self.edits, f.name, math.nan) for f in fields(Edits)},
             "n_scored": self.overlap.n_scored,
             "n_objects": self.objects.n_prediction,
             "n_true_objects": self.objects.n_truth,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -36,20 +36,22 @@ class Bench(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What every step of a chain is told."""
+    """What every step of a chain is told; `arrays` are others on the same grid, by name."""
 
     bench: Bench
     block_shape: Sequence[int]
     runner: Runner
     spacing: Spacing
+    arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Voxelwise:
-    """An array seen through a function of single voxels; nothing is stored."""
+    """Arrays seen through a function of single voxels; nothing is stored."""
 
     array: Array
-    fn: Callable[[NDArray[Any]], NDArray[Any]]
+    fn: Callable[..., NDArray[Any]]
+    others: tuple[Array, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -59,10 +61,10 @@ class Voxelwise:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of what the function gives."""
-        return result_type(self.fn, self.array)
+        return result_type(self.fn, self.array, *self.others)
 
     def __getitem__(self, box: Any) -> NDArray[Any]:
-        return np.asarray(self.fn(np.asarray(self.array[box])))
+        return np.asarray(self.fn(*(np.asarray(a[box]) for a in (self.array, *self.others))))
 
 
 class OwnBox:
@@ -84,9 +86,22 @@ class LookedUp(OwnBox):
         return np.asarray(np.load(self.table, mmap_mode="r")[labels])
 
 
-def result_type(fn: Callable[[NDArray[Any]], NDArray[Any]], array: Array) -> np.dtype[Any]:
-    """Type of what `fn` makes of `array`, found out on one voxel."""
-    return np.asarray(fn(np.zeros((1,) * len(array.shape), dtype=array.dtype))).dtype
+@dataclass(frozen=True)
+class Chosen:
+    """Function of single voxels: numbers, and 0 for those that the table, a file, says no to."""
+
+    table: Path
+
+    def __call__(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of the same type."""
+        keep = np.load(self.table, mmap_mode="r")[labels]
+        return np.where(keep, labels, np.zeros((), dtype=labels.dtype))
+
+
+def result_type(fn: Callable[..., NDArray[Any]], *arrays: Array) -> np.dtype[Any]:
+    """Type of what `fn` makes of arrays, found out on one voxel."""
+    one = [np.zeros((1,) * len(array.shape), dtype=array.dtype) for array in arrays]
+    return np.asarray(fn(*one)).dtype
 
 
 def as_mask(array: Array) -> Voxelwise:

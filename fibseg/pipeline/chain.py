@@ -1,34 +1,64 @@
-"""A chain of clean-up operators: checked before any work, local neighbours fused into one step."""
+"""A chain of clean-up operators: checked before any work, local neighbours fused into one step.
+
+An operator may take arrays beside the one it works on, such as the labels that `mask_by` looks
+through. In a chain such a keyword names the array: ``"labels/cell"``, ``"raw"``, or
+``"probabilities"``, which are those that the chain began with. The names are looked up before any
+block is.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fibseg.errors import UsageError
-from fibseg.geometry import is_local, reach, reach_nm
-from fibseg.postprocess import components, grow, hysteresis, split_objects
+from fibseg.geometry import is_local, reach_nm
+from fibseg.pipeline.features import INTENSITY, no_objects
+from fibseg.pipeline.fused import Operator, Taking, in_sequence
+from fibseg.pipeline.order import ON_OBJECTS, check_fit, check_order
+from fibseg.postprocess import components, filter_objects
 from fibseg.types import Spacing
-
-Operator: TypeAlias = Callable[..., Any]
 
 FARTHEST = 1000
 """Voxels that an operator may look at most, along the finest axis."""
 
-AFTER_COMPONENTS: tuple[Operator, ...] = (split_objects, grow)
-"""Operators on numbered objects."""
+OWN = "probabilities"
+"""Name of the array that a chain begins with."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator of a chain, or several fused ones, ready to run.
+
+    Attributes
+    ----------
+    name
+        Its name, or those of all.
+    fn
+        Operator with every setting and the spacing bound, but no array.
+    arrays
+        Keyword and name of every array that it takes after the first, in order.
+    about
+        Plain data of all that its result depends on.
+    """
+
+    name: str
+    fn: Operator
+    arrays: tuple[tuple[str, str], ...]
+    about: list[dict[str, Any]]
 
 
 def planned(
     operators: Mapping[str, Operator | None], *, dtype: DTypeLike, known: Collection[Operator],
-    spacing: Spacing,
-) -> Iterator[tuple[str, Operator]]:
-    """Yield the steps of a chain with names, local neighbours fused, spacing bound.
+    arrays: Mapping[str, Any] | None = None, spacing: Spacing,
+) -> Iterator[Step]:
+    """Yield the steps of a chain.
 
     Parameters
     ----------
@@ -38,52 +68,81 @@ def planned(
         Type of what the first one gets.
     known
         Global operators that can run over blocks.
+    arrays
+        Other arrays on the same grid, by the names that operators call them.
     spacing
         Size of a voxel in nm, (z, y, x).
 
     Raises
     ------
     UsageError
-        If `components` is missing or others than `split_objects` and `grow` follow it, an operator
-        is unknown here, the steps do not fit each other, or a setting is refused.
+        If `components` is missing or a step stands in the wrong place, an operator is unknown here,
+        the steps do not fit each other, or a setting is refused.
     """
-    chain = {name: bound(fn, spacing=spacing) for name, fn in operators.items() if fn is not None}
-    _check_order(chain)
-    for name, fn in chain.items():
-        if not is_local(fn) and function_of(fn) not in (components, *AFTER_COMPONENTS, *known):
-            names = ", ".join(f.__name__ for f in (*known, components, *AFTER_COMPONENTS))
-            raise UsageError(
-                f"{name} is a global operator that cannot run over blocks. Known are {names}, and "
-                "all that declare their reach."
-            )
-    _refuse_far(chain, spacing)
-    _try_on_one_voxel(chain, dtype)
-    local: list[str] = []
-    for name, fn in chain.items():
-        if is_local(fn) and function_of(fn) not in AFTER_COMPONENTS:
-            local.append(name)
+    chain = {name: fn for name, fn in operators.items() if fn is not None}
+    check_order({name: function_of(fn) for name, fn in chain.items()})
+    steps = [
+        Step(name, without_arrays(fn, spacing=spacing), tuple(arrays_of(name, fn).items()),
+             describe({name: fn}))
+        for name, fn in chain.items()
+    ]
+    _refuse_unknown(steps, known)
+    _refuse_far(steps, spacing)
+    _try_on_one_voxel(steps, {OWN: np.zeros(0, dtype), **(arrays or {})}, spacing)
+    local: list[Step] = []
+    for step in steps:
+        if is_local(step.fn) and function_of(step.fn) not in ON_OBJECTS:
+            local.append(step)
             continue
         if local:
-            yield "-".join(local), fused([chain[n] for n in local], spacing=spacing)
+            yield fused(local, spacing=spacing)
             local = []
-        yield name, fn
+        yield step
 
 
-def fused(steps: Sequence[Operator], *, spacing: Spacing) -> Operator:
-    """One local operator that does all `steps`; it looks as far as all of them together."""
-    if len(steps) == 1:
+def fused(steps: Sequence[Step], *, spacing: Spacing) -> Step:
+    """One local step that does all `steps`; it looks as far as all of them together."""
+    arrays = tuple(pair for step in steps for pair in step.arrays)
+    if len(steps) == 1 and not arrays:
         return steps[0]
-    return functools.partial(in_sequence, steps=tuple(steps), spacing=spacing)
+    parts: tuple[Taking, ...] = tuple(
+        (step.fn, tuple(keyword for keyword, _ in step.arrays)) for step in steps
+    )
+    return Step(
+        "-".join(step.name for step in steps),
+        functools.partial(in_sequence, steps=parts, spacing=spacing), arrays,
+        [row for step in steps for row in step.about],
+    )
 
 
-@reach(lambda steps: sum(reach_nm(step) for step in steps))
-def in_sequence(
-    array: NDArray[Any], *, steps: Sequence[Operator], spacing: Spacing
-) -> NDArray[Any]:
-    """Result of all `steps`, each already bound to its settings, one after the other."""
-    for step in steps:
-        array = step(array)
-    return array
+def arrays_of(name: str, fn: Operator) -> dict[str, str]:
+    """Names of the arrays that an operator takes after the first, by keyword.
+
+    Raises
+    ------
+    UsageError
+        If something else is given than a name.
+    """
+    found = {}
+    for keyword in _array_keywords(fn):
+        value = _given(fn).get(keyword)
+        if value is not None and (keyword == "table" or not isinstance(value, str)):
+            what = (
+                "the objects are measured by the chain itself; leave it out" if keyword == "table"
+                else 'name an array, such as "labels/cell" or "raw"'
+            )
+            raise UsageError(f"{keyword}={value} of {name} cannot be used in a chain: {what}.")
+        if value is not None:
+            found[keyword] = value
+    if function_of(fn) is filter_objects and str(_given(fn).get("column")).startswith(INTENSITY):
+        found["image"] = "raw"
+    return found
+
+
+def without_arrays(fn: Operator, *, spacing: Spacing) -> Operator:
+    """`fn` with the spacing, if it takes one, and without the names of arrays."""
+    keywords = {k: v for k, v in _given(fn).items() if k not in _array_keywords(fn)}
+    return bound(functools.partial(function_of(fn), **keywords), spacing=spacing)
 
 
 def bound(fn: Operator, *, spacing: Spacing) -> Operator:
@@ -95,60 +154,18 @@ def bound(fn: Operator, *, spacing: Spacing) -> Operator:
 
 def settings(fn: Operator) -> dict[str, Any]:
     """Every keyword of an operator with the value it has, defaults included, but the spacing."""
-    found = {
+    return {
         name: p.default for name, p in inspect.signature(fn).parameters.items()
         if p.kind is p.KEYWORD_ONLY and p.default is not p.empty and name != "spacing"
     }
-    return found
 
 
 def describe(operators: Mapping[str, Operator | None]) -> list[dict[str, Any]]:
     """The chain as plain data, in order: what its result depends on."""
     return [
-        {"name": name, "function": function_of(fn).__qualname__, **_plain(settings(fn))}
+        {"name": name, "function": function_of(fn).__qualname__, **settings(fn)}
         for name, fn in operators.items() if fn is not None
     ]
-
-
-def _check_order(chain: Mapping[str, Operator]) -> None:
-    """Objects are numbered once; what works on numbered objects comes after that, nothing else."""
-    functions = [function_of(fn) for fn in chain.values()]
-    at = functions.index(components) if components in functions else len(functions)
-    if functions.count(components) != 1 or not set(functions[at + 1 :]) <= set(AFTER_COMPONENTS):
-        raise UsageError(
-            f"the operators {list(chain)} do not end in components, which numbers the objects and "
-            "which only split_objects and grow may follow. Put it there, once."
-        )
-    for name, function in zip(chain, functions[:at], strict=False):
-        if function in AFTER_COMPONENTS:
-            raise UsageError(f"{name} needs numbered objects. Put it after components.")
-
-
-def _refuse_far(chain: Mapping[str, Operator], spacing: Spacing) -> None:
-    """Reaches that no memory holds come out before they are tried: nm taken for another unit."""
-    for name, fn in chain.items():
-        far = reach_nm(fn) / min(spacing) if is_local(fn) else 0.0
-        if not far <= FARTHEST:
-            raise UsageError(
-                f"{name} looks {reach_nm(fn):g} nm far, which is {far:.3g} voxels; at most "
-                f"{FARTHEST} are possible. Give its settings in nm: {settings(fn)}."
-            )
-
-
-def _try_on_one_voxel(chain: Mapping[str, Operator], dtype: DTypeLike) -> None:
-    """Settings that an operator refuses, and steps that do not fit, come out before any work."""
-    array = np.zeros((1, 1, 1), dtype=dtype)
-    for name, fn in chain.items():
-        is_mask = array.dtype == np.bool_
-        if function_of(fn) is hysteresis and is_mask:
-            raise UsageError(
-                f"{name} needs probabilities, but gets a mask. Leave out the threshold before it."
-            )
-        if not (is_local(fn) or is_mask or function_of(fn) in (hysteresis, *AFTER_COMPONENTS)):
-            raise UsageError(
-                f"{name} needs a mask, but gets {array.dtype} values. Put a threshold before it."
-            )
-        array = np.asarray(fn(array))
 
 
 def function_of(fn: Operator) -> Any:
@@ -158,9 +175,56 @@ def function_of(fn: Operator) -> Any:
     return fn
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Steps inside a fused operator are described too."""
-    return {
-        key: describe({str(i): fn for i, fn in enumerate(value)}) if key == "steps" else value
-        for key, value in values.items()
-    }
+def _given(fn: Operator) -> dict[str, Any]:
+    """Every keyword that was bound."""
+    found: dict[str, Any] = {}
+    while isinstance(fn, functools.partial):
+        found, fn = {**fn.keywords, **found}, fn.func
+    return found
+
+
+def _array_keywords(fn: Operator) -> list[str]:
+    """Arrays come first in a signature, and keywords after them."""
+    parameters = inspect.signature(function_of(fn)).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+
+
+def _refuse_unknown(steps: Sequence[Step], known: Collection[Operator]) -> None:
+    for step in steps:
+        if not is_local(step.fn) and function_of(step.fn) not in (components, *ON_OBJECTS, *known):
+            names = ", ".join(f.__name__ for f in (*known, components, *ON_OBJECTS))
+            raise UsageError(
+                f"{step.name} is a global operator that cannot run over blocks. Known are {names}, "
+                "and all that declare their reach."
+            )
+
+
+def _refuse_far(steps: Sequence[Step], spacing: Spacing) -> None:
+    """Reaches that no memory holds come out before they are tried: nm taken for another unit."""
+    for step in steps:
+        far = reach_nm(step.fn) / min(spacing) if is_local(step.fn) else 0.0
+        if not far <= FARTHEST:
+            raise UsageError(
+                f"{step.name} looks {reach_nm(step.fn):g} nm far, which is {far:.3g} voxels; at "
+                f"most {FARTHEST} are possible. Give its settings in nm: {settings(step.fn)}."
+            )
+
+
+def _try_on_one_voxel(
+    steps: Sequence[Step], arrays: Mapping[str, Any], spacing: Spacing
+) -> None:
+    """Settings that an operator refuses, and steps that do not fit, come out before any work."""
+    array = np.zeros((1, 1, 1), dtype=arrays[OWN].dtype)
+    for step in steps:
+        lacking = [name for _, name in step.arrays if name not in arrays]
+        if lacking:
+            raise UsageError(
+                f"{step.name} needs {lacking[0]}, which is not among {', '.join(arrays)}."
+            )
+        others: dict[str, Any] = {
+            key: np.zeros((1, 1, 1), dtype=arrays[name].dtype) for key, name in step.arrays
+        }
+        if function_of(step.fn) is filter_objects:
+            others = {"table": no_objects(spacing)}
+        check_fit(step.name, function_of(step.fn), array)
+        array = np.asarray(step.fn(array, **others))

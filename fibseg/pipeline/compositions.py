@@ -26,19 +26,21 @@ from fibseg.pipeline.bench import (
     complement,
     word,
 )
+from fibseg.pipeline.numbering import stored_table
 from fibseg.pipeline.region_sums import region_sums
 from fibseg.postprocess import (
     fewest_voxels,
     fill_holes,
-    hysteresis,
-    largest,
+    hysteresis_threshold,
+    keep_largest,
     most_voxels,
     remove_small,
+    smooth_surface,
     threshold,
 )
 from fibseg.postprocess.selection import are_largest
+from fibseg.postprocess.surface import LEVELS, at_least, smoothed_levels, volume_level
 from fibseg.types import Table
-from fibseg.volume.files import room_for
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,18 @@ def either(first: Table, second: Table) -> Table:
     return {"label": np.union1d(first["label"], second["label"])}
 
 
+@dataclass(frozen=True)
+class Levels(OwnBox):
+    """Block function: voxels of each level of a smoothed mask, and last those of the mask."""
+
+    def __call__(
+        self, levels: NDArray[Any], mask: NDArray[Any], *, block: Block
+    ) -> NDArray[np.int64]:
+        """Shape (65537,)."""
+        counts = np.bincount(levels.ravel(), minlength=LEVELS)
+        return np.append(counts, np.count_nonzero(mask)).astype(np.int64)
+
+
 def _remove_small(
     mask: Array, name: str, inputs: str, work: Work, *, connectivity: int,
     min_voxels: int | None, min_volume_um3: float | None,
@@ -100,14 +114,14 @@ def _fill_holes(
     sums = _sums(background, name, inputs, work, filled)
     most = most_voxels(max_volume_um3=max_volume_um3, spacing=work.spacing)
     map_blocks(
-        Filled(_table(filled, _holes(sums, n, mask.shape, most))), [mask, background],
+        Filled(stored_table(filled, _holes(sums, n, mask.shape, most))), [mask, background],
         filled.array, block_shape=work.block_shape, runner=work.runner, journal=filled.journal,
         fingerprint=inputs, label=word(name),
     )
     return as_mask(filled.array)
 
 
-def _hysteresis(
+def _hysteresis_threshold(
     probs: Array, name: str, inputs: str, work: Work, *, low: float, high: float,
     connectivity: int,
 ) -> Array:
@@ -124,7 +138,7 @@ def _hysteresis(
     return _selected(labels, stays, name, inputs, work, sheet)
 
 
-def _largest(
+def _keep_largest(
     mask: Array, name: str, inputs: str, work: Work, *, n: int, connectivity: int
 ) -> Array:
     """Number the components; the largest stay."""
@@ -134,6 +148,25 @@ def _largest(
     n_voxels = np.zeros(found + 1, dtype=np.int64)
     n_voxels[sums["label"]] = sums["n_voxels"]
     return _selected(labels, are_largest(n_voxels, n=n), name, inputs, work, sheet)
+
+
+def _smooth_surface(
+    mask: Array, name: str, inputs: str, work: Work, *, sigma_nm: float
+) -> Array:
+    """Smooth the mask, count how often each level occurs; the mask is what reaches the level."""
+    sheet = work.bench.sheet(name, dtype=np.uint16, inputs=inputs)
+    step = functools.partial(smoothed_levels, sigma_nm=sigma_nm, spacing=work.spacing)
+    over: dict[str, Any] = {"block_shape": work.block_shape, "runner": work.runner}
+    map_blocks(
+        step, mask, sheet.array, journal=sheet.journal, fingerprint=inputs, label=word(name),
+        **over,
+    )
+    histogram = reduce_blocks(
+        Levels(), [sheet.array, mask], np.add, label=f"{word(name)}: volume", **over
+    )
+    *counts, n_voxels = np.zeros(LEVELS + 1, np.int64) if histogram is None else histogram
+    level = volume_level(np.array(counts), n_voxels=int(n_voxels))
+    return Voxelwise(sheet.array, functools.partial(at_least, level=level))
 
 
 def _numbered(
@@ -154,7 +187,7 @@ def _selected(
 ) -> Array:
     """Stored mask of the components that stay, by their numbers."""
     map_blocks(
-        LookedUp(_table(sheet, stays)), labels, sheet.array, block_shape=work.block_shape,
+        LookedUp(stored_table(sheet, stays)), labels, sheet.array, block_shape=work.block_shape,
         runner=work.runner, journal=sheet.journal, fingerprint=inputs, label=word(name),
     )
     return as_mask(sheet.array)
@@ -166,14 +199,6 @@ def _sums(labels: Array, name: str, inputs: str, work: Work, sheet: Sheet) -> Ta
         labels, block_shape=work.block_shape, runner=work.runner, moments=False,
         scratch=sheet.folder / "sizes", inputs=inputs, label=f"{word(name)}: sizes",
     )
-
-
-def _table(sheet: Sheet, entries: NDArray[Any]) -> Path:
-    """File of the entries by number, which workers open."""
-    sheet.folder.mkdir(parents=True, exist_ok=True)
-    with room_for(sheet.folder, entries.nbytes):
-        np.save(sheet.folder / "table.npy", entries)
-    return sheet.folder / "table.npy"
 
 
 def _holes(
@@ -193,7 +218,8 @@ def _holes(
 GLOBAL: dict[Any, Callable[..., Array]] = {
     remove_small: _remove_small,
     fill_holes: _fill_holes,
-    hysteresis: _hysteresis,
-    largest: _largest,
+    hysteresis_threshold: _hysteresis_threshold,
+    keep_largest: _keep_largest,
+    smooth_surface: _smooth_surface,
 }
 """Array kernel to its composition: (source, name, inputs, work, **settings) to a mask."""

@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,13 @@ from fibseg.blocks import Runner
 from fibseg.data.planes import painted_planes, read_planes
 from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec, weights_digest
-from fibseg.metrics import Evaluation, Scores, default_tolerance_nm, score_planes
+from fibseg.metrics import (
+    SECONDS_PER_EDIT,
+    Evaluation,
+    Scores,
+    default_tolerance_nm,
+    score_planes,
+)
 from fibseg.pipeline.comparable import (
     chosen_planes,
     in_short,
@@ -49,7 +56,8 @@ def run(
     *, volume: str, model: str | None = None, labels: str | None = None,
     truth: str | None = None, class_name: str | None = None, without: str | None = None,
     planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
-    backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
+    seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto",
+    blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
@@ -72,6 +80,8 @@ def run(
         Only these planes, each scored on its own.
     tolerance_nm
         Boundaries this near agree; two voxels in the plane if left out.
+    seconds_per_edit
+        What a merge, split, addition or deletion takes a person, where whole objects are compared.
     backend
         Of inference, with `model`: ``"auto"``, ``"torch"`` or ``"openvino"``.
     blocks
@@ -90,6 +100,8 @@ def run(
     tolerance = default_tolerance_nm(store.spacing) if tolerance_nm is None else tolerance_nm
     if not 0 <= tolerance < math.inf:
         raise UsageError(f"tolerance_nm={tolerance:g} is no distance. Use 0 or more nm.")
+    if not 0 <= seconds_per_edit < math.inf:
+        raise UsageError(f"seconds_per_edit={seconds_per_edit:g} is no time. Use 0 or more s.")
     if out is not None and Path(out).is_dir():
         raise UsageError(f"out={out} is a folder. Name a file in it: {Path(out) / 'scores.json'}.")
     if (model is None) == (labels is None):
@@ -119,6 +131,7 @@ def run(
             result = _evaluate_labels(
                 store, labels, truth, class_name, without, planes, tolerance, blocks
             )
+        result = replace(result, seconds_per_edit=seconds_per_edit)
         _save(result, record, out)
     return result
 

@@ -19,8 +19,7 @@ from fibseg.export import ModelSpec, load_network, load_spec, weights_digest
 from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
 from fibseg.inference.orientations import orientations
 from fibseg.pipeline import objects
-from fibseg.pipeline.chain import Operator, planned
-from fibseg.pipeline.operators import GLOBAL
+from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Product, Volume, fingerprint
@@ -198,7 +197,7 @@ def _check_objects(
     overwrite: bool,
 ) -> None:
     """Refuse before the long work what would be refused after it."""
-    list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
+    objects.check_chain(store, postprocess)
     for name in names:
         label_name(name, kind="labels", dtype=np.uint32)
     for name in set(names).intersection(store.label_names()):

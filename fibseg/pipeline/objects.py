@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from fibseg.blocks import Runner, Serial
-from fibseg.errors import DataError
-from fibseg.pipeline.chain import Operator, describe, planned
+from fibseg.errors import DataError, UsageError
+from fibseg.pipeline.chain import describe, planned
+from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.named import digests_of, names_in, open_arrays
 from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
@@ -49,7 +51,9 @@ def run(
     name
         Probabilities ``probabilities/NAME``, or those of all classes ``NAME_CLASS`` of a model.
     postprocess
-        Name to operator, in order, None to leave it out; the last is `components`.
+        Name to operator, in order, None to leave it out; `components` numbers the objects, and
+        operators on numbered objects may follow. Other arrays of the store go by their names,
+        such as ``"labels/cell"``.
     out
         Name of the label image and the table; that of the probabilities if left out.
     blocks
@@ -60,7 +64,7 @@ def run(
     Raises
     ------
     DataError
-        If there are no such probabilities, or the labels made of them are damaged.
+        If there are no such probabilities or arrays, or the labels made of them are damaged.
     ExistsError
         If other labels of that name stand there, or somebody has edited them.
     BusyError
@@ -79,7 +83,7 @@ def run(
         sources = {
             f"probabilities/{job.source}": store.probabilities_info(job.source).digest
             for job in jobs
-        }
+        } | digests_of(store, names_in(postprocess))
         record = store.start_run(
             "objects", config=dict(config or {}), overrides=list(overrides), inputs=sources
         )
@@ -152,11 +156,31 @@ def planned_jobs(
             f"name={name} begins the names of probabilities of several models: "
             f"{', '.join(sources)}. Give one of these names."
         )
-    list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
-    return [
+    check_chain(store, postprocess)
+    jobs = [
         Job(source, (out or name) + source.removeprefix(name), _inputs(store, source, postprocess))
         for source in sources
     ]
+    for job in jobs:
+        if job.path in names_in(postprocess):
+            raise UsageError(f"{job.path} cannot be made of itself. Choose another out=….")
+    return jobs
+
+
+def check_chain(store: Volume, postprocess: Mapping[str, Operator | None]) -> None:
+    """Nothing, if these operators can run on probabilities of the store.
+
+    Raises
+    ------
+    UsageError
+        If an operator, a setting or the order cannot be meant.
+    DataError
+        If the store lacks an array that an operator names.
+    """
+    arrays = open_arrays(store, names_in(postprocess))
+    list(planned(
+        postprocess, dtype=np.uint8, known=GLOBAL, arrays=arrays, spacing=store.spacing
+    ))
 
 
 def make_objects(
@@ -183,7 +207,10 @@ def make_objects(
     shape = product.block_shape
     if not product.complete:
         target = Sheet(product.array, product.journal_path, bench.folder("labels"))
-        work = Work(bench=bench, block_shape=shape, runner=runner, spacing=store.spacing)
+        work = Work(
+            bench=bench, block_shape=shape, runner=runner, spacing=store.spacing,
+            arrays=open_arrays(store, names_in(postprocess)),
+        )
         n = find_objects(
             store.probabilities(job.source), target, postprocess, work=work, inputs=job.inputs
         )
@@ -211,10 +238,10 @@ def measured(store: Volume, name: str) -> bool:
 def _inputs(
     store: Volume, source: str, postprocess: Mapping[str, Operator | None]
 ) -> str:
-    return fingerprint(
-        {
-            "probabilities": store.probabilities_info(source).digest,
-            "postprocess": describe(postprocess),
-            "spacing": list(store.spacing),
-        }
-    )
+    names = names_in(postprocess)
+    return fingerprint({
+        "probabilities": store.probabilities_info(source).digest,
+        "postprocess": describe(postprocess),
+        "spacing": list(store.spacing),
+        **({"arrays": digests_of(store, names)} if names else {}),
+    })

@@ -17,8 +17,11 @@ from fibseg.blocks import Block
 from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.pipeline.bench import Array, OwnBox
+from fibseg.pipeline.numbering import in_volume
+from fibseg.postprocess.numbers import first_voxels, ranks
 from fibseg.postprocess.pieces import Piece
-from fibseg.postprocess.watershed import first_voxels, ranks, split_piece
+from fibseg.postprocess.seeds import Seeds
+from fibseg.postprocess.watershed import split_piece
 from fibseg.types import Labels, Spacing
 from fibseg.volume.files import room_for
 
@@ -100,8 +103,9 @@ class SplitPieces(OwnBox):
     """Block function over the list of pieces: splits each, and keeps the parts in a file."""
 
     labels: Array
+    probs: Array | None
     folder: Path
-    depth_nm: float
+    seeds: Seeds
     spacing: Spacing
 
     def __call__(self, rows: NDArray[np.int64], *, block: Block) -> Batch:
@@ -111,11 +115,11 @@ class SplitPieces(OwnBox):
 
     def _split(self, row: NDArray[np.int64]) -> tuple[NDArray[np.int64], Labels]:
         piece = Piece.of_row(row)
-        labels = np.asarray(self.labels[piece.read.slices])
-        parts = split_piece(labels, piece, depth_nm=self.depth_nm, spacing=self.spacing)
-        place = np.unravel_index(first_voxels(parts)[1], parts.shape)
-        in_volume = tuple(p + a for p, a in zip(place, piece.box.start, strict=True))
-        return np.ravel_multi_index(in_volume, self.labels.shape).astype(np.int64), parts
+        cut = piece.read.slices
+        labels = np.asarray(self.labels[cut])
+        probs = None if self.probs is None else np.asarray(self.probs[cut])
+        parts = split_piece(labels, probs, piece, seeds=self.seeds, spacing=self.spacing)
+        return in_volume(first_voxels(parts)[1], piece.box, self.labels.shape), parts
 
 
 def number_parts(found: Batch | None, folder: Path, dtype: np.dtype[Any]) -> int:

@@ -18,7 +18,10 @@ GAUGED = (
     "iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50", "object_f1_75",
     "panoptic_quality",
 )
-OTHERS = ("voi_split", "voi_merge", "volume_error", "n_objects", "n_true_objects", "n_scored")
+OTHERS = (
+    "voi_split", "voi_merge", "volume_error", "n_merges", "n_splits", "n_additions", "n_deletions",
+    "n_objects", "n_true_objects", "n_scored",
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def score_tables(
     tables = []
     for number, record in enumerate(evaluations):
         for name, scores in record.data["scores"].items():
-            subtitle = _comparison(record.data)
+            subtitle = _comparison(record.data) + _effort(record.data, name)
             if record.stale:
                 subtitle += " The labels have changed since: evaluate again."
             planes = record.data["planes"].get(name, {})
@@ -140,6 +143,17 @@ def against(data: Mapping[str, Any]) -> str:
     """Truth and place, in a few words."""
     truth = data["truth"].removeprefix("labels/")
     return f"{plain_name(truth)} ({data['where']})"
+
+
+def _effort(data: Mapping[str, Any], name: str) -> str:
+    """A sentence on the work that is left, where it is known."""
+    if name not in data.get("proof_editing", {}):
+        return ""
+    e = data["proof_editing"][name]
+    return (
+        f" Proof-editing would take {e['n_edits']:,} edits, {e['hours']:.2g} h at "
+        f"{e['seconds_per_edit']:g} s each, of {e['limit_hours']:g} h that the study allows."
+    )
 
 
 def _comparison(data: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,21 +31,27 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.export import load_spec
     from fibseg.inference import Backend, make_plan
     from fibseg.inference.block import threads_of
+    from fibseg.pipeline.named import names_in, products_in
 
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
     plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
     block = parts["block_shape"] or plan.block_shape(store.block_shape)
+    named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
     backend = Backend.choose(parts["backend"], parts["precision"])
-    return replace(of_store(store, folder, parts, block=block), threads=threads_of(backend))
+    sample = of_store(store, folder, parts, block=block, **named)
+    return replace(sample, threads=threads_of(backend))
 
 
 def objects_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of the probabilities."""
+    from fibseg.pipeline.named import names_in, products_in
     from fibseg.pipeline.objects import planned_jobs
 
     store = Volume.open(parts["volume"])
     jobs = planned_jobs(store, parts["name"], parts["postprocess"], out=parts["out"])
-    return of_store(store, folder, parts, probabilities=[job.source for job in jobs])
+    named: dict[str, Any] = products_in(names_in(parts["postprocess"]))
+    named["probabilities"] = sorted({*named["probabilities"], *(job.source for job in jobs)})
+    return of_store(store, folder, parts, **named)
 
 
 def distance_sample(parts: Parts, folder: Path) -> Sample:

@@ -15,6 +15,7 @@ from fibseg.metrics import (
     IGNORED,
     BoundaryScore,
     Contingency,
+    Edits,
     Overlap,
     Scores,
     reach_of_boundary_score,
@@ -42,7 +43,7 @@ class BlockScores:
 
     def finish(self) -> Scores:
         """Scores of the whole."""
-        return Scores(self.overlap, self.boundary, self.table.score())
+        return Scores(self.overlap, self.boundary, self.table.score(), Edits.of(self.table))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from fibseg.errors import DataError, UsageError
 from fibseg.geometry import reach
-from fibseg.types import Labels, Spacing
+from fibseg.postprocess.masking import require_same_shape
+from fibseg.types import Labels, Mask, Spacing
 
 _LABEL_BITS = 24
 _FAR = 1 << 38
@@ -22,11 +24,14 @@ _ROUNDING = 1e-9
 
 
 @reach(lambda distance_nm: distance_nm)
-def grow(
+def grow_regions(
     labels: Labels,
     within: NDArray[Any] | None = None,
+    image: NDArray[Any] | None = None,
     *,
     distance_nm: float,
+    low: float | None = None,
+    high: float | None = None,
     spacing: Spacing,
 ) -> Labels:
     """`labels` with every object grown by up to `distance_nm`, along straight lines.
@@ -41,23 +46,29 @@ def grow(
         Numbered objects, 0 = none; shape (z, y, x).
     within
         Objects grow only where this is not 0; it does not bar the way. None: everywhere.
+    image
+        Intensities on the same grid, for `low` and `high`.
     distance_nm
         How far they grow; 0 changes nothing.
+    low, high
+        Objects grow only where the image is at least `low` and at most `high`, in its own units;
+        it does not bar the way either. None: no limit.
     spacing
         Size of a voxel in nm, (z, y, x).
 
     Raises
     ------
     UsageError
-        If the distance is negative.
+        If the distance is negative, `low` is above `high`, or there is no image for them.
     DataError
-        If one array holds more than 16 million objects.
+        If the arrays differ in shape, or hold more than 16 million objects.
 
-    >>> grow(np.array([[[0, 7, 0, 0, 0, 5]]]), distance_nm=20, spacing=(10, 10, 10))
+    >>> grow_regions(np.array([[[0, 7, 0, 0, 0, 5]]]), distance_nm=20, spacing=(10, 10, 10))
     array([[[7, 7, 7, 5, 5, 5]]])
     """
     if distance_nm < 0:
         raise UsageError(f"distance_nm={distance_nm:g} is negative. Give 0 or more.")
+    barred = _barred(labels, within, image, low, high)
     ids = fastremap.unique(labels) if labels.size else np.zeros(0, dtype=labels.dtype)
     ids = np.concatenate([np.zeros(1, dtype=labels.dtype), ids[ids > 0]])
     if distance_nm == 0 or len(ids) == 1:
@@ -70,9 +81,32 @@ def grow(
     near = keys >> np.uint64(_LABEL_BITS) <= np.uint64(limit)
     keys &= np.uint64((1 << _LABEL_BITS) - 1)
     grown = np.where(near, ids[keys], labels)
-    if within is not None:
-        grown[(labels == 0) & (within == 0)] = 0
+    if barred is not None:
+        grown[barred & (labels == 0)] = 0
     return grown
+
+
+def _barred(
+    labels: Labels, within: NDArray[Any] | None, image: NDArray[Any] | None, low: float | None,
+    high: float | None,
+) -> Mask | None:
+    """Where objects may not grow; None if they may everywhere."""
+    if (low is None and high is None) != (image is None):
+        raise UsageError(
+            f"image={'none' if image is None else 'given'} goes with low={low} and high={high}. "
+            "Give an image and at least one of its limits, or none of them."
+        )
+    if low is not None and high is not None and low > high:
+        raise UsageError(f"low={low:g} is above high={high:g}. Give the smaller one as low.")
+    for array in (within, image):
+        if array is not None:
+            require_same_shape(labels, array)
+    allowed = [] if within is None else [within != 0]
+    if image is not None and low is not None:
+        allowed.append(image >= low)
+    if image is not None and high is not None:
+        allowed.append(image <= high)
+    return ~functools.reduce(np.logical_and, allowed) if allowed else None
 
 
 def _integer_weights(distance_nm: float, spacing: Spacing) -> tuple[list[int], int]:

@@ -1,4 +1,4 @@
-"""Morphology with a true ball in nm, on any spacing: exact offsets or Euclidean distances.
+"""Morphology of masks with a true ball in nm: exact offsets or Euclidean distances.
 
 What lies beyond the faces of the volume is unknown and left out of account: a dilation takes
 nothing from there, an erosion is not eaten from there. Hence a closing only ever adds voxels, an
@@ -76,39 +76,45 @@ def _near(mask: Mask, radius_nm: float, spacing: Spacing) -> Mask:
         raise UsageError(f"radius_nm={radius_nm:g} is negative. Give 0 or more.")
     if radius_nm == 0 or not mask.any() or mask.all():
         return mask.copy()
-    widths = _row_widths(radius_nm, tuple(float(s) for s in spacing))
+    widths = row_widths(radius_nm, tuple(float(s) for s in spacing))
     if len(widths) <= ROWS_AT_MOST:
-        return _union_of_rows(mask, widths)
+        return spread(mask, widths, np.logical_or)
     # A new array: edt reads the order of the axes from how the array lies in memory.
     outside = np.ascontiguousarray(~mask)
     squared = edt.edtsq(outside, anisotropy=spacing, black_border=False, parallel=threads())
     return np.asarray(squared < _between(radius_nm, tuple(float(s) for s in spacing)))
 
 
-def _union_of_rows(mask: Mask, widths: dict[tuple[int, int], int]) -> Mask:
-    """Dilation by a small ball: the mask widened along x, moved along z and y, and united."""
-    out = np.zeros_like(mask, order="C")
-    wide, width = mask.copy(order="C"), 0
+def spread(
+    image: NDArray[Any], widths: dict[tuple[int, int], int], join: np.ufunc
+) -> NDArray[Any]:
+    """What `join` makes of all values in a ball, given as rows, around each voxel.
+
+    The image is widened along x, moved along z and y, and joined.
+    """
+    out, wide, width = image.copy(order="C"), image.copy(order="C"), 0
     for (z, y), needed in sorted(widths.items(), key=lambda item: item[1]):
         while width < needed:
             width += 1
             for step in (-width, width):
-                _unite(wide, mask, (0, 0, step))
+                _join(wide, image, (0, 0, step), join)
         for step_z, step_y in {(z, y), (z, -y), (-z, y), (-z, -y)}:
-            _unite(out, wide, (step_z, step_y, 0))
+            _join(out, wide, (step_z, step_y, 0), join)
     return out
 
 
-def _unite(out: Mask, mask: Mask, step: tuple[int, int, int]) -> None:
-    """Add `mask`, moved by `step`, to `out`."""
+def _join(
+    out: NDArray[Any], image: NDArray[Any], step: tuple[int, int, int], join: np.ufunc
+) -> None:
+    """Join `image`, moved by `step`, to `out`; in place."""
     to = tuple(slice(max(0, d), n + min(0, d)) for d, n in zip(step, out.shape, strict=True))
     of = tuple(slice(max(0, -d), n - max(0, d)) for d, n in zip(step, out.shape, strict=True))
     if all(abs(d) < n for d, n in zip(step, out.shape, strict=True)):
-        out[to] |= mask[of]
+        join(out[to], image[of], out=out[to])
 
 
 @functools.lru_cache(maxsize=64)
-def _row_widths(radius_nm: float, spacing: Spacing) -> dict[tuple[int, int], int]:
+def row_widths(radius_nm: float, spacing: Spacing) -> dict[tuple[int, int], int]:
     """The ball as rows of voxels: offset (z, y), both not negative, to half its width along x."""
     square = radius_nm**2 * (1 + _ROUNDING)
     z, y, x = spacing

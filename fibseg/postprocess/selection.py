@@ -17,7 +17,7 @@ from fibseg.postprocess.filters import threshold
 from fibseg.types import Mask
 
 
-def hysteresis(
+def hysteresis_threshold(
     probs: NDArray[Any], *, low: float, high: float, connectivity: int = 26
 ) -> Mask:
     """Components of ``probs >= low`` that hold a voxel of ``probs >= high``.
@@ -42,7 +42,7 @@ def hysteresis(
     ----------
     .. [1] Canny, A computational approach to edge detection, IEEE TPAMI 8 (1986) 679–698.
 
-    >>> hysteresis(np.array([[[0.6, 0.9, 0.2, 0.6]]]), low=0.5, high=0.8)
+    >>> hysteresis_threshold(np.array([[[0.6, 0.9, 0.2, 0.6]]]), low=0.5, high=0.8)
     array([[[ True,  True, False, False]]])
     """
     sure = sure_voxels(probs, low=low, high=high)
@@ -52,7 +52,7 @@ def hysteresis(
     return np.asarray(stays[labels])
 
 
-def largest(mask: NDArray[Any], *, n: int = 1, connectivity: int = 26) -> Mask:
+def keep_largest(mask: NDArray[Any], *, n: int = 1, connectivity: int = 26) -> Mask:
     """The `n` largest components of `mask`; of equal ones that which comes first in C order.
 
     Parameters

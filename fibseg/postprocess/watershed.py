@@ -1,6 +1,6 @@
 """Objects that touch, split at their necks: a watershed of the distance to their surface.
 
-This operator is object-wise: a bounding box at a time here, and through the engine in
+These operators are object-wise: a bounding box at a time here, and through the engine in
 `fibseg.pipeline.objectwise`, with the same result.
 """
 
@@ -12,20 +12,23 @@ import fastremap
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.morphology import local_maxima, reconstruction
-from skimage.segmentation import watershed
 
 from fibseg.errors import UsageError
-from fibseg.geometry import connected
-from fibseg.postprocess.distance import distance
+from fibseg.postprocess.masking import require_same_shape
+from fibseg.postprocess.numbers import numbered_anew
 from fibseg.postprocess.pieces import MAX_OBJECT_VOXELS, Piece, cut_objects
-from fibseg.types import Labels, Mask, Spacing
+from fibseg.postprocess.seeds import Seeds
+from fibseg.postprocess.size import most_voxels
+from fibseg.types import Labels, Spacing
 
 
-def split_objects(
+def watershed(
     labels: Labels,
+    probs: NDArray[Any] | None = None,
     *,
     depth_nm: float,
+    strict_level: float | None = None,
+    min_seed_distance_nm: float = 0.0,
     max_object_voxels: int = MAX_OBJECT_VOXELS,
     spacing: Spacing,
 ) -> Labels:
@@ -36,9 +39,17 @@ def split_objects(
     labels
         Numbered objects, 0 = none; shape (z, y, x). Separate components of one number become
         separate objects.
+    probs
+        Probabilities on the same grid, for `strict_level`.
     depth_nm
         A neck divides an object if the largest ball inside of either part has a radius of more
         than so many nm above that of the neck.
+    strict_level
+        Parts are looked for where the probability is at least that, where objects that touch are
+        often apart; they share the rest of the object. A component that is nowhere so probable
+        stays whole. None: looked for in the whole object.
+    min_seed_distance_nm
+        Of two parts whose thickest places are nearer to each other than that, one takes both.
     max_object_voxels
         Objects whose bounding box holds more voxels are cut along a fixed grid of cubes of at
         most so many voxels, and the parts stay apart.
@@ -48,9 +59,17 @@ def split_objects(
     Raises
     ------
     UsageError
-        If the depth is negative or the largest size is below 1.
+        If a setting cannot be meant, or `strict_level` lacks probabilities.
+    DataError
+        If the arrays differ in shape.
     """
-    check_depth(depth_nm)
+    seeds = Seeds(depth_nm, strict_level, min_seed_distance_nm)
+    if strict_level is None:
+        probs = None
+    elif probs is None:
+        raise UsageError(f"strict_level={strict_level:g} needs probabilities. Give probs too.")
+    else:
+        require_same_shape(labels, probs)
     ids, start, stop = _boxes(labels)
     rows, _ = cut_objects(
         ids, start, stop, shape=labels.shape, max_object_voxels=max_object_voxels
@@ -59,68 +78,64 @@ def split_objects(
     n = 0
     for row in rows:
         piece = Piece.of_row(row)
-        parts = split_piece(labels[piece.read.slices], piece, depth_nm=depth_nm, spacing=spacing)
+        cut = piece.read.slices
+        parts = split_piece(
+            labels[cut], None if probs is None else probs[cut], piece, seeds=seeds, spacing=spacing
+        )
         np.copyto(out[piece.box.slices], parts + np.uint32(n), where=parts > 0)
         n += int(parts.max(initial=0))
-    values, first = first_voxels(out)
-    lookup = np.zeros(n + 1, dtype=np.uint32)
-    lookup[values] = ranks(first)
-    return lookup[out]
+    return numbered_anew(out)
+
+
+def split_large(
+    labels: Labels,
+    probs: NDArray[Any] | None = None,
+    *,
+    max_volume_um3: float,
+    depth_nm: float,
+    strict_level: float | None = None,
+    min_seed_distance_nm: float = 0.0,
+    max_object_voxels: int = MAX_OBJECT_VOXELS,
+    spacing: Spacing,
+) -> Labels:
+    """`watershed` of those objects only that are larger than one of them should be.
+
+    Parameters
+    ----------
+    max_volume_um3
+        Objects up to that volume stay as they are. A larger one that has no neck does too.
+
+    Raises
+    ------
+    UsageError
+        If a setting cannot be meant, or `strict_level` lacks probabilities.
+    DataError
+        If the arrays differ in shape.
+    """
+    most = most_voxels(max_volume_um3=max_volume_um3, spacing=spacing)
+    there, counts = fastremap.unique(labels, return_counts=True) if labels.size else ([], [])
+    large = fastremap.mask_except(labels, [int(i) for i, n in zip(there, counts, strict=True)
+                                           if i > 0 and n > most])
+    parts = watershed(
+        large, probs, depth_nm=depth_nm, strict_level=strict_level,
+        min_seed_distance_nm=min_seed_distance_nm, max_object_voxels=max_object_voxels,
+        spacing=spacing,
+    )
+    return numbered_anew(parts_or_rest(parts, labels, n_parts=int(parts.max(initial=0))))
+
+
+def parts_or_rest(parts: Labels, labels: Labels, *, n_parts: int) -> NDArray[np.uint64]:
+    """The parts where there are some, else the objects with numbers above those of all parts."""
+    rest = np.where(labels > 0, labels.astype(np.uint64) + np.uint64(n_parts), np.uint64(0))
+    return np.where(parts > 0, parts.astype(np.uint64), rest)
 
 
 def split_piece(
-    labels: Labels, piece: Piece, *, depth_nm: float, spacing: Spacing
+    labels: Labels, probs: NDArray[Any] | None, piece: Piece, *, seeds: Seeds, spacing: Spacing
 ) -> Labels:
-    """Parts 1 … N (uint32) of the voxels in the box of `piece`; `labels` are of its read box."""
-    parts = split_mask(labels == piece.label, depth_nm=depth_nm, spacing=spacing)
+    """Parts 1 … N (uint32) of the voxels in the box of `piece`; the arrays are of its read box."""
+    parts = seeds.parts(labels == piece.label, probs, spacing=spacing)
     return parts[piece.box.relative_to(piece.read).slices]
-
-
-def split_mask(mask: Mask, *, depth_nm: float, spacing: Spacing) -> Labels:
-    """Parts of a mask between its necks, numbered from 1, in any order (uint32).
-
-    Seeds are the maxima of the distance to the surface that rise more than `depth_nm` above
-    every way to a higher one [1]_; from them the watershed floods the mask [2]_. The faces of the
-    array are no surface.
-
-    References
-    ----------
-    .. [1] Soille, Morphological image analysis, 2nd edition, Springer 2003, section 6.3.5.
-    .. [2] Beucher and Meyer, The morphological approach to segmentation: the watershed
-       transformation, in Mathematical morphology in image processing, Dekker 1993.
-    """
-    widest = float(np.linalg.norm(np.multiply(mask.shape, spacing))) or 1.0
-    inner = distance(~mask, max_nm=widest, spacing=spacing)
-    # Without a surface in sight there is no neck; a part as thin as that has none deep enough.
-    if mask.all() or inner.max() <= depth_nm:
-        return connected(mask, connectivity=26)[0]
-    lowered = np.where(mask, inner - np.float32(depth_nm), np.float32(-depth_nm))
-    ceiling = np.where(mask, inner, np.float32(-depth_nm))
-    peaks = local_maxima(reconstruction(lowered, ceiling), connectivity=3)
-    seeds, _ = connected(peaks & mask, connectivity=26)
-    basins = watershed(-inner, seeds.astype(np.int32), connectivity=3, mask=mask)
-    return np.asarray(basins, dtype=np.uint32)
-
-
-def first_voxels(labels: Labels) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Numbers in `labels`, ascending, and where in C order each one comes first."""
-    if not labels.size:
-        return np.zeros(0, dtype=labels.dtype), np.zeros(0, dtype=np.int64)
-    values, first = fastremap.unique(np.ascontiguousarray(labels), return_index=True)
-    return values[values > 0], first[values > 0].astype(np.int64)
-
-
-def ranks(first: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of each part when they are counted from 1 in the order of their first voxels."""
-    found = np.empty(len(first), dtype=np.int64)
-    found[np.argsort(first)] = np.arange(1, len(first) + 1)
-    return found
-
-
-def check_depth(depth_nm: float) -> None:
-    """Refuse a depth that cannot be meant."""
-    if depth_nm < 0:
-        raise UsageError(f"depth_nm={depth_nm:g} is negative. Give 0 or more.")
 
 
 def _boxes(labels: Labels) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 from fibseg.metrics import SCORE_NAMES, Evaluation, Scores, score_text
 
@@ -35,6 +36,20 @@ def test_columns_line_up() -> None:
 
 def test_the_last_line_is_json_for_scripts() -> None:
     assert json.loads(example().text().splitlines()[-1]) == example().as_dict()
+
+
+def test_proof_editing_is_weighed_against_two_person_days() -> None:
+    edits = {"n_merges": 3, "n_splits": 2, "n_additions": 4, "n_deletions": 1}
+    known = replace(example(), scores={"m": {**Scores().compute(), **edits}}, planes={})
+    assert "proof-editing of m: 10 edits of 20 s, 0.056 h; the limit of" in known.text()
+    assert "2 person-days (16 h) is kept" in known.text()
+    slow = replace(known, seconds_per_edit=7200.0)
+    assert slow.as_dict()["proof_editing"]["m"] == {
+        "n_edits": 10, "seconds_per_edit": 7200.0, "hours": 20.0, "limit_hours": 16.0,
+    }
+    assert "is exceeded" in slow.text()
+    assert example().proof_editing == {}, "planes know nothing of whole objects"
+    assert "proof-editing" not in example().text()
 
 
 def test_plain_data_has_no_nan() -> None:

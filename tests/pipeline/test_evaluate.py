@@ -11,7 +11,7 @@ from sklearn.metrics import jaccard_score
 
 from fibseg.blocks import Serial
 from fibseg.errors import DataError, UsageError
-from fibseg.metrics import Contingency, score_planes
+from fibseg.metrics import Contingency, Edits, score_planes
 from fibseg.pipeline import evaluate
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.scoring import score_volume
@@ -87,13 +87,26 @@ def test_any_blocks_give_the_same_scores(block: tuple[int, int, int], left_out: 
     assert parts == whole
 
 
+def test_edits_are_counted_and_timed(store: Path) -> None:
+    kind = {"volume": str(store), "labels": "mitochondria", "truth": "truth"}
+    result = evaluate.run(**kind, seconds_per_edit=36.0)
+    edits, got = Edits.between(predicted_labels(), truth_labels()), result.scores["mitochondria"]
+    assert edits.n_additions >= 1
+    assert edits == Edits(*(int(got[f"n_{k}"]) for k in ("merges", "splits", "additions",
+                                                        "deletions")))
+    assert result.as_dict()["proof_editing"]["mitochondria"]["hours"] == edits.n_edits / 100
+    assert evaluate.run(**kind, planes=[5]).proof_editing == {}
+    with pytest.raises(UsageError, match="seconds_per_edit=-1 is no time"):
+        evaluate.run(**kind, seconds_per_edit=-1.0)
+
+
 def test_painting_is_scored_where_painted(store: Path) -> None:
     result = evaluate.run(
         volume=str(store), labels="mitochondria", truth="annotation_mitochondria"
     )
     p, a = predicted_labels()[[5, 12]], painted()[[5, 12]]
     want = score_planes(p, a, value=3, spacing=SPACING).compute()
-    assert result.scores["mitochondria"] == pytest.approx(want)
+    assert result.scores["mitochondria"] == pytest.approx(want, nan_ok=True)
     assert list(result.planes["mitochondria"]) == [5, 12]
     assert result.scores["mitochondria"]["n_scored"] == 2 * 70 * 60
     known = a > 0

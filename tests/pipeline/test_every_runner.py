@@ -24,14 +24,14 @@ from fibseg.postprocess import (
     dilation,
     erosion,
     fill_holes,
-    grow,
-    hysteresis,
-    largest,
+    grow_regions,
+    hysteresis_threshold,
+    keep_largest,
     opening,
     remove_small,
     smooth,
-    split_objects,
     threshold,
+    watershed,
 )
 from fibseg.volume import Volume
 
@@ -43,7 +43,7 @@ SHAPE, BLOCK, SPACING = (20, 24, 28), (8, 16, 16), (20.0, 10.0, 10.0)
 ON_MASKS = {
     "dilation": P(dilation, radius_nm=15.0), "erosion": P(erosion, radius_nm=10.0),
     "opening": P(opening, radius_nm=10.0), "closing": P(closing, radius_nm=25.0),
-    "remove_small": P(remove_small, min_voxels=9, connectivity=6), "largest": P(largest, n=3),
+    "remove_small": P(remove_small, min_voxels=9, connectivity=6), "largest": P(keep_largest, n=3),
     "fill_holes": P(fill_holes),
 }
 CHAINS = {
@@ -59,12 +59,13 @@ CHAINS = {
         for n in (6, 18, 26)
     },
     "all together": {
-        "smooth": P(smooth, sigma_nm=8.0), "hysteresis": P(hysteresis, low=0.52, high=0.58),
+        "smooth": P(smooth, sigma_nm=8.0),
+        "hysteresis": P(hysteresis_threshold, low=0.52, high=0.58),
         "remove_small": P(remove_small, min_voxels=9), "closing": P(closing, radius_nm=10.0),
-        "fill_holes": P(fill_holes), "largest": P(largest, n=20),
+        "fill_holes": P(fill_holes), "largest": P(keep_largest, n=20),
         "components": P(components, min_voxels=9),
-        "split_objects": P(split_objects, depth_nm=1.0, max_object_voxels=1000),
-        "grow": P(grow, distance_nm=12.0),
+        "watershed": P(watershed, depth_nm=1.0, max_object_voxels=1000),
+        "grow": P(grow_regions, distance_nm=12.0),
     },
 }
 

@@ -24,7 +24,7 @@ from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.rehearsal import peak_memory, rehearse
 from fibseg.pipeline.sample import central_blocks
 from fibseg.pipeline.samples import SAMPLES, import_sample
-from fibseg.postprocess import closing, components, grow, split_objects, threshold
+from fibseg.postprocess import closing, components, grow_regions, threshold, watershed
 from fibseg.progress import Stage, recorded
 from fibseg.volume import Volume
 
@@ -213,7 +213,7 @@ def test_what_there_is_no_room_for_is_refused_with_both_numbers(store):
 
 def test_splitting_and_growing_can_be_planned(store):
     """The list of pieces, which is no image, counts among what is read."""
-    more = {"split": P(split_objects, depth_nm=5.0), "grow": P(grow, distance_nm=30.0)}
+    more = {"watershed": P(watershed, depth_nm=5.0), "grow": P(grow_regions, distance_nm=30.0)}
     plan = forecast("objects", objects.run, objects_parts(store, postprocess=CHAIN | more))
     found = {step.label: step for step in plan.steps}
     assert found["split: objects"].read_gb > 0

@@ -11,21 +11,25 @@ from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import (
     components,
     fill_holes,
-    grow,
-    hysteresis,
-    largest,
+    grow_regions,
+    hysteresis_threshold,
+    keep_largest,
     smooth,
-    split_objects,
+    smooth_surface,
+    split_large,
+    watershed,
 )
 from fibseg.volume import Volume
 
 P = functools.partial
 SPACING = (20.0, 10.0, 10.0)
 CHAIN = {
-    "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis, low=0.45, high=0.6),
-    "fill_holes": P(fill_holes), "largest": P(largest, n=3),
-    "components": P(components, min_voxels=4), "split_objects": P(split_objects, depth_nm=3.0),
-    "grow": P(grow, distance_nm=15.0),
+    "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis_threshold, low=0.45, high=0.6),
+    "fill_holes": P(fill_holes), "largest": P(keep_largest, n=3),
+    "even": P(smooth_surface, sigma_nm=8.0),
+    "components": P(components, min_voxels=4), "watershed": P(watershed, depth_nm=3.0),
+    "large": P(split_large, max_volume_um3=1e-4, depth_nm=1.0),
+    "grow": P(grow_regions, distance_nm=15.0),
 }
 
 

@@ -24,7 +24,7 @@ SPACING = (10.0, 10.0, 10.0)
 def split(labels, block_shape, *, dtype=np.uint32, folder=None, **how):
     with tempfile.TemporaryDirectory() as scratch:
         target = Sheet(np.full(labels.shape, 99, dtype=dtype), None, Path(folder or scratch))
-        found = objectwise.split_objects(
+        found = objectwise.watershed(
             labels, target, block_shape=block_shape, runner=Serial(), **how
         )
     return target.array, found
@@ -38,7 +38,7 @@ def split(labels, block_shape, *, dtype=np.uint32, folder=None, **how):
 def test_splitting_blockwise_equals_whole(labels, spacing, block_shape, depth_nm, most):
     how = {"depth_nm": depth_nm, "max_object_voxels": most, "spacing": spacing}
     out, found = split(labels, block_shape, **how)
-    np.testing.assert_array_equal(out, postprocess.split_objects(labels, **how))
+    np.testing.assert_array_equal(out, postprocess.watershed(labels, **how))
     assert found.n_objects == out.max(initial=0)
 
 
@@ -48,7 +48,7 @@ def test_many_objects_in_many_pieces(labels, spacing, block_shape):
     with mock.patch.object(pieces, "BATCH", 3), mock.patch.object(objectwise, "BATCH", 3):
         out, _ = split(labels, block_shape, depth_nm=0.0, max_object_voxels=60, spacing=spacing)
     np.testing.assert_array_equal(
-        out, postprocess.split_objects(labels, depth_nm=0.0, max_object_voxels=60, spacing=spacing)
+        out, postprocess.watershed(labels, depth_nm=0.0, max_object_voxels=60, spacing=spacing)
     )
 
 
@@ -57,8 +57,8 @@ def test_many_objects_in_many_pieces(labels, spacing, block_shape):
 def test_growing_blockwise_equals_whole(labels, spacing, block_shape, distance_nm):
     target = Sheet(np.full(labels.shape, 99, dtype=np.uint32), None, Path("unused"))
     how = {"distance_nm": distance_nm, "spacing": spacing}
-    objectwise.grow(labels, target, block_shape=block_shape, runner=Serial(), **how)
-    np.testing.assert_array_equal(target.array, postprocess.grow(labels, **how))
+    objectwise.grow_regions(labels, target, block_shape=block_shape, runner=Serial(), **how)
+    np.testing.assert_array_equal(target.array, postprocess.grow_regions(labels, **how))
 
 
 def test_what_was_cut_is_told(caplog):
@@ -113,15 +113,15 @@ def test_processes_find_what_serial_finds(tmp_path):
     how = {"depth_nm": 4.0, "max_object_voxels": 2000, "spacing": SPACING}
     blocks = {"block_shape": (8, 16, 8), "runner": runner}
     target = bench.sheet("parts", dtype="u4")
-    found = objectwise.split_objects(stored, target, **how, **blocks)
-    whole = postprocess.split_objects(labels, **how)
+    found = objectwise.watershed(stored, target, **how, **blocks)
+    whole = postprocess.watershed(labels, **how)
     np.testing.assert_array_equal(target.array[:], whole)
     assert found.n_objects == whole.max() > labels.max()
     assert found.cut == [1]
     grown = bench.sheet("grown", dtype="u4")
-    objectwise.grow(
+    objectwise.grow_regions(
         target.array, grown, distance_nm=25.0, within=fence, spacing=SPACING, **blocks
     )
     np.testing.assert_array_equal(
-        grown.array[:], postprocess.grow(whole, within, distance_nm=25.0, spacing=SPACING)
+        grown.array[:], postprocess.grow_regions(whole, within, distance_nm=25.0, spacing=SPACING)
     )

@@ -1,61 +1,32 @@
 from __future__ import annotations
 
 import functools
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from benches import MemoryBench
+from chains import blockwise, check, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import block_shapes, label_volumes, masks, probability_volumes, spacings
 
-from fibseg.blocks import Serial
 from fibseg.measure import regions
-from fibseg.pipeline.chain import bound
-from fibseg.pipeline.operators import Sheet, Work, find_objects, region_table
+from fibseg.pipeline.operators import region_table
 from fibseg.postprocess import (
     closing,
     components,
     dilation,
     fill_holes,
-    grow,
-    hysteresis,
-    largest,
+    grow_regions,
+    hysteresis_threshold,
+    keep_largest,
     remove_small,
     smooth,
-    split_objects,
     threshold,
+    watershed,
 )
 
 P = functools.partial
 CONNECTIVITY = st.sampled_from([6, 18, 26])
-
-
-def blockwise(array, operators, spacing, block_shape):
-    with tempfile.TemporaryDirectory() as folder:
-        work = Work(
-            bench=MemoryBench(array.shape, Path(folder)), block_shape=block_shape,
-            runner=Serial(), spacing=spacing,
-        )
-        out = np.full(array.shape, 99, dtype=np.uint32)
-        target = Sheet(out, None, Path(folder) / "labels")
-        n = find_objects(array, target, operators, work=work, inputs="")
-    assert n == out.max(initial=0)
-    return out
-
-
-def whole(array, operators, spacing):
-    for fn in operators.values():
-        array = bound(fn, spacing=spacing)(array)
-    return array
-
-
-def check(array, operators, spacing, block_shape):
-    np.testing.assert_array_equal(
-        blockwise(array, operators, spacing, block_shape), whole(array, operators, spacing)
-    )
 
 
 LAST = {"components": P(components)}
@@ -95,7 +66,8 @@ def test_a_whole_chain_blockwise_equals_whole(probs, spacing, block_shape, radiu
 def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm, connectivity):
     operators = {
         "smooth": P(smooth, sigma_nm=sigma_nm),
-        "hysteresis": P(hysteresis, low=0.45, high=0.7, connectivity=connectivity), **LAST,
+        "hysteresis": P(hysteresis_threshold, low=0.45, high=0.7, connectivity=connectivity),
+        **LAST,
     }
     check(probs, operators, spacing, block_shape)
 
@@ -103,7 +75,7 @@ def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm
 @settings(deadline=None, max_examples=40)
 @given(masks(), spacings(), block_shapes(), st.integers(1, 3), CONNECTIVITY)
 def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectivity):
-    step = P(largest, n=n, connectivity=connectivity)
+    step = P(keep_largest, n=n, connectivity=connectivity)
     check(mask, {"largest": step, **LAST}, spacing, block_shape)
 
 
@@ -112,8 +84,8 @@ def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectiv
 def test_split_and_grown_objects_blockwise_equal_whole(probs, spacing, block_shape, most):
     operators = {
         "threshold": P(threshold, level=0.5), "components": P(components, min_voxels=2),
-        "split": P(split_objects, depth_nm=2.0, max_object_voxels=most),
-        "grow": P(grow, distance_nm=11.0),
+        "split": P(watershed, depth_nm=2.0, max_object_voxels=most),
+        "grow": P(grow_regions, distance_nm=11.0),
     }
     check(probs, operators, spacing, block_shape)
 
@@ -123,7 +95,8 @@ def test_a_mask_between_two_steps_is_no_image_of_bytes():
     mask = np.random.default_rng(1).random((6, 7, 8)) < 0.5
     operators = {
         "dilation": P(dilation, radius_nm=8.0), "small": P(remove_small, min_voxels=2),
-        "smooth": P(smooth, sigma_nm=9.0), "hysteresis": P(hysteresis, low=0.6, high=0.9), **LAST,
+        "smooth": P(smooth, sigma_nm=9.0),
+        "hysteresis": P(hysteresis_threshold, low=0.6, high=0.9), **LAST,
     }
     check(mask, operators, (8.0, 8.0, 8.0), (4, 4, 4))
     assert whole(mask, operators, (8.0, 8.0, 8.0)).any()

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import functools
+import inspect
 
 import numpy as np
 import pytest
 
-from fibseg.cli.compose import build_parts, compose_verb, resolved
+from fibseg.cli.compose import build_parts, compose_verb, conf_dir, resolved
 from fibseg.geometry import reach_nm
-from fibseg.pipeline.chain import describe, planned
+from fibseg.pipeline.chain import arrays_of, describe, planned
 from fibseg.pipeline.operators import GLOBAL
 
 CLEAN = ["smooth", "threshold", "remove_small", "closing", "fill_holes", "components"]
+SOLID = ["closing", "fill_holes", "smooth_surface", "components"]
 CHAINS = {
     "default": CLEAN,
-    "mitochondria": CLEAN,
-    "nucleus": CLEAN,
-    "hysteresis": ["smooth", "hysteresis", "closing", "fill_holes", "components"],
-    "single": ["smooth", "threshold", "largest", "closing", "fill_holes", "components"],
-    "touching": ["smooth", "threshold", "fill_holes", "components", "split_objects", "grow"],
+    "mitochondria": [*CLEAN, "watershed"],
+    "nucleus": ["smooth", "threshold", "remove_small", *SOLID],
+    "cell": ["smooth", "threshold", "keep_largest", *SOLID],
+    "hysteresis": ["smooth", "hysteresis_threshold", "closing", "fill_holes", "components"],
+    "particles": ["enhance_particles", "threshold", "components", "filter_objects"],
+    "touching": [
+        "smooth", "threshold", "fill_holes", "components", "watershed", "grow_regions"
+    ],
 }
 
 
@@ -29,10 +34,25 @@ def chain(*overrides):
 @pytest.mark.parametrize("group", CHAINS)
 def test_every_group_is_a_chain_that_can_run(group):
     operators = chain(f"postprocess={group}")
-    steps = dict(planned(operators, dtype=np.uint8, known=GLOBAL, spacing=(20.0, 20.0, 20.0)))
+    steps = list(planned(operators, dtype=np.uint8, known=GLOBAL, spacing=(20.0, 20.0, 20.0)))
     assert list(operators) == CHAINS[group]
-    last = list(steps)[-1]
-    assert last == CHAINS[group][-1]
+    assert steps[-1].name == CHAINS[group][-1]
+
+
+def test_the_groups_are_all_there_are():
+    there = {path.stem for path in (conf_dir() / "postprocess").glob("*.yaml")}
+    assert there == set(CHAINS)
+
+
+def test_every_setting_of_every_operator_can_be_typed():
+    """A keyword that a list leaves out could only be given with a plus before it."""
+    for group in CHAINS:
+        for name, operator in chain(f"postprocess={group}").items():
+            parameters = inspect.signature(operator.func).parameters.values()
+            wanted = {p.name for p in parameters if p.name != "spacing"} - {
+                next(iter(parameters)).name, "table"
+            }
+            assert set(operator.keywords) == wanted, f"{group}: {name}"
 
 
 def test_a_setting_and_a_step_left_out_arrive():
@@ -43,10 +63,11 @@ def test_a_setting_and_a_step_left_out_arrive():
 
 def test_settings_of_the_global_operators_arrive():
     operators = chain(
-        "postprocess=touching", "postprocess.split_objects.max_object_voxels=1000",
-        "postprocess.grow.distance_nm=60",
+        "postprocess=touching", "postprocess.watershed.max_object_voxels=1000",
+        "postprocess.grow_regions.distance_nm=60",
     )
-    assert isinstance(operators["split_objects"], functools.partial)
-    assert operators["split_objects"].keywords == {"depth_nm": 20.0, "max_object_voxels": 1000}
-    assert reach_nm(operators["grow"]) == 60
-    assert chain("postprocess=hysteresis")["hysteresis"].keywords["high"] == 0.7
+    assert isinstance(operators["watershed"], functools.partial)
+    assert operators["watershed"].keywords["max_object_voxels"] == 1000
+    assert arrays_of("watershed", operators["watershed"]) == {"probs": "probabilities"}
+    assert reach_nm(operators["grow_regions"]) == 60
+    assert chain("postprocess=hysteresis")["hysteresis_threshold"].keywords["high"] == 0.7

@@ -14,6 +14,7 @@ from fibseg.metrics import (
     IGNORED,
     BoundaryScore,
     Contingency,
+    Edits,
     Overlap,
     Scores,
     reach_of_boundary_score,
@@ -106,7 +107,7 @@ def test_one_voxel_and_an_empty_volume() -> None:
     assert got.compute()["iou"] == got.compute()["object_f1_75"] == 1.0
     none = np.zeros((0, 4, 4), np.uint32)
     got = score_volume(none, none, tolerance_nm=5.0, block_shape=(4, 4, 4), spacing=SPACING)
-    assert got == Scores()
+    assert got == Scores(edits=Edits())
 
 
 def test_labels_that_are_no_whole_numbers_fail_with_the_reason() -> None:

@@ -13,7 +13,7 @@ from strategies import block_shapes, spacings, sparse_labels
 
 from fibseg.blocks import map_blocks
 from fibseg.errors import DataError, UsageError
-from fibseg.postprocess import dilation, grow, growing
+from fibseg.postprocess import dilation, grow_regions, growing
 
 FAR = st.sampled_from([0.0, 4.9, 10.0, 20.0, 33.3, 500.0])
 
@@ -37,7 +37,7 @@ def by_brute_force(labels, distance_nm, spacing):
 @settings(deadline=None, max_examples=80)
 @given(sparse_labels(high=8), spacings(), FAR)
 def test_the_nearest_wins_then_the_smaller(labels, spacing, distance_nm):
-    grown = grow(labels, distance_nm=distance_nm, spacing=spacing)
+    grown = grow_regions(labels, distance_nm=distance_nm, spacing=spacing)
     assert grown.dtype == labels.dtype
     np.testing.assert_array_equal(grown, by_brute_force(labels, distance_nm, spacing))
 
@@ -45,7 +45,7 @@ def test_the_nearest_wins_then_the_smaller(labels, spacing, distance_nm):
 @settings(deadline=None, max_examples=60)
 @given(sparse_labels(), spacings(), FAR)
 def test_it_covers_what_a_dilation_covers_and_is_as_near_as_scipy(labels, spacing, distance_nm):
-    grown = grow(labels, distance_nm=distance_nm, spacing=spacing)
+    grown = grow_regions(labels, distance_nm=distance_nm, spacing=spacing)
     np.testing.assert_array_equal(
         grown > 0, dilation(labels, radius_nm=distance_nm, spacing=spacing)
     )
@@ -60,7 +60,7 @@ def test_it_covers_what_a_dilation_covers_and_is_as_near_as_scipy(labels, spacin
 @given(sparse_labels(), spacings(), block_shapes(), FAR, st.booleans())
 def test_blockwise_equals_whole(labels, spacing, block_shape, distance_nm, fenced):
     within = np.indices(labels.shape).sum(axis=0) % 3 > 0 if fenced else None
-    fn = functools.partial(grow, distance_nm=distance_nm, spacing=spacing)
+    fn = functools.partial(grow_regions, distance_nm=distance_nm, spacing=spacing)
     target = np.full(labels.shape, 99, dtype=np.uint32)
     sources = [labels] if within is None else [labels, within]
     map_blocks(fn, sources, target, block_shape=block_shape)
@@ -72,7 +72,8 @@ def test_skimage_grows_single_objects_to_the_same():
     labels = np.zeros((20, 24, 28), dtype=np.uint32)
     labels[tuple(rng.integers(4, 16, (3, 6)))] = 7
     np.testing.assert_array_equal(
-        grow(labels, distance_nm=50, spacing=(10, 10, 10)), expand_labels(labels, distance=5)
+        grow_regions(labels, distance_nm=50, spacing=(10, 10, 10)),
+        expand_labels(labels, distance=5),
     )
 
 
@@ -81,8 +82,23 @@ def test_it_stays_within():
     labels[0, 0, 2] = 4
     labels[0, 0, 6] = 9
     within = np.array([[[1, 1, 0, 1, 0, 1, 1]]])
-    grown = grow(labels, within, distance_nm=30, spacing=(10, 10, 10))
+    grown = grow_regions(labels, within, distance_nm=30, spacing=(10, 10, 10))
     assert grown[0, 0].tolist() == [4, 4, 4, 4, 0, 9, 9], "what is there stays, also outside"
+
+
+@settings(deadline=None, max_examples=40)
+@given(sparse_labels(), spacings(), st.integers(0, 2**32 - 1), st.booleans())
+def test_it_takes_only_what_lies_in_the_interval(labels, spacing, seed, fenced):
+    image = np.random.default_rng(seed).integers(0, 100, labels.shape).astype(np.int16)
+    within = image % 7 if fenced else None
+    free = grow_regions(labels, distance_nm=30, spacing=spacing)
+    for limits, inside in (
+        ({"low": 40}, image >= 40), ({"high": 59.5}, image < 60),
+        ({"low": 40, "high": 60}, (image >= 40) & (image <= 60)),
+    ):
+        inside = inside & (within != 0) if fenced else inside
+        grown = grow_regions(labels, within, image, distance_nm=30, **limits, spacing=spacing)
+        np.testing.assert_array_equal(grown, np.where((labels > 0) | inside, free, 0))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64, np.int32])
@@ -91,7 +107,7 @@ def test_any_type_of_numbers_and_order_in_memory(dtype):
     labels[2, 3, 4] = np.iinfo(dtype).max
     labels[2, 3, 0] = 1
     before = labels.copy()
-    grown = grow(labels, distance_nm=20, spacing=(10, 10, 10))
+    grown = grow_regions(labels, distance_nm=20, spacing=(10, 10, 10))
     assert grown.dtype == dtype
     assert grown[2, 3].tolist() == [1, 1, 1] + [np.iinfo(dtype).max] * 4
     np.testing.assert_array_equal(labels, before)
@@ -101,7 +117,7 @@ def test_any_type_of_numbers_and_order_in_memory(dtype):
 @pytest.mark.parametrize("value", [0, 7])
 def test_tiny_arrays(shape, value):
     labels = np.full(shape, value, dtype=np.uint32)
-    grown = grow(labels, distance_nm=30, spacing=(5, 5, 5))
+    grown = grow_regions(labels, distance_nm=30, spacing=(5, 5, 5))
     assert grown is not labels
     np.testing.assert_array_equal(grown, labels)
 
@@ -109,11 +125,18 @@ def test_tiny_arrays(shape, value):
 def test_what_cannot_be_meant_is_refused():
     labels = np.arange(8, dtype=np.uint32).reshape(2, 2, 2)
     with pytest.raises(UsageError, match="distance_nm=-1 is negative"):
-        grow(labels, distance_nm=-1, spacing=(1, 1, 1))
+        grow_regions(labels, distance_nm=-1, spacing=(1, 1, 1))
+    for image, limits in ((labels, {}), (None, {"low": 3}), (None, {"high": 3})):
+        with pytest.raises(UsageError, match="Give an image and at least one of its limits"):
+            grow_regions(labels, None, image, distance_nm=1, **limits, spacing=(1, 1, 1))
+    with pytest.raises(UsageError, match="low=3 is above high=2"):
+        grow_regions(labels, None, labels, distance_nm=1, low=3, high=2, spacing=(1, 1, 1))
+    with pytest.raises(DataError, match="do not lie on one grid"):
+        grow_regions(labels, labels[:1], distance_nm=1, spacing=(1, 1, 1))
     with pytest.raises(UsageError, match="too far to grow"):
-        grow(labels, distance_nm=1e9, spacing=(1, 1, 1))
+        grow_regions(labels, distance_nm=1e9, spacing=(1, 1, 1))
     with (
         mock.patch.object(growing, "_LABEL_BITS", 2),
         pytest.raises(DataError, match="7 objects in one block are too many"),
     ):
-        grow(labels, distance_nm=1, spacing=(1, 1, 1))
+        grow_regions(labels, distance_nm=1, spacing=(1, 1, 1))
