@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+from scipy.special import elliprg
+from strategies import label_volumes, spacings, touching_objects
+
+from fibseg.geometry import Box
+from fibseg.measure import neighbours, surface
+from fibseg.measure.directions import Directions
+
+RADII = (1.0, 1.5, 2.5)
+
+
+def ball(place, r):
+    return (place**2).sum(0) <= r * r
+
+
+def ellipsoid(place, r):
+    return ((place / np.reshape(RADII, (3, 1, 1, 1)) / r) ** 2).sum(0) <= 1
+
+
+def capsule(place, r):
+    beyond = place[0] - np.clip(place[0], -2 * r, 2 * r)
+    return beyond**2 + place[1] ** 2 + place[2] ** 2 <= r * r
+
+
+def torus(place, r):
+    return (np.hypot(place[1], place[2]) - 2.25 * r) ** 2 + place[0] ** 2 <= r * r
+
+
+SHAPES = {  # function, surface and extent at r = 1
+    "ball": (ball, 4 * math.pi, 1.0),
+    "ellipsoid": (
+        ellipsoid, 4 * math.pi * math.prod(RADII) * elliprg(*(1 / np.square(RADII))), 2.5
+    ),
+    "capsule": (capsule, 4 * math.pi + 2 * math.pi * 4, 3.0),
+    "torus": (torus, 4 * math.pi**2 * 2.25, 3.25),
+}
+
+
+def digitised(name, r, spacing, seed):
+    """A shape at random orientation and offset, sampled at the centres of voxels."""
+    inside, _, extent = SHAPES[name]
+    rng = np.random.default_rng(seed)
+    half = [math.ceil(extent * r / s) + 2 for s in spacing]
+    place = np.stack(np.meshgrid(
+        *(np.arange(-h, h + 1) * s + rng.uniform(-0.5, 0.5) * s
+          for h, s in zip(half, spacing, strict=True)), indexing="ij",
+    ))
+    turn = Rotation.random(random_state=rng).as_matrix()
+    return inside(np.einsum("ij,jzyx->izyx", turn, place), r).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(
+    ("spacing", "tolerance"), [((1, 1, 1), 0.025), ((2.5, 1, 1), 0.025), ((5, 1, 1), 0.05)]
+)
+def test_smooth_shapes_have_their_surface(name, spacing, tolerance):
+    r = max(8, 3 * spacing[0])
+    truth = SHAPES[name][1] * r * r * 1e-6
+    found = [
+        surface.measure(digitised(name, r, spacing, seed), spacing=spacing)["surface_area_um2"][0]
+        for seed in range(4)
+    ]
+    assert np.abs(np.array(found) / truth - 1).max() < tolerance
+    assert np.mean(found) == pytest.approx(truth, rel=0.6 * tolerance)
+
+
+def test_flat_faces_along_the_grid_read_three_percent_too_small():
+    sheet = np.zeros((12, 8, 8), np.uint8)
+    sheet[4:8] = 1
+    found = surface.measure(sheet, spacing=(10.0, 10.0, 10.0))["surface_area_um2"][0]
+    assert found == pytest.approx(2 * 64 * 1e-4, rel=0.035)
+    box = np.zeros((36, 40, 44), np.uint8)
+    box[4:-4, 4:-4, 4:-4] = 1
+    found = surface.measure(box, spacing=(10.0, 10.0, 10.0))["surface_area_um2"][0]
+    assert 0.93 < found / (2 * (28 * 32 + 28 * 36 + 32 * 36) * 1e-4) < 1
+
+
+def test_touching_objects_both_have_the_wall_between_them():
+    whole = digitised("ball", 12, (1, 1, 1), 0)
+    halves = whole.copy()
+    halves[:, :, halves.shape[2] // 2 :] *= 2
+    alone = [surface.measure(halves * (halves == i), spacing=(1, 1, 1)) for i in (1, 2)]
+    together = surface.measure(halves, spacing=(1, 1, 1))
+    assert together["label"].tolist() == [1, 2]
+    for i in range(2):
+        assert together["surface_area_um2"][i] == alone[i]["surface_area_um2"][0]
+    assert together["surface_area_um2"].sum() > 1.3 * surface.measure(
+        whole, spacing=(1, 1, 1)
+    )["surface_area_um2"][0]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.one_of(label_volumes(), touching_objects()), spacings())
+def test_every_object_counts_as_if_it_were_alone(labels, spacing):
+    together = surface.measure(labels, spacing=spacing)
+    for label, area in list(zip(*together.values(), strict=True))[:5]:
+        alone = surface.measure((labels == label).astype(np.uint8), spacing=spacing)
+        assert alone["surface_area_um2"].tolist() == [area]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (5, 1, 1)])
+def test_faces_of_the_volume_are_no_surface(axis, spacing):
+    """A rod has, between two cuts across it, its mantle."""
+    size = [49, 49, 49]
+    size[axis] = 20
+    across = [a for a in range(3) if a != axis]
+    place = [(i - (n - 1) / 2) * s for i, n, s in zip(np.indices(size), size, spacing, strict=True)]
+    rod = sum(place[a] ** 2 for a in across) <= 20**2
+    found = surface.measure(rod.astype(np.uint8), spacing=spacing)["surface_area_um2"][0]
+    mantle = 2 * math.pi * 20 * 20 * spacing[axis] * 1e-6
+    assert found == pytest.approx(mantle, rel=0.04)
+
+
+def test_large_numbers_of_any_type_are_kept():
+    labels = np.zeros((9, 9, 9), np.uint64)
+    labels[2:4, 2:4, 2:4], labels[5:7, 5:7, 5:7] = 2**63 + 12345, 7
+    found = surface.measure(labels, spacing=(1, 1, 1))
+    assert found["label"].tolist() == [7, 2**63 + 12345]
+    assert found["surface_area_um2"][0] == found["surface_area_um2"][1] > 0
+    small = surface.measure((labels % 251).astype(np.uint8), spacing=(1, 1, 1))
+    assert small["surface_area_um2"].tolist() == found["surface_area_um2"].tolist()
+
+
+def test_the_slabs_of_a_block_do_not_matter(monkeypatch):
+    labels = np.random.default_rng(1).integers(0, 4, (9, 10, 11)).astype(np.uint16)
+    whole = surface.measure(labels, spacing=(30, 10, 10))
+    for voxels in (1, 300):
+        monkeypatch.setattr(neighbours, "SLAB_VOXELS", voxels)
+        again = surface.measure(labels, spacing=(30, 10, 10))
+        assert again["surface_area_um2"].tolist() == whole["surface_area_um2"].tolist()
+
+
+def test_what_has_no_surface_in_a_block_has_no_row_there():
+    directions = Directions.of((1, 1, 1))
+    part = surface.partial(
+        np.full((5, 5, 5), 3, np.uint8), inside=Box((2, 2, 2), (3, 3, 3)), directions=directions
+    )
+    assert [len(column) for column in part.values()] == [0, 0]
+    names = np.array([3], np.uint8)
+    for sums in (None, part, surface.merge(part, part)):
+        assert surface.finish(sums, labels=names, directions=directions).tolist() == [0]
