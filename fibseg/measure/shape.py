@@ -116,7 +116,8 @@ def finish(
         - ``surface_area_um2``, ``surface_to_volume_per_um``;
         - ``sphericity``: surface of the ball of the same volume by the surface (Wadell 1932); that
           of an object a few voxels thick can pass 1;
-        - ``elongation`` (major by middle axis) and ``flatness`` (middle by minor axis), as in ITK;
+        - ``elongation`` (major by middle axis) and ``flatness`` (middle by minor axis), as in ITK
+          but that a voxel is no point;
         - ``euler_number``, also of objects at the border: that of what is in the volume.
     """
     table = regions.finish(parts.regions, shape=shape, spacing=spacing)
