@@ -4,70 +4,26 @@ import math
 
 import numpy as np
 import pytest
+from analytic import SMOOTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
-from scipy.special import elliprg
 from strategies import label_volumes, spacings, touching_objects
 
 from fibseg.geometry import Box
 from fibseg.measure import neighbours, surface
 from fibseg.measure.directions import Directions
 
-RADII = (1.0, 1.5, 2.5)
 
-
-def ball(place, r):
-    return (place**2).sum(0) <= r * r
-
-
-def ellipsoid(place, r):
-    return ((place / np.reshape(RADII, (3, 1, 1, 1)) / r) ** 2).sum(0) <= 1
-
-
-def capsule(place, r):
-    beyond = place[0] - np.clip(place[0], -2 * r, 2 * r)
-    return beyond**2 + place[1] ** 2 + place[2] ** 2 <= r * r
-
-
-def torus(place, r):
-    return (np.hypot(place[1], place[2]) - 2.25 * r) ** 2 + place[0] ** 2 <= r * r
-
-
-SHAPES = {  # function, surface and extent at r = 1
-    "ball": (ball, 4 * math.pi, 1.0),
-    "ellipsoid": (
-        ellipsoid, 4 * math.pi * math.prod(RADII) * elliprg(*(1 / np.square(RADII))), 2.5
-    ),
-    "capsule": (capsule, 4 * math.pi + 2 * math.pi * 4, 3.0),
-    "torus": (torus, 4 * math.pi**2 * 2.25, 3.25),
-}
-
-
-def digitised(name, r, spacing, seed):
-    """A shape at random orientation and offset, sampled at the centres of voxels."""
-    inside, _, extent = SHAPES[name]
-    rng = np.random.default_rng(seed)
-    half = [math.ceil(extent * r / s) + 2 for s in spacing]
-    place = np.stack(np.meshgrid(
-        *(np.arange(-h, h + 1) * s + rng.uniform(-0.5, 0.5) * s
-          for h, s in zip(half, spacing, strict=True)), indexing="ij",
-    ))
-    turn = Rotation.random(random_state=rng).as_matrix()
-    return inside(np.einsum("ij,jzyx->izyx", turn, place), r).astype(np.uint8)
-
-
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", SMOOTH)
 @pytest.mark.parametrize(
     ("spacing", "tolerance"), [((1, 1, 1), 0.025), ((2.5, 1, 1), 0.025), ((5, 1, 1), 0.05)]
 )
 def test_smooth_shapes_have_their_surface(name, spacing, tolerance):
     r = max(8, 3 * spacing[0])
-    truth = SHAPES[name][1] * r * r * 1e-6
-    found = [
-        surface.measure(digitised(name, r, spacing, seed), spacing=spacing)["surface_area_um2"][0]
-        for seed in range(4)
-    ]
+    shape = SMOOTH[name]
+    truth = shape.surface * r * r * 1e-6
+    masks = [shape.digitised(r, spacing, seed=seed) for seed in range(4)]
+    found = [surface.measure(mask, spacing=spacing)["surface_area_um2"][0] for mask in masks]
     assert np.abs(np.array(found) / truth - 1).max() < tolerance
     assert np.mean(found) == pytest.approx(truth, rel=0.6 * tolerance)
 
@@ -84,7 +40,7 @@ def test_flat_faces_along_the_grid_read_three_percent_too_small():
 
 
 def test_touching_objects_both_have_the_wall_between_them():
-    whole = digitised("ball", 12, (1, 1, 1), 0)
+    whole = SMOOTH["ball"].digitised(12, (1, 1, 1), seed=0)
     halves = whole.copy()
     halves[:, :, halves.shape[2] // 2 :] *= 2
     alone = [surface.measure(halves * (halves == i), spacing=(1, 1, 1)) for i in (1, 2)]
