@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.geometry import Box
-from fibseg.measure.neighbours import Slab, added, of_labels, slab_sums
+from fibseg.measure.neighbours import Rule, Tile, added, neighbour_sums, of_labels
 from fibseg.types import Labels, Table
 
 _COLUMN = "euler_number"
@@ -42,9 +42,7 @@ def partial(labels: Labels, *, inside: Box) -> Table:
     Table
         ``label`` and ``euler_number`` (int64) where it is not 0, sorted.
     """
-    return slab_sums(
-        labels, _counted, _COLUMN, inside=inside, margin=(1, 1, 1), beyond="constant"
-    )
+    return neighbour_sums(labels, [RULE], inside=inside)
 
 
 def merge(first: Table, second: Table) -> Table:
@@ -73,15 +71,20 @@ def measure(labels: Labels) -> Table:
     return {"label": names, _COLUMN: finish(sums, labels=names)}
 
 
-def _counted(slab: Slab) -> NDArray[np.int8]:
-    """Change of the Euler number by every voxel of the slab's span."""
-    n = slab.span.stop - slab.span.start
-    missing, bit = np.zeros(n, np.uint16), np.empty(n, np.uint16)
-    different = np.empty(n, bool)
+def _counted(tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
+    """Voxels with another neighbour before them, and their change of the Euler number."""
+    own = tile.own
+    missing, bit = np.zeros((2, own.size), np.uint8), np.empty(own.size, np.uint8)
+    different = np.empty(own.size, bool)
     for i, step in enumerate(BEFORE):
-        np.multiply(slab.differs(step, different), np.uint16(1 << i), out=bit)
-        missing |= bit
-    return _changes()[missing]
+        tile.differs(step, different)
+        missing[i // 8] |= np.multiply(different.view(np.uint8), np.uint8(1 << i % 8), out=bit)
+    where = np.flatnonzero((missing[0] | missing[1]).astype(bool) & (own != 0))
+    return where, _changes()[missing[0, where] + 256 * missing[1, where].astype(np.uint16)]
+
+
+RULE = Rule(_COLUMN, _counted, (1, 1, 1), "constant")
+"""What every voxel adds to the Euler number of its object."""
 
 
 @functools.cache

@@ -175,9 +175,10 @@ def _slab(
         second = {pair: runs.total(values) for pair, values in products.items()}
         sums |= _moved(second, here, sums["n_voxels"], start, labels.shape)
     if image is not None:
+        voxels = image.ravel()[labels.ravel() != 0]
         for name, how in _INTENSITY.items():
-            sums[name] = runs.total(runs.of_voxels(image, how), how)
-        squares = np.square(image, dtype=np.int64)
+            sums[name] = runs.total(runs.of_voxels(voxels, how), how)
+        squares = np.square(voxels, dtype=np.int64)
         # Fewer than 2³¹ voxels of 16 bits: the squares of a slab fit 63 bits.
         sums |= wide.split(_SQUARES, runs.total(runs.of_voxels(squares, np.add)))
     return sums

@@ -14,6 +14,7 @@ from fibseg.geometry import Box
 from fibseg.measure import euler, regions, surface
 from fibseg.measure.axes import axis_directions
 from fibseg.measure.directions import Directions
+from fibseg.measure.neighbours import added, neighbour_sums
 from fibseg.types import Image, Labels, Shape, Spacing, Table
 
 OF_WHOLE_OBJECTS = (
@@ -24,11 +25,10 @@ OF_WHOLE_OBJECTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """Sums of every object over some blocks, of each kind a table."""
+    """Sums of every object over some blocks: of its voxels, and of what their neighbours tell."""
 
     regions: Table
-    surface: Table
-    euler: Table
+    neighbours: Table
 
 
 def reach(directions: Directions) -> tuple[int, int, int]:
@@ -70,8 +70,7 @@ def partial(
     own = inside.slices
     return Parts(
         regions.partial(labels[own], None if image is None else image[own], start=start),
-        surface.partial(labels, inside=inside, directions=directions),
-        euler.partial(labels, inside=inside),
+        neighbour_sums(labels, [surface.rule(directions), euler.RULE], inside=inside),
     )
 
 
@@ -79,8 +78,7 @@ def merge(first: Parts, second: Parts) -> Parts:
     """Sums of both blocks together."""
     return Parts(
         regions.merge(first.regions, second.regions),
-        surface.merge(first.surface, second.surface),
-        euler.merge(first.euler, second.euler),
+        added([first.neighbours, second.neighbours]),
     )
 
 
@@ -123,7 +121,7 @@ def finish(
     table = regions.finish(parts.regions, shape=shape, spacing=spacing)
     table |= axis_directions(parts.regions, spacing=spacing)
     volume = table["volume_um3"]
-    area = surface.finish(parts.surface, labels=table["label"], directions=directions)
+    area = surface.finish(parts.neighbours, labels=table["label"], directions=directions)
     table["surface_area_um2"] = area
     table["surface_to_volume_per_um"] = area / volume
     # Without a surface an object fills the volume; then it touches its faces.
@@ -135,7 +133,7 @@ def finish(
     if not keep_border:
         for name in OF_WHOLE_OBJECTS:
             table[name] = np.where(table["touches_border"], np.nan, table[name])
-    table["euler_number"] = euler.finish(parts.euler, labels=table["label"])
+    table["euler_number"] = euler.finish(parts.neighbours, labels=table["label"])
     return table
 
 

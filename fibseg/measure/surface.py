@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 
 from fibseg.geometry import Box
 from fibseg.measure.directions import Directions
-from fibseg.measure.neighbours import Slab, added, of_labels, slab_sums
+from fibseg.measure.neighbours import Rule, Tile, added, neighbour_sums, of_labels
 from fibseg.types import Labels, Spacing, Table
 
 _COLUMN = "surface_units"
+
+
+def rule(directions: Directions) -> Rule:
+    """What every voxel counts for the surface of its object."""
+    return Rule(_COLUMN, lambda tile: _counted(tile, directions), directions.reach, "edge")
 
 
 def partial(labels: Labels, *, inside: Box, directions: Directions) -> Table:
@@ -38,10 +43,7 @@ def partial(labels: Labels, *, inside: Box, directions: Directions) -> Table:
     Table
         ``label`` and ``surface_units`` (int64) of objects with a surface in the block, sorted.
     """
-    return slab_sums(
-        labels, lambda slab: _counted(slab, directions), _COLUMN, inside=inside,
-        margin=directions.reach, beyond="edge",
-    )
+    return neighbour_sums(labels, [rule(directions)], inside=inside)
 
 
 def merge(first: Table, second: Table) -> Table:
@@ -76,15 +78,18 @@ def measure(labels: Labels, *, spacing: Spacing) -> Table:
     }
 
 
-def _counted(slab: Slab, directions: Directions) -> NDArray[np.uint32]:
-    """Units of every voxel of the slab's span: those of each step that leaves its object."""
-    span = slab.span
-    n = span.stop - span.start
-    total, step_units = np.zeros(n, np.uint32), np.empty(n, np.uint32)
-    different = np.empty(n, bool)
-    for group, units in zip(directions.groups, directions.units, strict=True):
-        leaving = np.zeros(n, np.uint8)
-        for step in group:
-            leaving += slab.differs(step, different).view(np.uint8)
-        total += np.multiply(leaving, np.uint32(units), out=step_units)
-    return total
+def _counted(
+    tile: Tile, directions: Directions
+) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Voxels that a step takes out of their object, and the units of all such steps."""
+    own = tile.own
+    leaving = np.zeros((len(directions.groups), own.size), np.uint8)
+    different = np.empty(own.size, bool)
+    for group, steps in zip(leaving, directions.groups, strict=True):
+        for step in steps:
+            group += tile.differs(step, different).view(np.uint8)
+    where = np.flatnonzero(leaving.any(axis=0) & (own != 0))
+    units = np.zeros(len(where), np.int64)
+    for group, unit in zip(leaving, directions.units, strict=True):
+        units += group[where] * np.int64(unit)
+    return where, units

@@ -86,11 +86,12 @@ def test_large_numbers_of_any_type_are_kept():
     assert small["surface_area_um2"].tolist() == found["surface_area_um2"].tolist()
 
 
-def test_the_slabs_of_a_block_do_not_matter(monkeypatch):
+def test_the_tiles_of_a_block_do_not_matter(monkeypatch):
     labels = np.random.default_rng(1).integers(0, 4, (9, 10, 11)).astype(np.uint16)
     whole = surface.measure(labels, spacing=(30, 10, 10))
     for voxels in (1, 300):
-        monkeypatch.setattr(neighbours, "SLAB_VOXELS", voxels)
+        monkeypatch.setattr(neighbours, "TILE_VOXELS", voxels)
+        monkeypatch.setattr(neighbours, "_TILE_ROWS", max(1, voxels // 100))
         again = surface.measure(labels, spacing=(30, 10, 10))
         assert again["surface_area_um2"].tolist() == whole["surface_area_um2"].tolist()
 
