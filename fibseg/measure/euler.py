@@ -79,7 +79,7 @@ def _counted(tile: Tile) -> tuple[NDArray[np.intp], NDArray[np.int8]]:
     for i, step in enumerate(BEFORE):
         tile.differs(step, different)
         missing[i // 8] |= np.multiply(different.view(np.uint8), np.uint8(1 << i % 8), out=bit)
-    where = np.flatnonzero((missing[0] | missing[1]).astype(bool) & (own != 0))
+    where = np.flatnonzero(np.logical_and(missing[0] | missing[1], own))
     return where, _changes()[missing[0, where] + 256 * missing[1, where].astype(np.uint16)]
 
 

@@ -88,7 +88,7 @@ def _counted(
     for group, steps in zip(leaving, directions.groups, strict=True):
         for step in steps:
             group += tile.differs(step, different).view(np.uint8)
-    where = np.flatnonzero(leaving.any(axis=0) & (own != 0))
+    where = np.flatnonzero(np.logical_and(np.bitwise_or.reduce(leaving), own))
     units = np.zeros(len(where), np.int64)
     for group, unit in zip(leaving, directions.units, strict=True):
         units += group[where] * np.int64(unit)

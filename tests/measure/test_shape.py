@@ -13,7 +13,6 @@ from fibseg.blocks import Grid
 from fibseg.errors import UsageError
 from fibseg.measure import shape
 from fibseg.measure.directions import Directions
-from fibseg.pipeline.shape_sums import shape_table
 
 
 def solid(size, inside):
@@ -54,23 +53,10 @@ def test_blockwise_equals_whole_bit_by_bit(labels, block_shape, spacing, with_im
     assert_equal_tables(blockwise(labels, image, block_shape, spacing), whole)
 
 
-def test_the_engine_gives_the_same_table():
-    rng = np.random.default_rng(3)
-    labels = np.kron(rng.integers(0, 6, (4, 5, 6)), np.ones((5, 4, 6), int)).astype(np.uint16)
-    image = rng.integers(0, 256, labels.shape, np.uint8)
-    whole = shape.measure(labels, image, keep_border=True, spacing=(30.0, 10.0, 10.0))
-    table = shape_table(
-        labels, image, keep_border=True, block_shape=(8, 16, 16), spacing=(30.0, 10.0, 10.0)
-    )
-    assert_equal_tables(table, whole)
-
-
 def test_nothing_gives_a_table_without_rows():
     full = shape.measure(np.ones((3, 3, 3), np.uint8), spacing=(1, 1, 1))
-    for table in (
-        shape.measure(np.zeros((4, 3, 3), np.uint8), spacing=(1, 1, 1)),
-        shape_table(np.zeros((0, 3, 3), np.uint8), block_shape=(2, 2, 2), spacing=(1, 1, 1)),
-    ):
+    for size in ((4, 3, 3), (0, 3, 3)):
+        table = shape.measure(np.zeros(size, np.uint8), spacing=(1, 1, 1))
         assert list(table) == list(full)
         assert {n: c.dtype for n, c in table.items()} == {n: c.dtype for n, c in full.items()}
         assert all(len(column) == 0 for column in table.values())
@@ -164,8 +150,6 @@ def test_an_image_of_another_shape_is_refused(other):
     labels, image = np.ones((4, 4, 4), np.uint8), np.ones(other, np.uint8)
     with pytest.raises(UsageError, match="Give one grid"):
         shape.measure(labels, image, spacing=(1, 1, 1))
-    with pytest.raises(UsageError, match="Give one grid"):
-        shape_table(labels, image, block_shape=(4, 4, 4), spacing=(1, 1, 1))
 
 
 def test_the_shape_of_one_section_is_that_of_what_goes_on_beyond_it():
