@@ -3,14 +3,15 @@
 Cauchy and Crofton: the mean size of a body's shadow, over all directions, is a quarter of its
 surface. For a direction that steps from voxel to voxel by a vector v, the pairs (p inside, p + v
 outside) times the volume of a voxel are |v| times that shadow. So a weighted sum of such counts
-is a surface (Lang and Ohser: *Statistical analysis of microstructures*, 2000), whole numbers that
-add over blocks, for every object by itself even where objects touch.
+is a surface (Lang, Ohser and Hilfer, J Microsc 203:303, 2001): whole numbers that add over blocks,
+for every object by itself even where objects touch.
 
-The usual 13 directions read 0.93 of a flat face along the grid, and 0.69 of one across sections
-five times as thick as a pixel. Here steps reach farther, and their weights are fitted, none below
-0, to planes in all directions and to a ball of the smallest size that has to be right, as a long
-step takes a short cut past a curved surface. `benchmarks/surface.py` compares this with other
-methods. What is thinner than a step (`Directions.reach`) is read too small.
+The usual 13 directions, each weighted by its share of the sphere, read 0.93 of a flat face along
+the grid, and 0.77 of a face along sections five times as thick as a pixel is wide. Here steps
+reach farther, and their weights are fitted, none below 0, to planes in all directions and to a
+ball of the smallest size that has to be right, as a long step takes a short cut past a curved
+surface. `benchmarks/surface.py` compares this with other methods. What is thinner than a step
+(`Directions.reach`) is read too small.
 """
 
 from __future__ import annotations

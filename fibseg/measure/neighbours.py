@@ -21,6 +21,8 @@ from fibseg.types import Labels, Table
 TILE_VOXELS = 2**19
 """So many voxels are compared in one go."""
 _TILE_ROWS = 64
+_TABLE = 2**22
+"""Below this number labels are looked up; above it they are sorted."""
 Beyond = Literal["edge", "constant"]
 """What lies beyond the volume: the last plane again, or nothing."""
 
@@ -144,8 +146,10 @@ def of_labels(sums: Table, column: str, labels: NDArray[Any]) -> NDArray[np.int6
 
 
 def _boxes(inside: Box) -> Iterator[Box]:
-    rows = min(_TILE_ROWS, max(1, inside.shape[1]))
-    planes = max(1, TILE_VOXELS // (rows * max(1, inside.shape[2])))
+    if not inside.size:
+        return
+    rows = min(_TILE_ROWS, inside.shape[1])
+    planes = max(1, TILE_VOXELS // (rows * inside.shape[2]))
     for z in range(inside.start[0], inside.stop[0], planes):
         for y in range(inside.start[1], inside.stop[1], rows):
             box = Box((z, y, inside.start[2]), (z + planes, y + rows, inside.stop[2]))
@@ -164,7 +168,7 @@ def _renumbered(labels: Labels) -> tuple[NDArray[Any], NDArray[Any]]:
 def _unique(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Sorted different values, 0 always among them, and the place of each value."""
     highest = int(values.max())
-    if highest < max(len(values), 1 << 16) and values.min() >= 0:
+    if highest < _TABLE and values.min() >= 0:
         there = np.zeros(highest + 1, dtype=bool)
         there[0] = there[values] = True
         names = np.flatnonzero(there).astype(values.dtype)
