@@ -13,6 +13,7 @@ from fibseg.types import Spacing, Table
 AXES = "zyx"
 PAIRS = tuple(f"{a}{b}" for a, b in itertools.combinations_with_replacement(AXES, 2))
 """The six second moments: zz, zy, zx, yy, yx, xx."""
+_EQUAL = 1e-9
 
 
 def covariances(sums: Table, *, spacing: Spacing) -> NDArray[np.float64]:
@@ -56,3 +57,17 @@ def axis_lengths(sums: Table, *, spacing: Spacing) -> Table:
         "axis_major_um": lengths[:, 2], "axis_middle_um": lengths[:, 1],
         "axis_minor_um": lengths[:, 0],
     }
+
+
+def axis_directions(sums: Table, *, spacing: Spacing) -> Table:
+    """``axis_major_z``, ``axis_major_y``, ``axis_major_x``: where the longest axis points.
+
+    A vector of length 1, without a unit; of it and its opposite the one whose largest component is
+    positive. NaN where the two longest axes are equal, as those of a single cubic voxel.
+    """
+    variances, axes = np.linalg.eigh(covariances(sums, spacing=spacing))
+    major = axes[:, :, 2]
+    largest = np.take_along_axis(major, np.abs(major).argmax(axis=1)[:, None], axis=1)
+    major = major * np.where(largest < 0, -1.0, 1.0)
+    major[variances[:, 2] - variances[:, 1] <= _EQUAL * variances[:, 2]] = np.nan
+    return {f"axis_major_{name}": major[:, i] for i, name in enumerate(AXES)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from fibseg.types import Image, Labels, Shape, Spacing, Table
 SLAB_VOXELS = 2**22
 """So many voxels are looked at in one go, whatever the size of a block: they fit the cache."""
 _INTENSITY = {"sum_intensity": np.add, "min_intensity": np.minimum, "max_intensity": np.maximum}
+_SQUARES = "sum_intensity_squared"
 _RULES = {"start": np.minimum, "stop": np.maximum, "min": np.minimum, "max": np.maximum}
 _SAFE = 2**62
 
@@ -45,15 +47,15 @@ def partial(
     Table
         ``label``, ``n_voxels``, ``sum_…``, ``start_…``, ``stop_…`` (half-open) per axis, the
         second moments ``sum_zz_high``, ``sum_zz_low`` … (see `fibseg.measure.wide`),
-        ``sum_intensity``, ``min_intensity`` and ``max_intensity``, all int64 (``label`` as in
-        `labels`), rows sorted by label.
+        ``sum_intensity``, ``min_intensity``, ``max_intensity`` and the squares, as the second
+        moments, all int64 (``label`` as in `labels`), rows sorted by label.
 
     Raises
     ------
     UsageError
         If the image is of another type or shape.
     """
-    _check_image(labels, image)
+    check_image(labels, image)
     slabs = [
         _slab(labels[cut], None if image is None else image[cut], (start[0] + z, *start[1:]),
               moments)
@@ -86,7 +88,8 @@ def finish(sums: Table | None, *, shape: Shape, spacing: Spacing) -> Table:
         voxel of the volume at 0), ``bbox_z_start``, ``bbox_z_stop`` … (voxels, half-open),
         ``touches_border`` (a face of the volume); with moments ``axis_major_um``,
         ``axis_middle_um``, ``axis_minor_um`` (see `fibseg.measure.axes`); with an image
-        ``intensity_mean``, ``intensity_min``, ``intensity_max``.
+        ``intensity_mean``, ``intensity_sd`` (of its voxels, not of a sample), ``intensity_min``,
+        ``intensity_max``.
     """
     if sums is None:
         sums = partial(np.zeros((0, 0, 0), dtype=np.uint32), start=(0, 0, 0))
@@ -106,6 +109,7 @@ def finish(sums: Table | None, *, shape: Shape, spacing: Spacing) -> Table:
         table |= axis_lengths(sums, spacing=spacing)
     if "sum_intensity" in sums:
         table["intensity_mean"] = sums["sum_intensity"] / n
+        table["intensity_sd"] = _standard_deviation(sums)
         table["intensity_min"] = sums["min_intensity"]
         table["intensity_max"] = sums["max_intensity"]
     return table
@@ -120,16 +124,24 @@ def measure(
     return finish(sums, shape=(z, y, x), spacing=spacing)
 
 
-def _check_image(labels: Labels, image: Image | None) -> None:
+def check_image(labels: Any, image: Any) -> None:
+    """Refuse intensities without exact sums, or on another grid than the labels.
+
+    Raises
+    ------
+    UsageError
+        If the image, an array or None, is of another type or shape.
+    """
     if image is None:
         return
     if image.dtype.kind not in "iu" or image.dtype.itemsize > 2:
         raise UsageError(
             f"intensities of type {image.dtype} have no exact sums. Give integers of 8 or 16 bits."
         )
-    if image.shape != labels.shape:
+    if tuple(image.shape) != tuple(labels.shape):
         raise UsageError(
-            f"the image has shape {image.shape} and the labels {labels.shape}. Give one grid."
+            f"the image has shape {tuple(image.shape)} and the labels {tuple(labels.shape)}. "
+            "Give one grid."
         )
 
 
@@ -163,8 +175,12 @@ def _slab(
         second = {pair: runs.total(values) for pair, values in products.items()}
         sums |= _moved(second, here, sums["n_voxels"], start, labels.shape)
     if image is not None:
+        voxels = image.ravel()[labels.ravel() != 0]
         for name, how in _INTENSITY.items():
-            sums[name] = runs.total(runs.of_voxels(image, how), how)
+            sums[name] = runs.total(runs.of_voxels(voxels, how), how)
+        squares = np.square(voxels, dtype=np.int64)
+        # Fewer than 2³¹ voxels of 16 bits: the squares of a slab fit 63 bits.
+        sums |= wide.split(_SQUARES, runs.total(runs.of_voxels(squares, np.add)))
     return sums
 
 
@@ -203,7 +219,14 @@ def _together(tables: Sequence[Table]) -> Table:
             values = np.concatenate([table[name] for table in tables])[order]
             how = _RULES.get(name.partition("_")[0], np.add)
             merged[name] = how.reduceat(values, groups) if len(groups) else values
-    for pair in PAIRS:
-        if f"sum_{pair}_high" in merged:
-            wide.carry(f"sum_{pair}", merged)
+    for name in (*(f"sum_{pair}" for pair in PAIRS), _SQUARES):
+        if f"{name}_high" in merged:
+            wide.carry(name, merged)
     return merged
+
+
+def _standard_deviation(sums: Table) -> NDArray[np.float64]:
+    """Of the intensities of all voxels of each object; exact up to the last root."""
+    n, first = sums["n_voxels"].astype(object), sums["sum_intensity"].astype(object)
+    exact = (n * wide.joined(_SQUARES, sums) - first * first) / (n * n)
+    return np.asarray(np.sqrt(exact.astype(np.float64)))

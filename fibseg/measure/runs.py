@@ -27,9 +27,9 @@ class Runs:
     z, y, start, stop
         Place in voxels, half-open along x; int64.
     number
-        Which of all runs of the array, background included, this one is.
+        Which of all runs in C order this one is.
     offsets
-        Where each run of the array, background included, starts in C order.
+        Where each run in C order starts among the voxels of all runs.
     """
 
     label: NDArray[Any]
@@ -49,11 +49,13 @@ class Runs:
         new[..., :1] = True
         offsets = np.flatnonzero(new)
         length = np.diff(offsets, append=flat.size)
-        number = np.flatnonzero(flat[offsets])
-        number = number[np.argsort(flat[offsets[number]], kind="stable")]
-        row, start = np.divmod(offsets[number], max(labels.shape[2], 1))
+        objects = np.flatnonzero(flat[offsets])
+        number = np.argsort(flat[offsets[objects]], kind="stable")
+        before = np.cumsum(length[objects]) - length[objects]
+        sorted_ = objects[number]
+        row, start = np.divmod(offsets[sorted_], max(labels.shape[2], 1))
         z, y = np.divmod(row, max(labels.shape[1], 1))
-        return cls(flat[offsets[number]], z, y, start, start + length[number], number, offsets)
+        return cls(flat[offsets[sorted_]], z, y, start, start + length[sorted_], number, before)
 
     @functools.cached_property
     def groups(self) -> NDArray[np.intp]:
@@ -67,12 +69,12 @@ class Runs:
         found: NDArray[np.int64] = how.reduceat(values, self.groups)
         return found
 
-    def of_voxels(self, image: Image, how: np.ufunc) -> NDArray[np.int64]:
-        """``how.reduce`` of the voxels of `image` in every run."""
+    def of_voxels(self, values: Image, how: np.ufunc) -> NDArray[np.int64]:
+        """``how.reduce`` of the voxels in every run; `values` are those of all runs in C order."""
         if not len(self.number):
             return np.zeros(0, dtype=np.int64)
-        dtype = np.dtype(np.int64) if how is np.add else image.dtype
-        each = how.reduceat(np.ascontiguousarray(image).ravel(), self.offsets, dtype=dtype)
+        dtype = np.dtype(np.int64) if how is np.add else values.dtype
+        each = how.reduceat(values, self.offsets, dtype=dtype)
         return np.asarray(each[self.number], dtype=np.int64)
 
 

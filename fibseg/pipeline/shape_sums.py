@@ -1,0 +1,83 @@
+"""The shapes of all objects of a label image that no memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.blocks import Block, Runner, reduce_blocks
+from fibseg.geometry import Box
+from fibseg.measure import regions, shape
+from fibseg.measure.directions import Directions
+from fibseg.pipeline.bench import Array
+from fibseg.types import Spacing, Table
+
+
+@dataclass(frozen=True)
+class ShapeSums:
+    """Block function: the sums of `fibseg.measure.shape` of every object in the block."""
+
+    directions: Directions
+
+    def read_box(self, write: Box, shape_: tuple[int, ...]) -> Box:
+        """`write` and as far around it as pairs of voxels are compared."""
+        return write.grow(shape.reach(self.directions)).clip(shape_)
+
+    def __call__(
+        self, labels: NDArray[Any], image: NDArray[Any] | None = None, *, block: Block
+    ) -> shape.Parts:
+        """`fibseg.measure.shape.partial` at the place of the block."""
+        return shape.partial(
+            labels, image, inside=block.write.relative_to(block.read), start=block.write.start,
+            directions=self.directions,
+        )
+
+
+def shape_table(
+    labels: Array,
+    image: Array | None = None,
+    *,
+    keep_border: bool = False,
+    block_shape: Sequence[int],
+    runner: Runner | None = None,
+    spacing: Spacing,
+) -> Table:
+    """Table of all objects of a stored label image; columns of `fibseg.measure.shape.finish`.
+
+    Parameters
+    ----------
+    labels
+        Numbered objects, 0 = none.
+    image
+        Intensities on the same grid, integers of at most 16 bits; None leaves them out.
+    keep_border
+        As in `fibseg.measure.shape.finish`.
+    block_shape, runner
+        As in `fibseg.blocks.reduce_blocks`.
+    spacing
+        Size of a voxel in nm, (z, y, x).
+
+    Raises
+    ------
+    UsageError
+        If the image is of another type or shape.
+    """
+    regions.check_image(labels, image)
+    directions = Directions.of(spacing)
+    sources = [labels] if image is None else [labels, image]
+    parts: shape.Parts | None = reduce_blocks(
+        ShapeSums(directions), sources, shape.merge, block_shape=block_shape, runner=runner,
+        label="measure",
+    )
+    if parts is None:
+        empty = [np.zeros((0, 0, 0), dtype=source.dtype) for source in sources]
+        whole = Box((0, 0, 0), (0, 0, 0))
+        parts = shape.partial(*empty, inside=whole, start=(0, 0, 0), directions=directions)
+    z, y, x = labels.shape
+    return shape.finish(
+        parts, directions=directions, keep_border=keep_border, shape=(z, y, x), spacing=spacing
+    )
