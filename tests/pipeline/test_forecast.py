@@ -216,8 +216,8 @@ def test_splitting_and_growing_can_be_planned(store):
     more = {"watershed": P(watershed, depth_nm=5.0), "grow": P(grow_regions, distance_nm=30.0)}
     plan = forecast("objects", objects.run, objects_parts(store, postprocess=CHAIN | more))
     found = {step.label: step for step in plan.steps}
-    assert found["split: objects"].read_gb > 0
-    assert found["split: number"].n_units == found["grow"].n_units == 5
+    assert found["watershed: objects"].read_gb > 0
+    assert found["watershed: number"].n_units == found["grow_regions"].n_units == 5
 
 
 def test_a_rehearsal_that_is_killed_says_what_most_likely_happened(tmp_path):
