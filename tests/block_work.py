@@ -145,6 +145,14 @@ def _process(block: Block) -> int:
     return os.getpid()
 
 
+def _folder(block: Block) -> str:
+    return str(Path.cwd())
+
+
+here = Plain(_folder)
+"""The folder in which the process that computes the block looks up relative paths."""
+
+
 def _slow_process(block: Block) -> int:
     time.sleep(0.1)
     return os.getpid()

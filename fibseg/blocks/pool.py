@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from fibseg.blocks.grid import Block
@@ -177,13 +178,15 @@ class Pool:
             return [Worker() for _ in range(n_workers)]
 
 
-_idle: dict[tuple[int, int], Pool] = {}
+_idle: dict[tuple[int, int, str], Pool] = {}
+"""Pools by number of workers, threads, and the folder in which they look up relative paths."""
 
 
 @contextlib.contextmanager
 def borrowed(n_workers: int, threads: int) -> Iterator[Pool]:
     """A pool of this size, kept for the next who asks, since a start costs seconds."""
-    pool = _idle.pop((n_workers, threads), None)
+    key = (n_workers, threads, str(Path.cwd()))
+    pool = _idle.pop(key, None)
     if pool is None:
         close()
         pool = Pool(n_workers, threads)
@@ -195,9 +198,9 @@ def borrowed(n_workers: int, threads: int) -> Iterator[Pool]:
     except BaseException:
         pool.close()
         raise
-    if (n_workers, threads) in _idle:
+    if key in _idle:
         pool.close()
-    _idle.setdefault((n_workers, threads), pool)
+    _idle.setdefault(key, pool)
 
 
 def close() -> None:

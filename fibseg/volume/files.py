@@ -205,6 +205,20 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def built(folder: Path) -> Iterator[Path]:
+    """Context with a hidden name for `folder`, which gets its own once everything is in it.
+
+    Nothing is left after an error, such as a full disk.
+    """
+    building = partial_path(folder)
+    try:
+        yield building
+        building.replace(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
 def remove_tree(folder: Path) -> None:
     """Delete `folder`, which first gets a hidden name so that a crash leaves no half product."""
     doomed = partial_path(folder)

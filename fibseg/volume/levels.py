@@ -16,7 +16,7 @@ from fibseg.errors import DataError
 from fibseg.types import Shape
 from fibseg.volume import layout
 from fibseg.volume.digests import NotedArray, Records, kept_records, open_noted, total
-from fibseg.volume.files import partial_path, remove_tree
+from fibseg.volume.files import built, remove_tree
 from fibseg.volume.metadata import State
 from fibseg.volume.pyramid import Level, plan_levels
 from fibseg.volume.record import spacing_of
@@ -76,12 +76,11 @@ class Pyramid:
             return open_noted(path)
         remove_tree(path)
         self.journal_path(number).unlink(missing_ok=True)
-        building = partial_path(path)
-        layout.create_array(
-            building, shape=self.levels[number].shape, dtype=self.array(0).dtype,
-            ome_version=self.ome_version,
-        )
-        building.replace(path)
+        with built(path) as building:
+            layout.create_array(
+                building, shape=self.levels[number].shape, dtype=self.array(0).dtype,
+                ome_version=self.ome_version,
+            )
         return open_noted(path)
 
     def journal_path(self, number: int) -> Path:

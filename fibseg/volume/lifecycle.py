@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from fibseg.errors import DataError, ExistsError
 from fibseg.types import Shape
 from fibseg.volume import layout, metadata
-from fibseg.volume.files import partial_path
+from fibseg.volume.files import built
 from fibseg.volume.levels import open_level
 from fibseg.volume.metadata import State
 from fibseg.volume.product import Product
@@ -63,15 +62,11 @@ def prepare(
 def new_group(path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any]) -> None:
     """Make the group with an empty level 0, under a hidden name until it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = partial_path(path)
-    try:
+    with built(path) as building:
         layout.create_array(
             building / "0", shape=shape, dtype=dtype, ome_version=state["ome_version"]
         )
         metadata.write_state(building, {**state, "dtype": dtype.name})
-        building.replace(path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _source_digest(path: Path, state: State) -> str | None:

@@ -62,6 +62,16 @@ def test_where_one_worker_would_do_it_is_this_process():
     assert alone == {os.getpid()}
 
 
+def test_workers_look_up_relative_paths_where_this_process_does(tmp_path, monkeypatch):
+    def folders():
+        outcomes = TWO.outcomes(block_work.here, block_work.some_blocks(4))
+        return {outcome.value for outcome in outcomes}
+
+    first = folders()
+    monkeypatch.chdir(tmp_path)
+    assert folders() == {str(tmp_path)} != first
+
+
 SCRIPT = """
     import sys, zarr
     from pathlib import Path

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fibseg.errors import DataError
+from fibseg.errors import DataError, DiskFullError
 from fibseg.geometry import Box
 from fibseg.volume import layout
 from fibseg.volume.digests import FILE
@@ -114,3 +114,17 @@ def test_scratch_has_one_level(pyramid):
     scratch = Pyramid.planned(pyramid.group, {**STATE, "kind": "scratch"})
     fill(scratch, 0, 1)
     assert len(scratch.recorded()) == 1
+
+
+def test_a_level_that_finds_no_room_leaves_nothing(pyramid, monkeypatch):
+    def full(path, **_):
+        path.mkdir()
+        raise DiskFullError("no room")
+
+    before = sorted(pyramid.group.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "create_array", full)
+        with pytest.raises(DiskFullError):
+            pyramid.array(1)
+    assert sorted(pyramid.group.iterdir()) == before
+    assert pyramid.array(1).shape == (2, 100, 100)
