@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.errors import DataError
 from fibseg.export import INPUT, OUTPUT
 
 ROWS = 16384
@@ -20,6 +21,11 @@ class Forest:
     ----------
     data
         ONNX file of `fibseg.export.forest_to_onnx`.
+
+    Raises
+    ------
+    DataError
+        If ONNX Runtime cannot use it.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -28,9 +34,15 @@ class Forest:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its own errors have no common class of their own
+            raise DataError(
+                f"ONNX Runtime cannot use the forest ({str(error).splitlines()[0]}). Copy the "
+                "model folder again, or train again with fibseg classify."
+            ) from error
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of the values, shape (values, voxels), of features (features, voxels)."""

@@ -61,6 +61,16 @@ class ForestBlocks:
         finer = "" if border is None else f", borders on {_stage_text(border)}"
         return f"classified on {_stage_text(self.plan.volume)}{finer}"
 
+    def load(self) -> None:
+        """Load the forests, so that damaged ones are one error before any block.
+
+        Raises
+        ------
+        DataError
+            If a file is anything but a forest that fits.
+        """
+        _classifier(self)
+
     def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
         """Box of the pyramid level that is read for the voxels `write` of level 0."""
         return self.plan.read_box(write)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
-from fibseg.export import ForestSpec, forest_digest, load_forest_spec, load_forests
+from fibseg.export import ForestSpec, forest_digest, load_forest_spec
 from fibseg.inference import ForestBlocks, model_normalisation, plan_pixels
 from fibseg.models.forest import N_TREES
 from fibseg.pipeline.chain import Operator
@@ -102,7 +101,7 @@ def run(
     return carry_out(
         order, postprocess=postprocess, blocks=blocks, block_shape=block_shape,
         overwrite=overwrite, config=config or {}, overrides=overrides, inputs=inputs,
-        ready=partial(load_forests, folder), note=_note(spec),
+        ready=task.load, note=_note(spec),
     )
 
 

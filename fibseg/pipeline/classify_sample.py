@@ -47,7 +47,8 @@ def sample_of(parts: Parts, folder: Path) -> Sample:
     block = parts["block_shape"] or plan.block_shape(store.block_shape)
     values = (BACKGROUND, *lesson.classes.values())
     seen = _painted_blocks(store, lesson, block)
-    if set(values) - {v for _, v in seen}:  # too few to be seen on the coarsest level, or none
+    told = {v: sum(n for (_, w), n in seen.items() if w == v) for v in values}
+    if min(told.values()) < LEAST or len({v for _, v in seen}) > len(values):
         array = store.labels(lesson.annotation)
         refuse_useless(painted_voxels(array, most=MOST), lesson, store)
     box = _box(store.shape, block, seen)
