@@ -14,7 +14,7 @@ from fibseg.inference import ForestBlocks, model_normalisation, plan_pixels
 from fibseg.models.forest import N_TREES
 from fibseg.pipeline.chain import Operator
 from fibseg.pipeline.classify_train import PRECISION_NM, Lesson, trained
-from fibseg.pipeline.probabilities import Order, carry_out, product_names
+from fibseg.pipeline.probabilities import Order, carry_out, product_names, refuse_early
 from fibseg.pipeline.products import Products
 from fibseg.volume import Volume
 
@@ -81,27 +81,30 @@ def run(
             "model=… for a classifier that stands already."
         )
     inputs: dict[str, str] = {}
+    limits: dict[str, Any] = {
+        "postprocess": postprocess, "block_shape": block_shape, "overwrite": overwrite
+    }
     if annotation is None:
         folder = Path(str(model))
         spec = _as_it_stands(folder, precision_nm)
+        names = _names(spec.classes, name, folder)
     else:
         lesson = Lesson.of(
             store, annotation, precision_nm=PRECISION_NM if precision_nm is None else precision_nm,
             n_trees=n_trees, seed=seed,
         )
         folder = Path(model) if model else model_folder(store, name or lesson.name)
+        names = _names(list(lesson.classes), name, folder)
+        refuse_early("classify", store, names, **limits)
         spec = trained(store, lesson, folder, blocks=blocks, overwrite=overwrite)
         inputs[f"labels/{lesson.annotation}"] = lesson.annotation_digest
     task = ForestBlocks(
         folder=str(folder.resolve()), digest=forest_digest(folder),
         plan=plan_pixels(spec, store), normalisation=model_normalisation(spec, store),
     )
-    own = spec.classes[0] if len(spec.classes) == 1 else folder.resolve().name
-    order = Order("classify", store, task, product_names(spec.classes, name or own))
     return carry_out(
-        order, postprocess=postprocess, blocks=blocks, block_shape=block_shape,
-        overwrite=overwrite, config=config or {}, overrides=overrides, inputs=inputs,
-        ready=task.load, note=_note(spec),
+        Order("classify", store, task, names), blocks=blocks, config=config or {},
+        overrides=overrides, inputs=inputs, ready=task.load, note=_note(spec), **limits,
     )
 
 
@@ -112,6 +115,12 @@ def model_folder(store: Volume, name: str) -> Path:
     'data/a.models/cell'
     """
     return store.path.parent / f"{store.name}.models" / name
+
+
+def _names(classes: Sequence[str], name: str | None, folder: Path) -> list[str]:
+    """Names of the products."""
+    own = classes[0] if len(classes) == 1 else folder.resolve().name
+    return product_names(classes, name or own)
 
 
 def _as_it_stands(folder: Path, precision_nm: float | None) -> ForestSpec:

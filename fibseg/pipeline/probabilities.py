@@ -22,6 +22,7 @@ from fibseg.pipeline.operators import GLOBAL
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Product, Volume, fingerprint
+from fibseg.volume.files import checked_name
 from fibseg.volume.lock import free
 from fibseg.volume.record import label_name
 
@@ -139,13 +140,12 @@ def carry_out(
         If blocks failed, or a signal came; the same command continues.
     """
     store, names = order.store, order.names
-    if block_shape is not None:
-        raw = store.raw()  # every product is cut up like it
-        grid = Grid.over(store.shape, block_shape)
-        check_shards(grid, raw.shards or raw.chunks, "the probabilities")
+    refuse_early(
+        order.verb, store, names, postprocess=postprocess, block_shape=block_shape,
+        overwrite=overwrite,
+    )
     written = [f"probabilities/{n}" for n in names]
     if postprocess is not None:
-        _check_objects(order, postprocess, overwrite=overwrite)
         written += [f"labels/{n}" for n in names]
     if order.finished:
         for n in names:
@@ -207,19 +207,36 @@ def write_probabilities(
     return {"seconds": round(seconds, 2), "megavoxels_per_second": round(rate, 3)}
 
 
-def _check_objects(
-    order: Order, postprocess: Mapping[str, Operator | None], *, overwrite: bool
+def refuse_early(
+    verb: str, store: Volume, names: Sequence[str], *,
+    postprocess: Mapping[str, Operator | None] | None, block_shape: Sequence[int] | None,
+    overwrite: bool,
 ) -> None:
-    """Refuse before the long work what would be refused after it."""
-    store = order.store
+    """Refuse before the long work what would be refused after it.
+
+    Raises
+    ------
+    UsageError
+        If a name, a block shape or a clean-up step cannot be meant.
+    ExistsError
+        If labels of that name come from something else and may not be replaced.
+    """
+    for name in names:
+        checked_name(name, what="probability map")
+    if block_shape is not None:
+        raw = store.raw()  # every product is cut up like it
+        grid = Grid.over(store.shape, block_shape)
+        check_shards(grid, raw.shards or raw.chunks, "the probabilities")
+    if postprocess is None:
+        return
     list(planned(postprocess, dtype=np.uint8, known=GLOBAL, spacing=store.spacing))
-    for name in order.names:
+    for name in names:
         label_name(name, kind="labels", dtype=np.uint32)
-    for name in set(order.names).intersection(store.label_names()):
+    for name in set(names).intersection(store.label_names()):
         if store.labels_info(name).derived_from != f"probabilities/{name}" and not overwrite:
             raise ExistsError(
-                f"labels/{name} of {store.path} stands already and was not made by fibseg "
-                f"{order.verb}. Choose another name=, or set overwrite=true to replace it."
+                f"labels/{name} of {store.path} stands already and was not made by fibseg {verb}. "
+                "Choose another name=, or set overwrite=true to replace it."
             )
 
 

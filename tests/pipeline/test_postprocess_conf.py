@@ -17,6 +17,7 @@ CHAINS = {
     "nucleus": CLEAN,
     "hysteresis": ["smooth", "hysteresis", "closing", "fill_holes", "components"],
     "single": ["smooth", "threshold", "largest", "closing", "fill_holes", "components"],
+    "cell": ["smooth", "threshold", "largest", "closing", "fill_holes", "components"],
     "touching": ["smooth", "threshold", "fill_holes", "components", "split_objects", "grow"],
 }
 
@@ -39,6 +40,11 @@ def test_a_setting_and_a_step_left_out_arrive():
     operators = chain("postprocess.closing.radius_nm=40", "postprocess.smooth=null")
     assert reach_nm(operators["closing"]) == 80
     assert next(step["name"] for step in describe(operators)) == "threshold"
+
+
+def test_protrusions_of_a_cell_are_neither_smoothed_nor_joined():
+    operators = chain("postprocess=cell")
+    assert [name for name, step in operators.items() if step is None] == ["smooth", "closing"]
 
 
 def test_settings_of_the_global_operators_arrive():
