@@ -36,9 +36,9 @@ def features_at(
     raw = volume.raw(stage.level)
     cells = voxels // (np.array(stage.factors) * CELL)
     _, group = np.unique(cells, axis=0, return_inverse=True)
+    group = group.reshape(-1)  # NumPy 2.0 gives it a second axis
     order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))[1:]
-    parts = np.split(order, starts)
+    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
     for part in track(parts, total=len(parts), label="painted features", unit="place"):
         own = voxels[part]
         box = Box(tuple(map(int, own.min(axis=0))), tuple(map(int, own.max(axis=0) + 1)))

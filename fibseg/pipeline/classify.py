@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from fibseg.pipeline.classify_train import PRECISION_NM, Lesson, trained
 from fibseg.pipeline.probabilities import Order, carry_out, product_names, refuse_early
 from fibseg.pipeline.products import Products
 from fibseg.volume import Volume
-
-log = logging.getLogger("fibseg.classify")
 
 
 def run(
