@@ -71,7 +71,7 @@ def phantoms(n_cells: int, n_paintings: int) -> None:
     alone = {**classify_train.SIGMAS, "border": ()}
     ways: dict[str, tuple[float, dict[str, Any]]] = {
         "fibseg, 40 nm": (40.0, {}), "forest alone, 40 nm": (40.0, {"SIGMAS": alone}),
-        "random forest, 40 nm": (40.0, {"fit_forest": random_forest}), "fibseg, 80 nm": (80.0, {}),
+        "random forest, 40 nm": (40.0, {"fit_forest": random_forest}),
     }
     scores: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for seed in range(n_cells):
