@@ -18,6 +18,7 @@ from fibseg.blocks.grid import Block, Grid, check_writers
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.load import load_of
 from fibseg.blocks.reduce import Reduce
+from fibseg.blocks.room import refuse_without_room
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import run_blocks
 from fibseg.errors import UsageError
@@ -67,6 +68,8 @@ def map_blocks(
     ------
     UsageError
         Before any work: blocks that share a shard, arrays of different shapes, a global operator.
+    RoomError
+        Before any work: blocks that the memory does not hold.
     PartlyDoneError
         After all others are done: blocks that failed.
     InterruptedRunError
@@ -81,17 +84,20 @@ def map_blocks(
     key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
     task = Map(function, read_from, targets)
     read_shape = tuple(read_from[0].shape) if read_from else grid.shape
-    noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
-    load = load_of(
-        grid, lambda write: function.read_box(write, read_shape), read_from, targets,
-        function=function,
+
+    def read_box(write: Box) -> Box:
+        """What is read of the sources for a write box."""
+        return function.read_box(write, read_shape)
+
+    refuse_without_room(
+        label, grid, read_box, read_from, targets, runner=runner, threads=task.threads
     )
+    noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
+    load = load_of(grid, read_box, read_from, targets, function=function)
     for target in noted.values():
         target.forget()
     with Journal(journal, key) as done:
-        todo = grid.blocks(
-            lambda write: function.read_box(write, read_shape), without=done.done
-        )
+        todo = grid.blocks(read_box, without=done.done)
         for outcome in run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
             kept=journal is not None, load=load,

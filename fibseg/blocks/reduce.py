@@ -15,9 +15,11 @@ from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.kept_tables import Kept, together
 from fibseg.blocks.load import load_of
+from fibseg.blocks.room import refuse_without_room
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import run_blocks
 from fibseg.blocks.task import Task
+from fibseg.geometry import Box
 from fibseg.types import Spacing
 
 
@@ -54,6 +56,8 @@ def reduce_blocks(
 
     Raises
     ------
+    RoomError
+        Before any work: blocks that the memory does not hold.
     PartlyDoneError
         If blocks failed: there is no result then.
     InterruptedRunError
@@ -64,17 +68,19 @@ def reduce_blocks(
     shape = tuple(read_from[0].shape)
     function = block_function(fn, read_from, shape, spacing)
     grid = Grid.over(shape, block_shape)
-    load = load_of(
-        grid, lambda write: function.read_box(write, shape), read_from, function=function
-    )
+
+    def read_box(write: Box) -> Box:
+        """What is read of the sources for a block."""
+        return function.read_box(write, shape)
+
+    load = load_of(grid, read_box, read_from, function=function)
     key = layout_key(shape=shape, block_shape=grid.block_shape, fingerprint=fingerprint)
     task: Task = Reduce(function, read_from)
+    refuse_without_room(label, grid, read_box, read_from, runner=runner, threads=task.threads)
     if scratch is not None:
         task = Kept(task, scratch)
     with Journal(None if scratch is None else scratch / "tables.journal", key) as done:
-        todo = grid.blocks(
-            lambda write: function.read_box(write, shape), without=frozenset(done.done)
-        )
+        todo = grid.blocks(read_box, without=frozenset(done.done))
         outcomes = run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, ordered=True,
             journal=done, kept=scratch is not None, load=load,

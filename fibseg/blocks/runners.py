@@ -27,6 +27,16 @@ class Runner(Protocol):
         """Whether blocks see the memory of the caller, so that NumPy targets can be written."""
         ...
 
+    def at_once(self, threads: int = 1) -> int:
+        """Number of blocks that this machine computes at the same time; 0 if others do it all.
+
+        Parameters
+        ----------
+        threads
+            How many a block uses well.
+        """
+        ...
+
     def outcomes(
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
     ) -> Iterator[Outcome]:
@@ -52,6 +62,10 @@ class Serial:
     def in_process(self) -> bool:
         """Always true: NumPy arrays may be written."""
         return True
+
+    def at_once(self, threads: int = 1) -> int:
+        """One, with all threads."""
+        return 1
 
     def outcomes(
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
@@ -80,9 +94,11 @@ class Processes:
     Parameters
     ----------
     n_workers
-        Number of processes; 0 means one per usable core. Each computes one block while it reads
-        the next and writes the one before. The cores are shared out among the workers through
-        ``OMP_NUM_THREADS``, so that threads × workers never exceed them.
+        Number of processes; 0 means one per usable core, or fewer where a block uses several
+        threads well, as a network does; where that leaves one, it is this process itself. Each
+        computes one block while it reads the next and writes the one before. The cores are shared
+        out among the workers through ``OMP_NUM_THREADS``, so that threads × workers never exceed
+        them.
     in_flight
         Blocks that each process holds at most, as in `Serial`.
     """
@@ -99,10 +115,9 @@ class Processes:
         """Always false: targets must be on disk."""
         return False
 
-    @property
-    def workers(self) -> int:
+    def at_once(self, threads: int = 1) -> int:
         """Number of processes that will run."""
-        return self.n_workers or usable_cores()
+        return self.n_workers or max(1, usable_cores() // threads)
 
     def outcomes(
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
@@ -112,8 +127,12 @@ class Processes:
         if stream is None:
             return
         task_bytes = pickled(task)
-        window = self.in_flight * self.workers
-        with pool.borrowed(self.workers, usable_cores() // self.workers) as workers:
+        n_workers = self.at_once(task.threads)
+        if n_workers == 1 and not self.n_workers:  # one more process would only take longer
+            yield from Serial(self.in_flight).outcomes(task, stream, ordered=ordered)
+            return
+        window = self.in_flight * n_workers
+        with pool.borrowed(n_workers, usable_cores() // n_workers) as workers:
             workers.begin(task_bytes)
             found: dict[int, Outcome | None] = {}
             while True:

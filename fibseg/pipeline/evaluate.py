@@ -112,7 +112,7 @@ def run(
         inputs=_inputs(store, model, labels, truth),
     ) as record:
         if model is not None:
-            result = _evaluate_model(store, model, truth, planes, tolerance, backend)
+            result = _evaluate_model(store, model, truth, planes, tolerance, backend, blocks)
         else:
             assert labels is not None
             assert truth is not None
@@ -197,13 +197,13 @@ def _unpainted(
 
 def _evaluate_model(
     store: Volume, model: str, truth: str | None, planes: Sequence[int] | None,
-    tolerance: float, backend: str,
+    tolerance: float, backend: str, blocks: Runner | None,
 ) -> Evaluation:
     """A model on held-out painting, through the code that inference itself uses."""
     from fibseg.export import load_network  # these two bring torch along
     from fibseg.inference import predict_planes
 
-    held = held_out_planes(store, load_spec(model), truth)
+    held = held_out_planes(store, load_spec(model), truth, runner=blocks)
     z = chosen_planes(held.z, planes, store, held.annotation)
     network, spec = load_network(model)
     painted = read_planes(store.labels(held.annotation), z)

@@ -59,10 +59,12 @@ CHAINS = {
         for n in (6, 18, 26)
     },
     "all together": {
-        "smooth": P(smooth, sigma_nm=12.0), "hysteresis": P(hysteresis, low=0.5, high=0.56),
-        "fill_holes": P(fill_holes), "components": P(components, min_voxels=6),
-        "split_objects": P(split_objects, depth_nm=1.0, max_object_voxels=2000),
-        "grow": P(grow, distance_nm=15.0),
+        "smooth": P(smooth, sigma_nm=8.0), "hysteresis": P(hysteresis, low=0.52, high=0.58),
+        "remove_small": P(remove_small, min_voxels=9), "closing": P(closing, radius_nm=10.0),
+        "fill_holes": P(fill_holes), "largest": P(largest, n=20),
+        "components": P(components, min_voxels=9),
+        "split_objects": P(split_objects, depth_nm=1.0, max_object_voxels=1000),
+        "grow": P(grow, distance_nm=12.0),
     },
 }
 

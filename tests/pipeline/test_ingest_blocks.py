@@ -174,8 +174,9 @@ def test_survey_and_copy_by_blocks_are_those_of_the_whole(stack, block, data) ->
     found = found.finish(stack.shape, stack.dtype)
     values, numbers = np.unique(stack, return_counts=True)
     assert (found.lowest, found.highest) == (values[0], values[-1])
-    if len(values) <= 256:
-        assert found.counts == dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    countable = stack.dtype != np.float32 and len(values) <= 256
+    counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    assert found.counts == (counts if countable else None)
     limits = data.draw(st.sampled_from([None, (-3.5, 60.0)]))
     target = np.zeros(stack.shape, stack.dtype if limits is None else np.uint16)
     map_blocks(ConvertBlock(Stored(limits)), stack, target, block_shape=block)
