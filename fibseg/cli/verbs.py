@@ -68,6 +68,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("model", "volume"),
     ),
+    "classify": Verb(
+        "classify",
+        "tell cell from resin, or the like, from a few painted voxels: a forest, then as infer",
+        (
+            "fibseg classify volume=cell.ome.zarr annotation=cell name=cell precision_nm=40",
+            "fibseg classify volume=other.ome.zarr model=cell.models/cell name=cell",
+        ),
+        # The model is a forest, which infer's own look would take for a broken network.
+        reads=("volume",),
+    ),
     "objects": Verb(
         "objects",
         "clean up again, from stored probabilities to numbered objects and their table",

@@ -1,7 +1,8 @@
 """Sparse annotated planes: loading, what is held out, patches, augmentation."""
 
 from fibseg.data.augment import photometry, warp
-from fibseg.data.normalise import RULE, Normalisation, normalise
+from fibseg.data.normalise import RULE, Normalisation, normalise, refuse_not_finite
+from fibseg.data.paint import Paint, painted_voxels
 from fibseg.data.patches import DROPOUT, TURN, Batch, Patches, Steps, key
 from fibseg.data.planes import PlaneStack, load_planes, mirrored, read_planes, working_spacing
 from fibseg.data.resample import resample, resample_annotation, resampled_shape, working_factor
@@ -9,8 +10,9 @@ from fibseg.data.sparse import Augmentation, SparseData
 from fibseg.data.split import HeldOut, Split, split_planes
 
 __all__ = [
-    "DROPOUT", "RULE", "TURN", "Augmentation", "Batch", "HeldOut", "Normalisation", "Patches",
-    "PlaneStack", "SparseData", "Split", "Steps", "key", "load_planes", "mirrored", "normalise",
-    "photometry", "read_planes", "resample", "resample_annotation", "resampled_shape",
-    "split_planes", "warp", "working_factor", "working_spacing",
+    "DROPOUT", "RULE", "TURN", "Augmentation", "Batch", "HeldOut", "Normalisation", "Paint",
+    "Patches", "PlaneStack", "SparseData", "Split", "Steps", "key", "load_planes", "mirrored",
+    "normalise", "painted_voxels", "photometry", "read_planes", "refuse_not_finite", "resample",
+    "resample_annotation", "resampled_shape", "split_planes", "warp", "working_factor",
+    "working_spacing",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.errors import DataError
+from fibseg.geometry import Box
 
 if TYPE_CHECKING:
     from fibseg.volume import Volume
@@ -74,3 +75,25 @@ def normalise(image: NDArray[Any], spec: Normalisation) -> NDArray[np.float32]:
     np.clip(share, -OUTSIDE, 1 + OUTSIDE, out=share)
     out: NDArray[np.float32] = (share - np.float32(0.5)) * np.float32(WIDTH)
     return out
+
+
+def refuse_not_finite(raw: NDArray[Any], box: Box) -> None:
+    """Nothing, if all voxels are numbers; NaN would spread and look like background.
+
+    Parameters
+    ----------
+    raw
+        Voxels of `box`.
+
+    Raises
+    ------
+    DataError
+        If one is NaN or infinite; it names the first.
+    """
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        bad = np.argwhere(~np.isfinite(raw))
+        first = tuple(int(a + b) for a, b in zip(bad[0], box.start, strict=True))
+        raise DataError(
+            f"the raw has {len(bad)} NaN or infinite voxels in {box}, the first at {first}. "
+            "Mend the source and import it again."
+        )

@@ -1,32 +1,28 @@
 """The model folder: `weights.safetensors`, `model.json`, `README.md`.
 
 Weights are bare tensors and the description is checked plain data, so opening a folder from a
-stranger runs none of their code. `model.json` is written last and removed first: a folder that
-has one is whole.
+stranger runs none of their code.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.errors import DataError, UsageError
 from fibseg.export.card import model_card
+from fibseg.export.folder import CARD, DESCRIPTION, is_pickle, write_folder
+from fibseg.export.forest_folder import is_forest
 from fibseg.export.spec import ModelSpec
-from fibseg.volume.files import room_for
 
 if TYPE_CHECKING:  # torch takes seconds to import, and a description needs none of it
     import torch
     from torch import nn
 
-WEIGHTS, DESCRIPTION, CARD = "weights.safetensors", "model.json", "README.md"
-_PICKLE_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
-_PICKLE_STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+WEIGHTS = "weights.safetensors"
 _MATTERS = ("network", "classes", "spacing", "normalisation", "context", "window")
 
 
@@ -57,22 +53,10 @@ def save_model_folder(
     """
     from safetensors.torch import save
 
-    folder = Path(folder)
     tensors = _finite_state(network.state_dict())
     contents = {WEIGHTS: save(tensors), CARD: model_card(spec).encode()}
     contents[DESCRIPTION] = spec.to_json().encode()
-    if _stands(folder, contents):
-        return folder
-    if (folder / DESCRIPTION).exists():
-        if not overwrite:
-            raise ExistsError(
-                f"Another model stands in {folder}. Choose another out=, or set overwrite=true."
-            )
-        (folder / DESCRIPTION).unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        _write(folder / name, data)
-    return folder
+    return write_folder(folder, contents, key="out", overwrite=overwrite)
 
 
 def load_spec(folder: str | Path) -> ModelSpec:
@@ -85,18 +69,23 @@ def load_spec(folder: str | Path) -> ModelSpec:
     """
     folder = Path(folder)
     if folder.is_file():
-        raise DataError(_pickle_message(folder) if _is_pickle(folder) else _not_a_folder(folder))
+        raise DataError(_pickle_message(folder) if is_pickle(folder) else _not_a_folder(folder))
     if not folder.is_dir():
         raise DataError(f"There is no model folder {folder}. Train one with fibseg train out=….")
     if not (folder / DESCRIPTION).is_file() or not (folder / WEIGHTS).is_file():
-        pickles = sorted(p for p in folder.iterdir() if p.is_file() and _is_pickle(p))
+        pickles = sorted(p for p in folder.iterdir() if p.is_file() and is_pickle(p))
         if pickles:
             raise DataError(_pickle_message(pickles[0]))
+        if is_forest(folder):
+            raise DataError(
+                f"{folder} holds a pixel classifier, not a network. Use it with "
+                f"'fibseg classify model={folder} volume=…'."
+            )
         raise DataError(
             f"{folder} lacks {DESCRIPTION} or {WEIGHTS}, so its training has not ended. "
             "Run the same fibseg train command again: it continues."
         )
-    if _is_pickle(folder / WEIGHTS):
+    if is_pickle(folder / WEIGHTS):
         raise DataError(_pickle_message(folder / WEIGHTS))
     try:
         text = (folder / DESCRIPTION).read_text(encoding="utf-8")
@@ -187,23 +176,6 @@ def _finite_state(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return ready
 
 
-def _is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle by its content, or by its name."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head.startswith(_PICKLE_STARTS):
-        # A safetensors file starts with the length of its header, which may read alike.
-        return head[8:9] != b"{"
-    if head.startswith(b"PK\x03\x04"):
-        # torch.save writes a zip around a pickle; an .npz or .docx is a zip as well.
-        try:
-            with zipfile.ZipFile(path) as archive:
-                return any(n.endswith(_PICKLE_SUFFIXES) for n in archive.namelist())
-        except zipfile.BadZipFile:
-            return True
-    return path.suffix in _PICKLE_SUFFIXES
-
-
 def _pickle_message(path: Path) -> str:
     return (
         f"{path} is a pickle or a training checkpoint: loading one can run any code, so fibseg "
@@ -219,26 +191,3 @@ def _not_a_folder(path: Path) -> str:
 def _tuples(network: dict[str, Any]) -> dict[str, Any]:
     """JSON knows no tuples: lists become them again."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
-
-
-def _stands(folder: Path, contents: dict[str, bytes]) -> bool:
-    """Whether this very model is in the folder already."""
-    return all(
-        (folder / name).is_file() and (folder / name).read_bytes() == data
-        for name, data in contents.items()
-    )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Put a whole file in place, or leave what stood there."""
-    part = path.with_name(f".{path.name}.part")
-    with room_for(path, len(data)), part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

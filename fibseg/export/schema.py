@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,20 @@ from fibseg.errors import DataError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _MAX_DEPTH = 32
+
+
+def read_json_text(text: str) -> Any:
+    """Data of a `model.json`: strict JSON, no key twice, no NaN.
+
+    Raises
+    ------
+    DataError
+        If the text is something else.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"model.json is not JSON ({error}). {_REMEDY}") from error
 
 
 def exact_keys(data: Any, wanted: Iterable[str], where: str) -> dict[str, Any]:
@@ -113,6 +128,17 @@ def plain(value: Any, where: str, *, depth: int = 0) -> Any:
             plain(key, f"the key {key!r} of {where}")
         return {k: plain(v, f"{where}.{k}", depth=depth + 1) for k, v in value.items()}
     raise DataError(f"{where} is {value!r}, which is not plain finite JSON data. {_REMEDY}")
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [k for k, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"a key stands twice among {keys}")
+    return dict(pairs)
 
 
 _REMEDY = "Export the model again with fibseg train."

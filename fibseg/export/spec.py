@@ -16,12 +16,16 @@ from fibseg.export.schema import (
     names,
     plain,
     positive_numbers,
+    read_json_text,
     whole_number,
 )
 from fibseg.types import Spacing
 
 FORMAT_VERSION = 1
 """Raised whenever an older fibseg could misread a newer `model.json`."""
+
+PACKAGES = ("fibseg", "torch", "monai", "pytorch-lightning", "numpy")
+"""What decides about the numbers of a network."""
 
 CORE = 768
 """Side in pixels of the part of a window that counts, before a volume's size trims it."""
@@ -117,13 +121,7 @@ class ModelSpec:
         DataError
             If the text is not JSON, or the description breaks a rule of the format.
         """
-        try:
-            data = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"model.json is not JSON ({error}). Export the model again with fibseg train."
-            ) from error
-        return parse_spec(data)
+        return parse_spec(read_json_text(text))
 
 
 def parse_spec(data: Any) -> ModelSpec:
@@ -147,7 +145,7 @@ def parse_spec(data: Any) -> ModelSpec:
         network=_network(d["network"]),
         classes=names(d["classes"], "classes"),
         spacing=_spacing(d["spacing"]),
-        normalisation=_normalisation(d["normalisation"]),
+        normalisation=checked_normalisation(d["normalisation"]),
         context=whole_number(d["context"], "context"),
         window=WindowSpec(
             _pair([whole_number(c, "window.core", least=1) for c in core]),
@@ -215,10 +213,10 @@ def describe_model(
     return parse_spec(data)
 
 
-def installed_versions() -> dict[str, str]:
+def installed_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Releases of Python and of the packages that decide about a model's numbers."""
     found = {"python": platform.python_version()}
-    for package in ("fibseg", "torch", "monai", "pytorch-lightning", "numpy"):
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -236,8 +234,14 @@ def _network(data: Any) -> dict[str, Any]:
     return data
 
 
-def _normalisation(data: Any) -> dict[str, Any]:
-    """Rule of normalisation: two percentiles in order and the side that stain ends on."""
+def checked_normalisation(data: Any) -> dict[str, Any]:
+    """Rule of normalisation: two percentiles in order and the side that stain ends on.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
     rule = exact_keys(data, ("low_percentile", "high_percentile", "stain"), "normalisation")
     low, high = rule["low_percentile"], rule["high_percentile"]
     ordered = is_number(low) and is_number(high) and 0 <= low < high <= 100
@@ -273,14 +277,3 @@ def _check_window(spec: ModelSpec) -> None:
             f"window margin {spec.window.margin} is smaller than the receptive radius "
             f"{spec.receptive_field}: seams would show. Export the model again."
         )
-
-
-def _no_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON number")
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [k for k, _ in pairs]
-    if len(set(keys)) < len(keys):
-        raise ValueError(f"a key stands twice among {keys}")
-    return dict(pairs)

@@ -3,6 +3,10 @@
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
 from fibseg.inference.orientations import ORIENTATIONS
+from fibseg.inference.pixel_block import ForestBlocks
+from fibseg.inference.pixel_plan import PixelPlan, Stage, coarsest_within, plan_pixels
+from fibseg.inference.pixel_samples import features_at
+from fibseg.inference.pixels import PixelClassifier
 from fibseg.inference.plan import Plan, make_plan, spacing_note
 from fibseg.inference.planes import model_normalisation, predict_planes
 from fibseg.inference.predict import Predictor
@@ -12,11 +16,18 @@ __all__ = [
     "ORIENTATIONS",
     "PRECISIONS",
     "Backend",
+    "ForestBlocks",
     "ModelBlocks",
+    "PixelClassifier",
+    "PixelPlan",
     "Plan",
     "Predictor",
+    "Stage",
+    "coarsest_within",
+    "features_at",
     "make_plan",
     "model_normalisation",
+    "plan_pixels",
     "predict_planes",
     "spacing_note",
 ]

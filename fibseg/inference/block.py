@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from fibseg.geometry import Box
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.predict import Predictor
+from fibseg.types import Shape
 
 THREADS = 4
 """So many share a window well on a CPU."""
@@ -49,6 +51,28 @@ class ModelBlocks:
     normalisation: Normalisation
     backend: Backend
     tta: str = "none"
+
+    @property
+    def level(self) -> int:
+        """Pyramid level that is read."""
+        return self.plan.level
+
+    def block_shape(self, shards: Sequence[int]) -> Shape:
+        """Voxels per block, where nobody asks for others."""
+        return self.plan.block_shape(shards)
+
+    def settings(self) -> dict[str, Any]:
+        """All that the output depends on but the model and the raw, as plain data."""
+        names = ("plan", "normalisation", "backend")
+        return {**{name: asdict(getattr(self, name)) for name in names}, "tta": self.tta}
+
+    def note(self) -> str:
+        """How it works, in words."""
+        y, x = self.plan.y, self.plan.x
+        return (
+            f"{self.backend.name} in {self.backend.precision}, windows of {y.window} x {x.window} "
+            f"px, margin {y.margin} px included"
+        )
 
     @property
     def threads(self) -> int:

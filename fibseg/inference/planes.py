@@ -12,7 +12,7 @@ from torch import nn
 
 from fibseg.data import RULE, Normalisation
 from fibseg.errors import DataError
-from fibseg.export import ModelSpec
+from fibseg.export import ForestSpec, ModelSpec
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import make_plan, spacing_note
 from fibseg.inference.predict import Predictor
@@ -64,7 +64,7 @@ def predict_planes(
     return predictor.planes(lambda box: np.asarray(raw[box.slices]), list(planes))
 
 
-def model_normalisation(spec: ModelSpec, volume: Any) -> Normalisation:
+def model_normalisation(spec: ModelSpec | ForestSpec, volume: Any) -> Normalisation:
     """Intensities of `volume` as the model wants them.
 
     Raises

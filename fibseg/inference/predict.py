@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fibseg.data import Normalisation, normalise
-from fibseg.errors import DataError
+from fibseg.data import Normalisation, normalise, refuse_not_finite
 from fibseg.export import ModelSpec
 from fibseg.geometry import Box
 from fibseg.inference.axis import mirrored, resample
@@ -156,7 +155,7 @@ class _Planes:
         (y0, y1), (x0, x1) = self._source
         box = Box((int(index.min()), y0, x0), (int(index.max()) + 1, y1, x1))
         raw = self.read(box)
-        _refuse_not_finite(raw, box)
+        refuse_not_finite(raw, box)
         plane = resample(raw, index - box.start[0], weights, axis=0)[0]
         for axis, grid, inner, low in zip(
             (0, 1), (self.plan.y, self.plan.x), self._inner, (y0, x0), strict=True
@@ -171,14 +170,3 @@ class _Planes:
 def _used(pair: tuple[int, int], weight: float) -> tuple[int, ...]:
     """Working planes that count: one where the weight of the other is 0, or both are the same."""
     return pair[:1] if weight == 0 or pair[0] == pair[1] else pair
-
-
-def _refuse_not_finite(raw: NDArray[Any], box: Box) -> None:
-    """NaN would spread over half a window and look like background."""
-    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        bad = np.argwhere(~np.isfinite(raw))
-        first = tuple(int(a + b) for a, b in zip(bad[0], box.start, strict=True))
-        raise DataError(
-            f"the raw has {len(bad)} NaN or infinite voxels in {box}, the first at {first}. "
-            "Mend the source and import it again."
-        )

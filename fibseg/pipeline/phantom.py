@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fibseg import __version__
 from fibseg.errors import ExistsError
-from fibseg.phantom import Cell, make_cell, sparse_annotation
+from fibseg.phantom import Cell, dabbed_annotation, make_cell, sparse_annotation
 from fibseg.types import Labels, Table
 from fibseg.volume.files import write_bytes
 from fibseg.volume.tiff import write_tiff, write_tiff_stack
@@ -24,6 +24,7 @@ logger = logging.getLogger("fibseg.pipeline.phantom")
 
 RECORD = "phantom.json"
 TRUTHS = ("mitochondria", "nucleus", "cell", "pores", "pockets")
+PAINTED = ("mitochondria", "nucleus", "organelles", "cell")
 UNLIKE = {"mitochondria": ("lysosomes", "nucleolus", "heterochromatin", "nucleus"), "nucleus": ()}
 
 
@@ -52,10 +53,11 @@ def run(
     """Write a synthetic cell to the folder `out`; returns what was written and what to type next.
 
     ``stack/plane_0000.tif …`` one plane each; ``painted_mitochondria.tif``,
-    ``painted_nucleus.tif`` and ``painted_organelles.tif`` (2 mitochondria, 3 nucleus,
-    4 cytosol) with 0 = unlabelled and 1 = background; ``truth_*.tif`` numbered objects or 0/1,
-    ``truth_organelles.tif`` with the numbers of its painting; ``pores.csv``; ``phantom.json`` with
-    the settings. A finished phantom of the same settings is left as it is.
+    ``painted_nucleus.tif``, ``painted_organelles.tif`` (2 mitochondria, 3 nucleus, 4 cytosol) and
+    ``painted_cell.tif`` (200 voxels) with 0 = unlabelled and 1 = background; ``truth_*.tif``
+    numbered objects or 0/1, ``truth_organelles.tif`` with the numbers of its painting;
+    ``pores.csv``; ``phantom.json`` with the settings. A finished phantom of the same settings is
+    left as it is.
 
     Parameters
     ----------
@@ -138,7 +140,7 @@ def _standing(folder: Path, settings: dict[str, Any]) -> Summary | None:
     if record is None or not record.get("summary"):
         return None
     names = {*(f"truth_{n}.tif" for n in (*TRUTHS, "organelles")), "pores.csv",
-             *(f"painted_{n}.tif" for n in (*UNLIKE, "organelles"))}  # fmt: skip
+             *(f"painted_{n}.tif" for n in PAINTED)}  # fmt: skip
     whole = all((folder / name).is_file() for name in names)
     n_planes = len(list((folder / "stack").glob("*.tif")))
     same = whole and n_planes == settings["shape"][0] and record["summary"]["out"] == str(folder)
@@ -148,7 +150,7 @@ def _standing(folder: Path, settings: dict[str, Any]) -> Summary | None:
 def paint(
     cell: Cell, *, every: int, fraction: float, seed: int
 ) -> Mapping[str, NDArray[np.uint8]]:
-    """The paintings that the verb writes, by name; the last one has several classes."""
+    """The paintings that the verb writes, by name."""
     labels = cell.labels
     done = {}
     for name, unlike in UNLIKE.items():
@@ -161,6 +163,7 @@ def paint(
     done["organelles"] = sparse_annotation(
         organelles(cell), every=every, fraction=fraction, seed=seed
     )
+    done["cell"] = dabbed_annotation(labels["cell"], seed=seed, spacing=cell.spacing)
     return done
 
 

@@ -10,12 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import fibseg
-from fibseg.export import ModelSpec
+from fibseg.errors import DataError
+from fibseg.export import ModelSpec, forest_digest, load_forest_spec
 from fibseg.pipeline.report_facts import table_of
 from fibseg.pipeline.report_scores import Recorded, models_of
 from fibseg.report import RunRow
-from fibseg.report.methods import ModelFacts, ObjectFacts, methods_text, plain_name
+from fibseg.report.methods import (
+    ClassifierFacts,
+    ModelFacts,
+    ObjectFacts,
+    methods_text,
+    plain_name,
+)
 from fibseg.volume import Volume
+
+PREDICT = ("infer", "classify")
+"""Verbs that make probabilities."""
 
 
 def text_for_methods(
@@ -27,13 +37,18 @@ def text_for_methods(
     objects = []
     for name in names:
         table = table_of(store, name)
-        made = [r for r in runs if r["verb"] in ("infer", "objects") and _product(r, name)]
+        made = [r for r in runs if r["verb"] in (*PREDICT, "objects") and _product(r, name)]
         config = made[-1]["config"] if made else {}
+        predicted = [r["verb"] for r in made if r["verb"] in PREDICT]
         model = next((m for r in reversed(made) if (m := r["config"].get("model"))), None)
         spec = specs.get(Path(model).name) if model else None
+        facts: ModelFacts | ClassifierFacts | None = None
+        if predicted[-1:] == ["classify"]:
+            facts = _classifier_facts(made)
+        elif model:
+            facts = _model_facts(Path(model).name, spec)
         objects.append(ObjectFacts(
-            name, n_objects=None if table is None else len(table["label"]),
-            model=_model_facts(Path(model).name, spec) if model else None,
+            name, n_objects=None if table is None else len(table["label"]), model=facts,
             postprocess=config.get("postprocess") or {},
         ))
     scores = [
@@ -57,10 +72,29 @@ def _model_facts(name: str, spec: ModelSpec | None) -> ModelFacts:
     )
 
 
+def _classifier_facts(made: Sequence[Mapping[str, Any]]) -> ClassifierFacts:
+    """Facts of the last classifier that ran, as far as it still stands as it ran."""
+    record = next(r for r in reversed(made) if r["verb"] == "classify")
+    folder = Path(str(record["config"].get("model")))
+    try:
+        same = forest_digest(folder) == record["inputs"].get("model")
+        spec = load_forest_spec(folder) if same else None
+    except DataError:
+        spec = None  # a report of what is there; classify is the one to complain
+    if spec is None:
+        return ClassifierFacts()
+    lesson = spec.training.get("lesson", {})
+    return ClassifierFacts(
+        n_painted=sum(spec.training.get("learned_from", {}).values()) or None,
+        n_trees=lesson.get("n_trees"), precision_nm=spec.precision_nm, sigmas_nm=spec.sigmas_nm,
+    )
+
+
 def _product(record: Mapping[str, Any], name: str) -> bool:
-    """Whether a run made these labels."""
+    """Whether a run made these labels, or the probabilities that they come from."""
     products = record.get("products") or {}
-    return f"labels/{name}" in products or record["config"].get("name") == name
+    made = {f"labels/{name}", f"probabilities/{name}"} & set(products)
+    return bool(made) or record["config"].get("name") == name
 
 
 def run_rows(runs: Sequence[Mapping[str, Any]]) -> tuple[RunRow, ...]:

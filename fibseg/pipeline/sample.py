@@ -71,14 +71,16 @@ class Sample:
 def of_store(
     store: Volume, folder: Path, parts: Parts, *, labels: Sequence[str] = (),
     probabilities: Sequence[str] = (), distances: Sequence[str] = (),
-    block: Sequence[int] | None = None,
+    block: Sequence[int] | None = None, box: Box | None = None,
 ) -> Sample:
-    """The same command on two blocks in the middle of a store, alone in a store of their own.
+    """The same command on two blocks of a store, alone in a store of their own.
 
-    Two, since what happens once (loading, compiling) happens in the first.
+    Two, since what happens once (loading, compiling) happens in the first; in the middle, unless
+    another `box` is given.
     """
     whole = store.block_shape if block is None else tuple(block)
-    box = central_blocks(store.shape, whole)
+    where = "in the middle" if box is None else f"from {by(box.start)} on"
+    box = central_blocks(store.shape, whole) if box is None else box
     small = cut_out(
         store, folder / store.name, box, labels=labels, probabilities=probabilities,
         distances=distances,
@@ -87,7 +89,7 @@ def of_store(
     changed = {"volume": str(small.path)} | ({"blocks": Serial()} if "blocks" in parts else {})
     return Sample(
         parts | changed, store.path,
-        f"{by(box.shape)} of {by(store.shape)} voxels, in the middle",
+        f"{by(box.shape)} of {by(store.shape)} voxels, {where}",
         factor=factor, disk_factor=factor, cut=small.shape, whole=store.shape, block=whole,
     )
 

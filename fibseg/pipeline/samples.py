@@ -42,6 +42,13 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     return replace(sample, threads=threads_of(backend))
 
 
+def classify_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks with painting in them, or two in the middle for a classifier that stands."""
+    from fibseg.pipeline import classify_sample
+
+    return classify_sample.sample_of(parts, folder)
+
+
 def objects_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of the probabilities."""
     from fibseg.pipeline.named import names_in, products_in
@@ -207,7 +214,7 @@ def _some_planes(source: Source, *, least: int) -> Box:
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
-    "objects": objects_sample, "distance": distance_sample, "evaluate": evaluate_sample,
-    "report": report_sample,
+    "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
+    "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -22,6 +22,16 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
+class ClassifierFacts:
+    """What is known of the pixel classifier behind some labels; None or empty where it is not."""
+
+    n_painted: int | None = None
+    n_trees: int | None = None
+    precision_nm: float | None = None
+    sigmas_nm: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ObjectFacts:
     """What is known of one kind of object.
 
@@ -33,7 +43,7 @@ class ObjectFacts:
 
     name: str
     n_objects: int | None = None
-    model: ModelFacts | None = None
+    model: ModelFacts | ClassifierFacts | None = None
     postprocess: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -87,10 +97,13 @@ def plain_name(name: str) -> str:
 def _segmentation(facts: ObjectFacts) -> str:
     what = plain_name(facts.name)
     sentences = []
-    if facts.model is not None:
+    if isinstance(facts.model, ClassifierFacts):
+        sentences.append(_forests(what, facts.model))
+    elif facts.model is not None:
         sentences.append(_training(what, facts.model))
-    if facts.postprocess:
-        steps = "; ".join(_step(k, v) for k, v in facts.postprocess.items())
+    taken = {k: v for k, v in facts.postprocess.items() if v is not None}
+    if taken:
+        steps = "; ".join(_step(k, v) for k, v in taken.items())
         sentences.append(f"Probabilities were turned into objects by {steps}.")
     if facts.n_objects is not None:
         sentences.append(
@@ -98,6 +111,34 @@ def _segmentation(facts: ObjectFacts) -> str:
             f"{facts.n_objects:,} object{'s' * (facts.n_objects != 1)} ({what})."
         )
     return " ".join(sentences)
+
+
+def _forests(what: str, model: ClassifierFacts) -> str:
+    trees = f"{model.n_trees} extremely randomised trees" if model.n_trees else "random trees"
+    text = f"The class {what} was told apart voxel by voxel with forests of {trees}"
+    if model.n_painted:
+        text += f", trained on {model.n_painted:,} painted voxels"
+    volume, border = (model.sigmas_nm.get(k) or () for k in ("volume", "border"))
+    if volume:
+        text += (
+            "; features were mean, gradient, Laplacian and standard deviation under 3D Gaussians "
+            f"of {_listed(volume)} nm"
+        )
+    if model.precision_nm:
+        text += f" on voxels of at most {model.precision_nm:g} nm"
+    if border:
+        text += f", and near borders of {_listed(border)} nm on the next finer pyramid level"
+    return text + "."
+
+
+def _listed(sizes: Sequence[float]) -> str:
+    """Sizes in words.
+
+    >>> _listed((20.0, 40.0, 80.0))
+    '20, 40 and 80'
+    """
+    words = [f"{s:g}" for s in sizes]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _training(what: str, model: ModelFacts) -> str:

@@ -15,7 +15,7 @@ from fibseg.blocks import Cluster, Processes, Serial, cluster_pool
 from fibseg.data.planes import painted_planes
 from fibseg.export import save_model_folder
 from fibseg.measure import regions
-from fibseg.pipeline import check, distance, evaluate, infer, ingest, verify
+from fibseg.pipeline import check, classify, distance, evaluate, infer, ingest, verify
 from fibseg.pipeline.chain import bound
 from fibseg.pipeline.operators import Work, find_objects, region_table
 from fibseg.postprocess import (
@@ -144,6 +144,10 @@ def cell_made_by(runner, sources: Path, path: Path) -> tuple[dict[str, bytes], l
         model=str(sources / "model"), volume=volume, name="m", blocks=runner, backend="torch",
         precision="float32", postprocess=CHAINS["fill_holes"],
     )
+    classify.run(
+        volume=volume, annotation="m", name="forest", model=str(path.parent / f"{path.name}-m"),
+        blocks=runner, n_trees=5, precision_nm=20.0,
+    )
     distance.run(volume=volume, labels="pieces", max_nm=200.0, blocks=runner)
     score = functools.partial(evaluate.run, volume=volume, labels="m", blocks=runner)
     said = [
@@ -176,7 +180,7 @@ def test_there_is_something_to_compare(reference, sources):
     shards = [Path(name).parents[3] for name in files if "0/c/" in name]
     assert {str(folder.parent): shards.count(folder) for folder in shards} == dict.fromkeys(
         [".", "labels/annotation_m", "labels/objects", "labels/pieces", "labels/m",
-         "probabilities/m", "distances/pieces"], 4,
+         "probabilities/m", "probabilities/forest", "distances/pieces"], 4,
     )
 
 

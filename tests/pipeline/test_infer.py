@@ -14,9 +14,9 @@ from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import load_network, save_model_folder
 from fibseg.inference import predict_planes
-from fibseg.pipeline import infer
+from fibseg.pipeline import infer, probabilities
 from fibseg.pipeline.pyramid import finish_product
-from fibseg.volume import Volume
+from fibseg.volume import Product, Volume
 
 SHAPE = (70, 160, 150)
 
@@ -74,7 +74,7 @@ def test_probabilities_objects_and_table_are_made(store, models):
 def test_the_same_command_again_does_nothing(store, models, monkeypatch):
     first = run(models["one"], store, name="again", postprocess=OBJECTS)
     n_runs, digest = len(store.runs()), store.probabilities_info("again").digest
-    monkeypatch.setattr(infer, "map_blocks", None)
+    monkeypatch.setattr(probabilities, "map_blocks", None)
     second = run(models["one"], store, name="again", postprocess=OBJECTS)
     assert second["labels/again"] == first["labels/again"]
     assert second["probabilities/again"] == "made before"
@@ -120,7 +120,7 @@ def test_one_lost_map_of_several_is_made_again(tmp_path, models):
     run(models["two"], store)
     before = {n: store.probabilities(n)[:] for n in store.probability_names()}
     for name in before:
-        infer.Product(store.path / "probabilities" / name).discard()
+        Product(store.path / "probabilities" / name).discard()
         run(models["two"], store)
         for n, wanted in before.items():
             np.testing.assert_array_equal(store.probabilities(n)[:], wanted)

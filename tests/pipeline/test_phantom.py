@@ -36,7 +36,7 @@ def test_truths_and_paintings_lie_on_the_grid(sample: tuple[Path, phantom.Summar
     out, cell = sample[0], make_cell(**SMALL)
     for name in phantom.TRUTHS:
         assert np.array_equal(tifffile.imread(out / f"truth_{name}.tif"), cell.labels[name])
-    for name in ("mitochondria", "nucleus"):
+    for name in ("mitochondria", "nucleus", "cell"):
         painted = tifffile.imread(out / f"painted_{name}.tif")
         assert painted.dtype == np.uint8
         assert (cell.labels[name][painted == 2] > 0).all()

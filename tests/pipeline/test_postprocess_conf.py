@@ -17,7 +17,7 @@ CHAINS = {
     "default": CLEAN,
     "mitochondria": [*CLEAN, "watershed"],
     "nucleus": ["smooth", "threshold", "remove_small", *SOLID],
-    "cell": ["smooth", "threshold", "keep_largest", *SOLID],
+    "cell": ["threshold", "keep_largest", "fill_holes", "components"],
     "hysteresis": ["smooth", "hysteresis_threshold", "closing", "fill_holes", "components"],
     "particles": ["enhance_particles", "threshold", "components", "filter_objects"],
     "touching": [

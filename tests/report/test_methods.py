@@ -1,6 +1,12 @@
 from __future__ import annotations
 
-from fibseg.report.methods import ModelFacts, ObjectFacts, methods_text, spacing_text
+from fibseg.report.methods import (
+    ClassifierFacts,
+    ModelFacts,
+    ObjectFacts,
+    methods_text,
+    spacing_text,
+)
 
 VOLUME = {"shape": (730, 2000, 1800), "dtype": "uint8", "version": "0.1.0",
           "spacing": (20.0, 20.0, 20.0)}
@@ -34,6 +40,25 @@ def test_what_is_not_recorded_is_not_claimed() -> None:
     assert one == "The class x was segmented with a 2D U-Net."
     (_, one) = methods_text(objects=[ObjectFacts("er_sheet", n_objects=1)], scores=[], **VOLUME)
     assert "1 object (er sheet)" in one
+
+
+def test_a_classifier_is_told_from_a_network() -> None:
+    facts = ClassifierFacts(
+        n_painted=1200, n_trees=32, precision_nm=40.0,
+        sigmas_nm={"volume": (20.0, 40.0), "border": (10.0,)},
+    )
+    steps = {"smooth": None, "threshold": {"level": 0.5}}
+    (_, one) = methods_text(
+        objects=[ObjectFacts("cell", model=facts, postprocess=steps)], scores=[], **VOLUME
+    )
+    assert "forests of 32 extremely randomised trees, trained on 1,200 painted voxels" in one
+    assert "under 3D Gaussians of 20 and 40 nm on voxels of at most 40 nm" in one
+    assert "near borders of 10 nm on the next finer pyramid level." in one
+    assert "objects by threshold (level 0.5)." in one, "a step left out is not told"
+    (_, one) = methods_text(
+        objects=[ObjectFacts("cell", model=ClassifierFacts())], scores=[], **VOLUME
+    )
+    assert one == "The class cell was told apart voxel by voxel with forests of random trees."
 
 
 def test_spacing_in_words() -> None:
