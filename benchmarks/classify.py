@@ -32,11 +32,11 @@ from fibseg.phantom import dabbed_annotation, make_cell
 from fibseg.phantom.dabs import DAB
 from fibseg.pipeline import classify, classify_train
 from fibseg.pipeline.pyramid import finish_product, finish_raw
-from fibseg.postprocess import components, fill_holes, largest, threshold
+from fibseg.postprocess import components, fill_holes, keep_largest, threshold
 from fibseg.volume import Volume
 
 CLEAN_UP = {
-    "threshold": partial(threshold, level=0.5), "largest": partial(largest, n=1, connectivity=6),
+    "threshold": partial(threshold, level=0.5), "largest": partial(keep_largest, n=1, connectivity=6),
     "fill_holes": partial(fill_holes), "components": partial(components),
 }
 NM = 8.0

@@ -16,7 +16,7 @@ from fibseg.volume import Volume
 
 CHAIN = {
     "threshold": partial(postprocess.threshold, level=0.5),
-    "largest": partial(postprocess.largest, n=1, connectivity=6),
+    "keep_largest": partial(postprocess.keep_largest, n=1, connectivity=6),
     "fill_holes": partial(postprocess.fill_holes), "components": partial(postprocess.components),
 }  # fmt: skip
 SHAPE = (80, 140, 132)
