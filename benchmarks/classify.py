@@ -36,7 +36,8 @@ from fibseg.postprocess import components, fill_holes, keep_largest, threshold
 from fibseg.volume import Volume
 
 CLEAN_UP = {
-    "threshold": partial(threshold, level=0.5), "largest": partial(keep_largest, n=1, connectivity=6),
+    "threshold": partial(threshold, level=0.5),
+    "largest": partial(keep_largest, n=1, connectivity=6),
     "fill_holes": partial(fill_holes), "components": partial(components),
 }
 NM = 8.0
