@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.errors import DataError
 from fibseg.types import Spacing, Table
 
 OF_CYTOPLASM = {
@@ -27,7 +26,7 @@ def partial(
     Parameters
     ----------
     labels
-        Label images of the block by name, anything but 0 counts; shape (z, y, x).
+        Label images of the block by name, anything but 0 counts; all of one shape (z, y, x).
     cell, nucleus
         Names among them; None where there is none.
     at_face
@@ -37,18 +36,8 @@ def partial(
     -------
     Table
         ``n_voxels``, ``n_in_cell``, ``n_in_cytoplasm`` (cell without nucleus) and ``n_at_face``.
-
-    Raises
-    ------
-    DataError
-        If the images differ in shape.
     """
     masks = {name: values != 0 for name, values in labels.items()}
-    if len({mask.shape for mask in masks.values()}) > 1:
-        raise DataError(
-            f"The label images differ in shape: {({n: m.shape for n, m in masks.items()})}. Give "
-            "images of one grid."
-        )
     nothing = np.zeros(next(iter(masks.values())).shape, dtype=bool)
     in_cell = nothing if cell is None else masks[cell]
     in_cytoplasm = nothing if nucleus is None else in_cell & ~masks[nucleus]
