@@ -16,8 +16,12 @@ from scipy.spatial import cKDTree
 Points = NDArray[np.float64]
 """One row (z, y, x) per point, in nm."""
 
-GROUP = 64
-"""Voxels of an edge of the cells in which points, and places asked for, are taken together."""
+PIECE, GROUP = 16, 32
+"""Voxels of an edge of the cells in which points, and places asked for, are taken together.
+
+Of 8 to 64 these were the fastest within and around a sphere: 12 to 25 µs for a place that is 60
+voxels away.
+"""
 
 
 @dataclass(frozen=True)

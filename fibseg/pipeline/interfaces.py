@@ -1,14 +1,14 @@
 """The interface of a label image as points in files, and the distance of any place to it.
 
-The points of a block are a file, sorted by the cell of 64 voxels that they lie in. Those of a cell
-are a piece. Workers open a piece only if something may be as near to its box as to what was found.
+The points of a block are a file, sorted by the small cell that they lie in. Those of a cell are a
+piece. Workers open a piece only if something may be as near to its box as to what was found.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from fibseg.blocks import Block, Runner, layout_key, reduce_blocks
 from fibseg.geometry import Box
 from fibseg.measure.interface import REACH, interface_points
-from fibseg.measure.nearest import GROUP, Boxes, Points, groups, nearest
+from fibseg.measure.nearest import GROUP, PIECE, Boxes, Points, groups, nearest
 from fibseg.pipeline.bench import Array
 from fibseg.types import Spacing, Table
 from fibseg.volume.files import write_bytes
@@ -63,20 +63,37 @@ class Interface:
 
     def _tree(self, piece: int) -> cKDTree:
         """Points of a piece, kept for the next places."""
-        key = (str(self.folder), piece)
-        if key not in _trees:
-            table = _pieces(self.folder, self.spacing)[0]
-            path = _points_file(self.folder, int(table["block"][piece]))
-            first, n = int(table["first"][piece]), int(table["n"][piece])
-            rows = np.load(path, mmap_mode="r")[first : first + n]
-            _trees[key] = cKDTree(_in_nm(rows, self.spacing))
-            while len(_trees) > 1 and sum(tree.n for tree in _trees.values()) > HELD_POINTS:
-                _trees.popitem(last=False)
-        _trees.move_to_end(key)
-        return _trees[key]
+        return _held.get((str(self.folder), piece), lambda: self._made(piece))
+
+    def _made(self, piece: int) -> cKDTree:
+        """Tree of the points of a piece, read from their file."""
+        table = _pieces(self.folder, self.spacing)[0]
+        path = _points_file(self.folder, int(table["block"][piece]))
+        first, n = int(table["first"][piece]), int(table["n"][piece])
+        rows = np.load(path, mmap_mode="r")[first : first + n]
+        return cKDTree(_in_nm(rows, self.spacing))
 
 
-_trees: OrderedDict[tuple[str, int], cKDTree] = OrderedDict()
+class _Held:
+    """Trees that were made last, as many as have `HELD_POINTS` points together."""
+
+    def __init__(self) -> None:
+        self._trees: OrderedDict[tuple[str, int], cKDTree] = OrderedDict()
+        self._n = 0
+
+    def get(self, key: tuple[str, int], make: Callable[[], cKDTree]) -> cKDTree:
+        """The tree of a key, made if it is not held."""
+        tree = self._trees.get(key)
+        if tree is None:
+            tree = self._trees[key] = make()
+            self._n += tree.n
+            while len(self._trees) > 1 and self._n > HELD_POINTS:
+                self._n -= self._trees.popitem(last=False)[1].n
+        self._trees.move_to_end(key)
+        return tree
+
+
+_held = _Held()
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,7 @@ class FindInterface:
         """Which rows of the file of the block each piece is, and its box in half voxels."""
         inside = block.write.relative_to(block.read)
         points = interface_points(mask, inside=inside, start=block.write.start)
-        order = list(groups(points // (2 * GROUP)))
+        order = list(groups(points // (2 * PIECE)))
         sizes = np.array([len(rows) for rows in order], dtype=np.int64)
         points = points[np.concatenate([np.zeros(0, dtype=np.intp), *order])]
         table: Table = {

@@ -51,8 +51,9 @@ def cases(draw):
 def test_any_blocks_give_the_distances_of_brute_force(case, block_shape, cell):
     labels, targets, spacing = case
     with pytest.MonkeyPatch.context() as patch:
-        for module in (interfaces, distance_sums):
-            patch.setattr(module, "GROUP", cell)
+        for module, edge in ((interfaces, "PIECE"), (interfaces, "GROUP"),
+                             (distance_sums, "GROUP")):
+            patch.setattr(module, edge, cell)
         table = measured(labels, targets, spacing=spacing, block_shape=block_shape)
         whole = measured(labels, targets, spacing=spacing, block_shape=labels.shape)
     expected = brute_force(labels, targets, spacing)
@@ -68,7 +69,7 @@ def test_few_points_are_held_and_the_distances_are_the_same(monkeypatch):
     rng = np.random.default_rng(1)
     labels = np.kron(rng.integers(0, 4, (4, 4, 4)), np.ones((4, 4, 4), int)).astype(np.uint32)
     targets = {"nucleus": rng.random(labels.shape) < 0.05}
-    monkeypatch.setattr(interfaces, "GROUP", 4)
+    monkeypatch.setattr(interfaces, "PIECE", 4)
     first = measured(labels, targets, spacing=(20.0, 10.0, 10.0), block_shape=(8, 8, 8))
     monkeypatch.setattr(interfaces, "HELD_POINTS", 1)
     other = measured(labels, targets, spacing=(20.0, 10.0, 10.0), block_shape=(8, 8, 8))
