@@ -326,6 +326,20 @@ def test_a_second_run_on_the_same_labels_is_refused(volume):
     assert volume.runs() == []
 
 
+def test_what_a_run_left_goes_with_the_next_and_is_none_while_it_runs(volume):
+    run(volume)
+    scratch = volume.path / ".scratch" / ".tables=mitochondria=shapes.blocks"
+    with volume.locked("tables/mitochondria"):
+        scratch.mkdir(parents=True)
+        notes = verify.run(volume=volume.path).notes
+        assert any(note.startswith("tables/mitochondria: is being written") for note in notes)
+    with pytest.raises(DataError, match="was left by a run that is gone"):
+        verify.run(volume=volume.path)
+    run(volume)
+    assert not scratch.parent.exists()
+    verify.run(volume=volume.path)
+
+
 def test_the_command(volume, capsys):
     words = ["measure", f"volume={volume.path}", "objects=mitochondria", "to=[nucleus,cell]"]
     assert main([*words, "blocks=serial"]) == 0
