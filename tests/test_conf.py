@@ -21,6 +21,7 @@ REQUIRED = {
     "name": "a",
     "source": "s",
     "labels": "a",
+    "objects": "a",
     "max_nm": "500",
 }
 HOMES = {

@@ -98,6 +98,15 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "measure": Verb(
+        "measure",
+        "measure objects: shapes, intensities, distances to membranes, shares of the cell",
+        (
+            "fibseg measure volume=cell.ome.zarr objects=mitochondria to=[nucleus,cell]",
+            "fibseg measure volume=cell.ome.zarr objects=nucleus to=[cell] csv=nucleus.csv",
+        ),
+        reads=("volume",),
+    ),
     "evaluate": Verb(
         "evaluate",
         "score a model on its held-out planes, or labels against truth",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,8 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
     wanted = {key: parts[key] for key in ("labels", "max_nm", "name", "signed", "label")}
     job = planned_job(store, **wanted)
     sample = of_store(store, folder, parts)
-    small, array = Volume(sample.parts["volume"]), store.labels(job.labels)
-    voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
-    numbers = (0, *(job.chosen.numbers or (1,)))[: voxels.size]
-    voxels.reshape(-1)[: len(numbers)] = numbers
-    product = small.create_labels(job.labels, kind="labels", dtype=array.dtype, inputs="sample")
-    product.array[...] = voxels
-    finish_product(product)
+    small = Volume(sample.parts["volume"])
+    _put_labels(store, small, job.labels, first=(0, *(job.chosen.numbers or (1,))))
     whole, cut = (
         most_read(
             shape, max_nm=job.max_nm, block_shape=store.block_shape, spacing=store.spacing
@@ -89,6 +84,30 @@ def distance_sample(parts: Parts, folder: Path) -> Sample:
     )
     factors = {label: sample.factor * whole[label] / cut[label] for label in whole}
     return replace(sample, factors=factors, memory_bytes=worker_bytes(whole, store.block_shape))
+
+
+def measure_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of all label images, with an object and a border in each of them."""
+    from fibseg.pipeline.measure_job import planned_job
+
+    store = Volume.open(parts["volume"])
+    keys = ("objects", "to", "cell", "nucleus", "intensity", "keep_border")
+    job = planned_job(store, **{key: parts[key] for key in keys})
+    sample = of_store(store, folder, parts | {"csv": None})
+    for name in job.names:
+        _put_labels(store, Volume(sample.parts["volume"]), name, first=(0, 1))
+    return sample
+
+
+def _put_labels(store: Volume, small: Volume, name: str, *, first: Sequence[int]) -> None:
+    """Copy the labels of two blocks in the middle of `store`; the first voxels become `first`."""
+    array = store.labels(name)
+    voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
+    numbers = first[: voxels.size]
+    voxels.reshape(-1)[: len(numbers)] = numbers
+    product = small.create_labels(name, kind="labels", dtype=array.dtype, inputs="sample")
+    product.array[...] = voxels
+    finish_product(product)
 
 
 def check_sample(parts: Parts, folder: Path) -> Sample:
@@ -215,6 +234,7 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
+    "measure": measure_sample,
     "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

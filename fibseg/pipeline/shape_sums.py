@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from fibseg.measure import regions, shape
 from fibseg.measure.directions import Directions
 from fibseg.pipeline.bench import Array
 from fibseg.types import Spacing, Table
+
+_KINDS = ("regions", "neighbours")
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class ShapeSums:
 
     def __call__(
         self, labels: NDArray[Any], image: NDArray[Any] | None = None, *, block: Block
-    ) -> shape.Parts:
-        """`fibseg.measure.shape.partial` at the place of the block."""
-        return shape.partial(
+    ) -> Table:
+        """`fibseg.measure.shape.partial` at the place of the block, as one table."""
+        return _as_table(shape.partial(
             labels, image, inside=block.write.relative_to(block.read), start=block.write.start,
             directions=self.directions,
-        )
+        ))
 
 
 def shape_table(
@@ -44,6 +47,8 @@ def shape_table(
     keep_border: bool = False,
     block_shape: Sequence[int],
     runner: Runner | None = None,
+    scratch: Path | None = None,
+    inputs: str = "",
     spacing: Spacing,
 ) -> Table:
     """Table of all objects of a stored label image; columns of `fibseg.measure.shape.finish`.
@@ -56,8 +61,10 @@ def shape_table(
         Intensities on the same grid, integers of at most 16 bits; None leaves them out.
     keep_border
         As in `fibseg.measure.shape.finish`.
-    block_shape, runner
+    block_shape, runner, scratch
         As in `fibseg.blocks.reduce_blocks`.
+    inputs
+        Hash of what `labels` and `image` are, for `scratch`.
     spacing
         Size of a voxel in nm, (z, y, x).
 
@@ -69,15 +76,39 @@ def shape_table(
     regions.check_image(labels, image)
     directions = Directions.of(spacing)
     sources = [labels] if image is None else [labels, image]
-    parts: shape.Parts | None = reduce_blocks(
-        ShapeSums(directions), sources, shape.merge, block_shape=block_shape, runner=runner,
-        label="measure",
+    sums: Table | None = reduce_blocks(
+        ShapeSums(directions), sources, _merge, block_shape=block_shape, runner=runner,
+        scratch=scratch, fingerprint=inputs, label="measure",
     )
-    if parts is None:
+    if sums is None:
         empty = [np.zeros((0, 0, 0), dtype=source.dtype) for source in sources]
         whole = Box((0, 0, 0), (0, 0, 0))
         parts = shape.partial(*empty, inside=whole, start=(0, 0, 0), directions=directions)
+    else:
+        parts = _as_parts(sums)
     z, y, x = labels.shape
     return shape.finish(
         parts, directions=directions, keep_border=keep_border, shape=(z, y, x), spacing=spacing
     )
+
+
+def _merge(first: Table, second: Table) -> Table:
+    return _as_table(shape.merge(_as_parts(first), _as_parts(second)))
+
+
+def _as_table(parts: shape.Parts) -> Table:
+    """Both tables as one, whose columns differ in length: what the engine can keep in a file."""
+    return {
+        f"{kind}.{name}": column
+        for kind in _KINDS for name, column in getattr(parts, kind).items()
+    }
+
+
+def _as_parts(table: Table) -> shape.Parts:
+    return shape.Parts(*(
+        {
+            name.removeprefix(f"{kind}."): column
+            for name, column in table.items() if name.startswith(f"{kind}.")
+        }
+        for kind in _KINDS
+    ))

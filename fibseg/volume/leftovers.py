@@ -21,9 +21,13 @@ def leftovers(root: Path, found: list[Image]) -> Iterator[Finding]:
     """What no run will use or remove any more.
 
     Journals, scratch arrays, locks and files that Zarr has not renamed are none as long as their
-    product is unfinished: the command that makes it goes on with them.
+    product is unfinished: the command that makes it goes on with them. Nor is what belongs to a
+    table that is being measured.
     """
     unfinished = {image.name for image in found if image.unfinished}
+    unfinished |= {
+        _owner(path, root) for path in (root / "tables").glob(f".*{LOCK}") if _in_use(path)
+    }
     known = {image.name for image in found}
     for path in _candidates(root):
         owner = _owner(path, root)
@@ -73,6 +77,8 @@ def _owner(path: Path, root: Path) -> str:
         return f"{first}/{rest[0] if len(rest) > 1 else _plain(rest[0])}"
     if _plain(first) in FOLDERS or first.startswith(f".{READER}"):
         return ""
+    if first == "tables" and rest:
+        return f"tables/{_plain(rest[0])}"
     return "" if first in ("tables", "runs") else "raw"
 
 

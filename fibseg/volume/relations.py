@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fibseg.errors import DataError
 from fibseg.volume import metadata
@@ -81,18 +82,27 @@ def finished_digests(found: list[Image]) -> dict[str | None, str]:
 
 
 def table_findings(root: Path, found: list[Image]) -> Iterator[Finding]:
-    """Tables that are damaged, or were measured on labels that are not those in the store."""
+    """Tables that are damaged, or were measured on what is not in the store any more."""
     digests, names = finished_digests(found), {image.name for image in found}
     for path in table_paths(root):
         name, labels = f"tables/{path.stem}", f"labels/{path.stem}"
         again = f"Remove {shlex.quote(str(path))} and run fibseg objects again"
-        measured_on = _measured_on(path)
-        if measured_on is None:
+        info = _info(path)
+        if info is None:
             yield Finding(name, "the file", "is damaged, or was changed by another program", again)
-        elif labels in digests and measured_on != digests[labels]:
+            continue
+        measured_on, sources = info["labels_digest"], info.get("measured", {}).get("sources", {})
+        changed = [source for source, digest in sources.items()
+                   if digests.get(source, digest) != digest]
+        if labels in digests and measured_on != digests[labels]:
             yield Finding(name, "stale:", f"it was measured on other {labels}", again)
         elif labels not in names and measured_on not in digests.values():
             yield Finding(name, "stale:", "the labels it was measured on are not there", again)
+        elif changed:
+            yield Finding(
+                name, "stale:", f"it was measured against other {', '.join(changed)}",
+                "Run fibseg measure again",
+            )
 
 
 def table_paths(root: Path) -> list[Path]:
@@ -100,13 +110,13 @@ def table_paths(root: Path) -> list[Path]:
     return sorted((root / "tables").glob("[!.]*.parquet"))
 
 
-def _measured_on(path: Path) -> str | None:
-    """Digest of the labels that a table was measured on; None if it is damaged."""
+def _info(path: Path) -> dict[str, Any] | None:
+    """What is recorded of a table; None if it is damaged."""
     try:
         if not seal_holds(path.read_bytes()):
             return None
         load_table(path)
-        return str(load_info(path)["labels_digest"])
+        return load_info(path)
     except DataError:
         return None
 

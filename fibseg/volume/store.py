@@ -225,15 +225,18 @@ class Volume(RawStore):
         return load_table(self._table_path(name))
 
     def table_info(self, name: str) -> dict[str, Any]:
-        """``labels_digest`` (of the labels it was measured on), ``n_rows`` and ``columns``."""
+        """``labels_digest`` (of the labels it was measured on), ``n_rows`` … (see `load_info`)."""
         return load_info(self._table_path(name))
 
     def write_table(
-        self, name: str, table: Table, *, labels_digest: str, overwrite: bool = True
+        self, name: str, table: Table, *, labels_digest: str, overwrite: bool = True,
+        measured: dict[str, Any] | None = None,
     ) -> Path:
-        """Write ``tables/NAME.parquet``, crash-safe and without time stamps; returns its path."""
+        """Write ``tables/NAME.parquet`` as `save_table` does; returns its path."""
         path = self.path / "tables" / f"{checked_name(name, what='table')}.parquet"
-        return save_table(path, table, labels_digest=labels_digest, overwrite=overwrite)
+        return save_table(
+            path, table, labels_digest=labels_digest, overwrite=overwrite, measured=measured
+        )
 
     def start_run(
         self, verb: str, *, config: dict[str, Any], overrides: list[str], inputs: dict[str, str]

@@ -13,13 +13,19 @@ import pyarrow.parquet as pq
 
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.types import Table
-from fibseg.volume.files import UNSEALED, sealed, write_bytes
+from fibseg.volume.files import UNSEALED, finite, sealed, write_bytes
 
 KEY = b"fibseg"
 
 
-def save_table(path: Path, table: Table, *, labels_digest: str, overwrite: bool) -> Path:
+def save_table(
+    path: Path, table: Table, *, labels_digest: str, overwrite: bool,
+    measured: dict[str, Any] | None = None,
+) -> Path:
     """Write `table` to `path`, crash-safe and without time stamps; returns `path`.
+
+    `measured` is what else is to be known of it: plain values that JSON can hold, among them
+    ``sources``, digests of what it depends on by name.
 
     Raises
     ------
@@ -32,7 +38,8 @@ def save_table(path: Path, table: Table, *, labels_digest: str, overwrite: bool)
     if len(set(lengths.values())) > 1:
         raise UsageError(f"The columns of table {path.stem} differ in length: {lengths}.")
     columns = pa.table({name: pa.array(np.asarray(column)) for name, column in table.items()})
-    note = json.dumps({"labels_digest": labels_digest, "seal": UNSEALED}).encode()
+    told: dict[str, Any] = {} if measured is None else {"measured": finite(measured)}
+    note = json.dumps({"labels_digest": labels_digest, **told, "seal": UNSEALED}).encode()
     buffer = io.BytesIO()
     with pq.ParquetWriter(
         buffer, columns.schema, compression="zstd", store_schema=False
@@ -68,13 +75,15 @@ def load_table(path: Path) -> Table:
 
 
 def load_info(path: Path) -> dict[str, Any]:
-    """``labels_digest``, ``n_rows`` and ``columns`` of the table at `path`."""
+    """``labels_digest``, ``n_rows``, ``columns`` and, if any, what was ``measured`` at `path`."""
     try:
         schema, n_rows = pq.read_schema(path), pq.read_metadata(path).num_rows
-        digest = json.loads((schema.metadata or {})[KEY])["labels_digest"]
+        note = json.loads((schema.metadata or {})[KEY])
+        digest = note["labels_digest"]
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(path, error) from error
-    return {"labels_digest": digest, "n_rows": n_rows, "columns": list(schema.names)}
+    told = {"measured": note["measured"]} if "measured" in note else {}
+    return {"labels_digest": digest, "n_rows": n_rows, "columns": list(schema.names), **told}
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -16,7 +16,7 @@ from inference_fakes import random_image, random_model
 from stores import OBJECTS, noise_store, untouched
 
 from fibseg.export import save_model_folder
-from fibseg.pipeline import objects
+from fibseg.pipeline import measure, objects
 from fibseg.pipeline.pyramid import finish_product
 
 SHAPE = (20, 48, 40)
@@ -28,6 +28,7 @@ def make_store(path: Path) -> Path:
     truth = store.create_labels("truth", kind="labels", dtype="uint32", inputs="none")
     truth.array[:] = store.labels("m")[:]
     finish_product(truth)
+    measure.run(volume=str(path), objects="truth")
     return path
 
 
@@ -70,6 +71,7 @@ def test_the_mount_is_read_only(store: Path) -> None:
         (["check"], "20"),
         (["verify", "blocks=serial"], "everything is as it was written"),
         (["report", "out=page.html"], "page.html"),
+        (["measure", "objects=truth", "csv=t.csv", "blocks=serial"], "tables/truth"),
         (["evaluate", "labels=m", "truth=truth", "out=scores.json", "blocks=serial"], "1"),
     ],
 )
@@ -83,8 +85,8 @@ def test_what_only_reads_gives_its_result(
     assert "Traceback" not in done.stderr
     assert ("can only be read" in done.stderr) == (words[0] == "evaluate")
     for word in words:
-        if word.startswith("out="):
-            assert (tmp_path / word.removeprefix("out=")).stat().st_size > 0
+        if word.startswith(("out=", "csv=")):
+            assert (tmp_path / word.partition("=")[2]).stat().st_size > 0
 
 
 def test_scores_are_those_of_a_store_that_can_be_written(store: Path, tmp_path: Path) -> None:
@@ -98,13 +100,15 @@ def test_scores_are_those_of_a_store_that_can_be_written(store: Path, tmp_path: 
     )
 
 
-@pytest.mark.parametrize("verb", ["objects", "infer", "import", "report"])
+@pytest.mark.parametrize("verb", ["objects", "infer", "import", "report", "measure"])
 def test_what_must_write_says_in_one_line_that_it_cannot(
     store: Path, tmp_path: Path, verb: str
 ) -> None:
     words = ["name=other", f"volume={store}"]
     if verb == "objects":
         words = ["name=m", "out=other", "blocks=serial", f"volume={store}"]
+    elif verb == "measure":
+        words = ["objects=m", "blocks=serial", f"volume={store}"]
     elif verb == "infer":
         model = save_model_folder(tmp_path / "model", *random_model(features=(4, 4), n_classes=1))
         words += [f"model={model}", "blocks=serial"]

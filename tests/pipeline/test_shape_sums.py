@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from strategies import label_volumes, spacings, touching_objects
 
 from fibseg.blocks import Processes
-from fibseg.errors import UsageError
+from fibseg.errors import PartlyDoneError, UsageError
 from fibseg.measure import shape
 from fibseg.pipeline.shape_sums import shape_table
 
@@ -60,3 +60,32 @@ def test_an_image_on_another_grid_is_refused_before_any_work(other):
     labels, image = np.ones((4, 4, 4), np.uint8), np.ones(other, np.uint8)
     with pytest.raises(UsageError, match="Give one grid"):
         shape_table(labels, image, block_shape=(4, 4, 4), spacing=(1, 1, 1))
+
+
+class Torn:
+    """An array that can be read up to a plane only, and counts how often it is read."""
+
+    def __init__(self, array, stop):
+        self.array, self.stop, self.reads = array, stop, 0
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, box):
+        self.reads += 1
+        if box[0].stop > self.stop:
+            raise OSError("torn")
+        return self.array[box]
+
+
+def test_what_is_known_of_blocks_outlives_a_failure(tmp_path):
+    rng = np.random.default_rng(3)
+    labels = np.kron(rng.integers(0, 6, (8, 3, 3)), np.ones((4, 4, 4), int)).astype(np.uint32)
+    wanted = {"block_shape": (8, 12, 12), "scratch": tmp_path, "spacing": (20.0, 10.0, 10.0)}
+    with pytest.raises(PartlyDoneError):
+        shape_table(Torn(labels, 20), inputs="a", **wanted)
+    again = Torn(labels, 32)
+    whole = shape.measure(labels, spacing=(20.0, 10.0, 10.0))
+    assert_equal_tables(shape_table(again, inputs="a", **wanted), whole)
+    assert again.reads == 2, "of four blocks"
+    again.reads = 0
+    assert_equal_tables(shape_table(again, inputs="b", **wanted), whole)
+    assert again.reads == 4, "of other inputs nothing is known"

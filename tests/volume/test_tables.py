@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.volume.files import seal_holds
 
 TABLE = {
     "label": np.array([1, 2, 5], dtype=np.uint32),
@@ -34,6 +35,15 @@ def test_columns_come_back_as_they_were(volume):
 def test_equal_tables_are_equal_bytes(volume):
     first = volume.write_table("a", TABLE, labels_digest="d").read_bytes()
     assert volume.write_table("b", TABLE, labels_digest="d").read_bytes() == first
+
+
+def test_what_else_was_measured_comes_back_and_counts(volume):
+    told = {"sources": {"raw": "abc"}, "share": 0.1, "none": float("nan")}
+    path = volume.write_table("m", TABLE, labels_digest="d", measured=told)
+    assert volume.table_info("m")["measured"] == {**told, "none": None}
+    assert seal_holds(path.read_bytes())
+    with pytest.raises(ExistsError):
+        volume.write_table("m", TABLE, labels_digest="d", overwrite=False)
 
 
 def test_a_table_without_rows(volume):

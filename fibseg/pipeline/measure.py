@@ -1,0 +1,178 @@
+"""``fibseg measure``: shapes of objects, their distances to membranes, their share of the cell.
+
+Distances are unsigned and go to the interface between voxels of a target and others, to the centre
+of the nearest face. The faces of the volume are no membrane. So where a target is cut by one, its
+membrane may go on nearer than what is seen of it, and a distance is the most that it can be: the
+log says which targets are cut.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fibseg.blocks import Runner, Serial
+from fibseg.errors import DataError
+from fibseg.measure import profile
+from fibseg.pipeline.distance_sums import distance_table
+from fibseg.pipeline.measure_job import Job, planned_job
+from fibseg.pipeline.measured import Measured
+from fibseg.pipeline.profile_sums import count_voxels, require_border
+from fibseg.pipeline.shape_sums import shape_table
+from fibseg.pipeline.store_bench import StoreBench, tidy
+from fibseg.pipeline.table_csv import check_csv, save_csv
+from fibseg.types import Table
+from fibseg.volume import Volume
+from fibseg.volume.lock import free
+
+_log = logging.getLogger("fibseg.pipeline")
+
+
+def run(
+    *,
+    volume: str,
+    objects: str,
+    to: str | Sequence[str] = (),
+    cell: str | None = "cell",
+    nucleus: str | None = "nucleus",
+    intensity: bool = True,
+    keep_border: bool = False,
+    csv: str | None = None,
+    blocks: Runner | None = None,
+    overwrite: bool = False,
+    config: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> Measured:
+    """Number of objects and the profile of the cell; writes ``tables/OBJECTS.parquet``.
+
+    The table has the columns of `fibseg.measure.shape.finish`, which are those of `fibseg objects`
+    and more, and of `fibseg.measure.distances.finish`. The profile is in its metadata too.
+
+    Parameters
+    ----------
+    volume
+        Path of the store.
+    objects
+        Label image to be measured.
+    to
+        Label images whose distance is measured.
+    cell, nucleus
+        Label images for shares; what is not there is left out.
+    intensity
+        Whether to measure the raw image, too.
+    keep_border
+        As in `fibseg.measure.shape.finish`.
+    csv
+        File that gets the table as well.
+    blocks
+        Where blocks are computed; in this process if left out.
+    overwrite
+        Replace that file if it holds something else.
+
+    Raises
+    ------
+    DataError
+        If labels are missing or empty, or a target fills the volume.
+    ExistsError
+        If something else stands at `csv`.
+    BusyError
+        If another run is writing these labels or their table.
+    UsageError
+        If a setting cannot be meant, before any work.
+    """
+    store = Volume.open(volume)
+    plan = functools.partial(
+        planned_job, store, objects, to=to, cell=cell, nucleus=nucleus, intensity=intensity,
+        keep_border=keep_border,
+    )
+    job = plan()
+    if job.finished(store):
+        _log.info("%s is there already, made with the same settings", job.path)
+        free(store.path / job.labels_path)
+        tidy(store, job.path)
+    else:
+        if csv is not None:
+            check_csv(Path(csv), overwrite=overwrite)
+        with store.locked(job.path, job.labels_path):
+            record = store.start_run(
+                "measure", config=dict(config or {}), overrides=list(overrides),
+                inputs=job.sources,
+            )
+            with record:
+                path = make_table(store, job, blocks=blocks)
+                if plan() != job:
+                    raise DataError(
+                        f"Another run has replaced {', '.join(job.sources)}, or one of them, "
+                        "while they were measured. Run the same command again."
+                    )
+                digest = hashlib.sha256(path.read_bytes()).hexdigest()
+                record.finish(products={job.path: digest}, metrics=job.summary(store))
+    if csv is not None:
+        save_csv(Path(csv), store.table(objects), overwrite=overwrite)
+    return Measured(str(volume), job.summary(store), csv=csv)
+
+
+def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path:
+    """Make the table of a job; returns its file.
+
+    Raises
+    ------
+    DataError
+        If there is no object, or a target without a border.
+    """
+    runner, bench, shape = blocks or Serial(), StoreBench(store, job.path), store.block_shape
+    labels = {name: store.labels(name) for name in job.names}
+    counts = count_voxels(
+        labels, cell=job.cell, nucleus=job.nucleus, block_shape=shape, runner=runner,
+        scratch=bench.folder("shares"), inputs=job.inputs,
+    )
+    require_border(
+        counts, names=job.names, objects=job.objects, to=job.to, shape=store.shape
+    )
+    table = shape_table(
+        labels[job.objects], store.raw() if job.intensity else None, keep_border=job.keep_border,
+        block_shape=shape, runner=runner, scratch=bench.folder("shapes"), inputs=job.inputs,
+        spacing=store.spacing,
+    )
+    if job.to:
+        table |= distance_table(
+            labels[job.objects], {name: labels[name] for name in job.to}, table,
+            folder=bench.folder("distances"), block_shape=shape, runner=runner,
+            inputs=job.inputs, spacing=store.spacing,
+        )
+    _tell(job, counts, table)
+    found = profile.finish(
+        counts, names=job.names, cell=job.cell, nucleus=job.nucleus, spacing=store.spacing
+    )
+    path = store.write_table(
+        job.objects, table, labels_digest=job.sources[job.labels_path],
+        measured={"inputs": job.inputs, "sources": job.sources, "to": job.to, "profile": found},
+    )
+    bench.clear()
+    return path
+
+
+def _tell(job: Job, counts: Table, table: Table) -> None:
+    """Say what a reader of the numbers should know."""
+    if job.cell is None or job.nucleus is None:
+        missing = "cell" if job.cell is None else "nucleus"
+        _log.info("there are no labels of the %s: shares that need them are left out", missing)
+    for name in job.to:
+        if counts["n_at_face"][job.names.index(name)]:
+            _log.info(
+                "labels/%s is cut by a face of the volume: distances go to what is seen of it",
+                name,
+            )
+        share = table[f"share_in_{name}"]
+        n = int(np.count_nonzero((share > 0) & (share < 1)))
+        if n:
+            _log.info(
+                "across the border of labels/%s: %d object%s, see share_in_%s", name, n,
+                "s" * (n != 1), name,
+            )
