@@ -1,6 +1,6 @@
 """Peak memory of `fibseg infer` on a volume of 10⁹ voxels, the whole process tree counted.
 
-    python benchmarks/infer_memory.py [--blocks serial|processes] [--stop-after 20] [--keep DIR]
+    python benchmarks/infer_memory.py [--blocks processes|serial] [--stop-after 20] [--keep DIR]
 
 Target: at most 3 GiB. A procedural volume and a random model of the default size, working at half
 the resolution, are made first; the run is stopped after 20 blocks (or at the end of the volume).
@@ -103,7 +103,7 @@ def measure(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--blocks", choices=["serial", "processes"], default="serial")
+    parser.add_argument("--blocks", choices=["serial", "processes"], default="processes")
     parser.add_argument("--stop-after", type=int, default=20)
     parser.add_argument("--shape", type=int, nargs=3, default=[730, 1200, 1200])
     parser.add_argument("--features", type=int, nargs="+", default=list(NetworkSpec().features))

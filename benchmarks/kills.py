@@ -64,7 +64,7 @@ COMMANDS = {
         target=MODEL,
     ),
     "infer": Command(
-        (*INFER, "blocks=serial"), target=f"{STORE}/probabilities/m", window=IN_FLIGHT
+        (*INFER, *PROCESSES), target=f"{STORE}/probabilities/m", window=N_WORKERS * IN_FLIGHT
     ),
     "objects": Command(
         (*OBJECTS, *PROCESSES), target=f"{STORE}/labels/n", window=N_WORKERS * IN_FLIGHT

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.2)
     parser.add_argument("--blocks-per-worker", type=int, default=8)
     given = parser.parse_args()
-    planes = BLOCK[0] * given.blocks_per_worker * Processes().workers
+    planes = BLOCK[0] * given.blocks_per_worker * Processes().at_once()
     with tempfile.TemporaryDirectory() as temporary:
         shape, folder = (planes, *BLOCK[1:]), Path(temporary)
         for name, dtype in (("in", np.uint8), ("out", np.float32)):

@@ -59,6 +59,13 @@ class InterruptedRunError(FibsegError):
     exit_code = 75
 
 
+class StoppedAtOnce(KeyboardInterrupt):
+    """Ctrl-C was pressed again: a block is still computed, in a thread, and will not be written.
+
+    An ordinary end of the process would wait for it.
+    """
+
+
 class DiskFullError(InterruptedRunError):
     """No room on a disk or in a quota (exit code 75).
 

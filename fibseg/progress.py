@@ -25,11 +25,14 @@ class Load:
     ----------
     grid
         Shape of the volume and of a block, in voxels, where the work is done in blocks.
+    threads
+        How many a block uses well.
     """
 
     read_bytes: int = 0
     written_bytes: int = 0
     grid: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    threads: int = 1
 
 
 NO_LOAD = Load()

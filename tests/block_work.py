@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,11 +36,12 @@ def plus_one(image):
 
 @dataclass(frozen=True)
 class Poisoned:
-    """Adds one; fails, dies or waits on the blocks told. Leaves a file per computed block."""
+    """Adds one; fails, dies or takes a minute on the blocks told. Leaves a file per block."""
 
     fails: tuple[int, ...] = ()
     dies: tuple[int, ...] = ()
     dies_once: tuple[int, ...] = ()
+    stuck: tuple[int, ...] = ()
     seconds: float = 0.0
     diary: str = ""
 
@@ -50,8 +52,8 @@ class Poisoned:
         if self.diary:
             with (Path(self.diary) / f"{block.index}").open("a") as file:
                 file.write("x")
-        if self.seconds:
-            time.sleep(self.seconds)
+        if self.seconds or block.index in self.stuck:
+            time.sleep(60 if block.index in self.stuck else self.seconds)
         if block.index in self.fails:
             raise ValueError(f"poison in block {block.index}")
         if block.index in self.dies or (
@@ -69,6 +71,34 @@ class Sum:
 
     def __call__(self, image, *, block: Block) -> int:
         return int(image.sum())
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often each value is there, as a table; fails on the blocks told, leaves a diary."""
+
+    diary: str
+    fails: tuple[int, ...] = ()
+
+    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
+        return write
+
+    def __call__(self, image, *, block: Block):
+        with (Path(self.diary) / str(block.index)).open("a") as file:
+            file.write("x")
+        if block.index in self.fails:
+            raise ValueError(f"poison in block {block.index}")
+        values, counts = np.unique(image, return_counts=True)
+        return {"value": values, "count": counts, "block": np.array([block.index])}
+
+
+def both_histograms(first, second):
+    values = np.union1d(first["value"], second["value"])
+    counts = np.zeros(len(values), dtype=np.int64)
+    for table in (first, second):
+        np.add.at(counts, np.searchsorted(values, table["value"]), table["count"])
+    blocks = np.concatenate([first["block"], second["block"]])
+    return {"value": values, "count": counts, "block": blocks}
 
 
 @dataclass(frozen=True)
@@ -123,6 +153,20 @@ def _slow_process(block: Block) -> int:
 where = Plain(_process)
 """The process that computes the block."""
 slow_where = Plain(_slow_process)
+
+
+def kill_at(process: subprocess.Popen[Any], journal: Path, *, n_done: int = 1) -> int:
+    """Kill a process once its journal marks `n_done` blocks as done; how many it marks then."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up and process.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"done ") >= n_done:
+            break
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    marked = journal.read_bytes().count(b"done ")
+    assert marked >= n_done
+    return marked
 
 
 def some_blocks(n: int) -> list[Block]:

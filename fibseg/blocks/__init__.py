@@ -5,7 +5,8 @@ from fibseg.blocks.components import label_blocks
 from fibseg.blocks.functions import BlockFunction, LocalOperator
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
-from fibseg.blocks.run import map_blocks, reduce_blocks
+from fibseg.blocks.map import map_blocks
+from fibseg.blocks.reduce import reduce_blocks
 from fibseg.blocks.runners import Processes, Runner, Serial
 from fibseg.blocks.task import IN_FLIGHT, Task
 from fibseg.blocks.threads import thread_variables, usable_cores

@@ -71,6 +71,10 @@ class Cluster:
         """Number of worker processes that will run; 1 at an `address`, which has its own."""
         return self.n_workers or (1 if self.address else usable_cores())
 
+    def at_once(self, threads: int = 1) -> int:
+        """Number of worker processes on this machine, one block each."""
+        return 0 if self.address or self.slurm else self.workers
+
     @property
     def threads(self) -> int:
         """Threads that the libraries of one worker use."""

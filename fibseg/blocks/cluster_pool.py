@@ -1,37 +1,27 @@
-"""The Dask side of `Cluster`: one connection per process, and a bounded window of futures.
-
-A task travels to every worker once, as a plugin, which Dask also hands to workers that start
-later; what is submitted for a block is the block. So the scheduler holds one task and a few blocks
-per worker, however many blocks there are.
-"""
+"""The Dask side of `Cluster`: one connection per process, and a bounded window of futures."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import logging
-import os
-import pickle
-import signal
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, Status, WorkerPlugin
+from distributed import Client, Future, KilledWorker, LocalCluster, Status
 from distributed.client import FutureCancelledError
 from distributed.deploy import SpecCluster
 from tornado.ioloop import PeriodicCallback
 
 from fibseg.blocks.cluster import needing_dask
-from fibseg.blocks.grid import Block
+from fibseg.blocks.cluster_work import Submit, sent
+from fibseg.blocks.grid import Block, unless_empty
 from fibseg.blocks.pool import CANNOT_START, DIED_TWICE, STARTS
-from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, failure, pickled
+from fibseg.blocks.task import IN_FLIGHT, Outcome, Task, failure
 from fibseg.errors import InterruptedRunError, UsageError
 
 if TYPE_CHECKING:
@@ -51,8 +41,6 @@ SETTINGS = {
 }
 NO_DASHBOARD = {"dashboard": False, "dashboard_address": ":0"}
 
-Submit: TypeAlias = Callable[[list[Block]], list[Future]]
-
 _clients: dict[str, Client] = {}
 
 
@@ -60,15 +48,14 @@ def outcomes(
     place: Cluster, task: Task, blocks: Iterable[Block], *, ordered: bool
 ) -> Iterator[Outcome]:
     """Yield one outcome per block, as `Cluster.outcomes` says."""
-    stream = iter(blocks)
-    first = list(islice(stream, 1))
-    if not first:  # no reason to start workers
+    stream = unless_empty(blocks)
+    if stream is None:
         return
     client = _client(place)
     window = _Window(client, place.workers)
     try:
-        with _sent(client, task) as submit:
-            yield from _flown(submit, chain(first, stream), window, ordered=ordered)
+        with sent(client, task) as submit:
+            yield from _flown(submit, stream, window, ordered=ordered)
     except (FutureCancelledError, OSError) as error:
         raise InterruptedRunError(
             f"the connection to the Dask scheduler was lost ({error}). The same command continues "
@@ -138,83 +125,6 @@ class _Window:
             self._size = BLOCKS_PER_WORKER * max(self._expected, there)
             self._counted = now
         return self._size
-
-
-class _Work(WorkerPlugin):  # type: ignore[misc]
-    """The task of one call of `outcomes`, on its way to the workers."""
-
-    def __init__(self, token: str, task: Task) -> None:
-        self.name = f"fibseg-{token}"
-        self._token = token
-        self._pickled = pickled(task)
-        self._folder = os.getcwd()  # noqa: PTH109 - relative paths mean the same to the workers
-
-    def setup(self, worker: Any) -> None:
-        """Keep the task; leave Ctrl-C to the coordinator."""
-        _tasks[self._token] = self._pickled
-        with contextlib.suppress(OSError):
-            os.chdir(self._folder)
-        if worker.nanny and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def teardown(self, worker: Any) -> None:
-        """Forget the task."""
-        _tasks.pop(self._token, None)
-
-
-_tasks: dict[str, bytes] = {}
-"""In a worker: pickled tasks by token."""
-
-
-@functools.lru_cache(maxsize=1)
-def _task(token: str) -> Task:
-    task: Task = pickle.loads(_tasks[token])
-    return task
-
-
-@functools.cache
-def _lane() -> Lane:
-    return Lane()
-
-
-_unpacking = threading.Lock()
-
-
-def _run(token: str, block: Block) -> Any:
-    """In a thread of a worker, which waits while the lane of the process does the work."""
-    with _unpacking:
-        task, lane = _task(token), _lane()
-    return lane.submit(task, block).result()
-
-
-@contextlib.contextmanager
-def _sent(client: Client, task: Task) -> Iterator[Submit]:
-    """Function that submits blocks, once the task is on the workers."""
-    token = uuid.uuid4().hex
-    work = _Work(token, task)
-    _register(client, work)
-    run = functools.partial(_run, token)
-    try:
-        yield lambda blocks: client.map(run, blocks, key="fibseg", pure=False)
-    finally:
-        if client.status == "running":
-            with contextlib.suppress(Exception):  # the scheduler may go this moment
-                client.unregister_worker_plugin(work.name)
-
-
-def _register(client: Client, work: _Work) -> None:
-    for last in (False, False, True):
-        try:
-            client.register_plugin(work)
-            return
-        except OSError:  # a worker died in this very moment
-            if last:
-                raise
-        except Exception as error:
-            raise UsageError(
-                f"the workers of {client.scheduler.address} cannot take work: {error}. Their "
-                "Python must have the same fibseg and Dask as this one."
-            ) from error
 
 
 def _one_by_one(submit: Submit, flying: dict[Future, Block]) -> Iterator[Outcome]:

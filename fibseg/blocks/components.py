@@ -25,7 +25,8 @@ from fibseg.blocks.functions import Array
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.load import load_of
-from fibseg.blocks.run import check_targets, map_blocks
+from fibseg.blocks.map import check_targets, map_blocks
+from fibseg.blocks.room import refuse_without_room
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import run_blocks
 from fibseg.blocks.survey import Seams, Survey
@@ -89,6 +90,7 @@ def label_blocks(
         raise UsageError(f"connectivity {connectivity} does not exist in 3D. Use 6, 18 or 26.")
     grid = Grid.over(mask.shape, block_shape)
     check_targets(grid, [target], runner)
+    refuse_without_room(label, grid, None, [mask], [target], runner=runner)
     key = layout_key(
         shape=grid.shape, block_shape=grid.block_shape, connectivity=connectivity,
         min_voxels=min_voxels, numbered=numbered, fingerprint=fingerprint,

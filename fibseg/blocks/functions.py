@@ -20,7 +20,10 @@ Array: TypeAlias = Any
 
 
 class BlockFunction(Protocol):
-    """A function of blocks that chooses itself what it reads."""
+    """A function of blocks that chooses itself what it reads.
+
+    One that uses several threads well says how many by an attribute ``threads``.
+    """
 
     def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
         """Box of the first source, an array of `shape`, that is needed for `write`."""

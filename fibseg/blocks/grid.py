@@ -10,8 +10,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from fibseg.errors import UsageError
@@ -97,6 +98,14 @@ class Grid:
             if index not in without:
                 write = self.box(index)
                 yield Block(index, write, read_box(write) if read_box else write)
+
+
+def unless_empty(blocks: Iterable[Block]) -> Iterator[Block] | None:
+    """The same stream of blocks, or None if there is no block in it: no reason to start workers."""
+    stream = iter(blocks)
+    for first in stream:
+        return chain([first], stream)
+    return None
 
 
 def check_writers(grid: Grid, target: Any) -> None:

@@ -1,4 +1,8 @@
-"""SIGINT and SIGTERM as a wish to stop: blocks in flight are finished first."""
+"""SIGINT and SIGTERM as a wish to stop: blocks in flight are finished first.
+
+A second one ends the run at once. That is safe, as a crash is: a block is marked done only once it
+is written.
+"""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def load_of(
     return Load(
         read * sum(_itemsize(source) for source in sources) + more,
         written * sum(_itemsize(target) for target in targets),
-        (grid.shape, grid.block_shape),
+        (grid.shape, grid.block_shape), getattr(function, "threads", 1),
     )
 
 

@@ -125,6 +125,12 @@ class Pool:
         for worker in self._workers:
             worker.process.join()
 
+    def kill(self) -> None:
+        """End all workers at once; what they compute or write is lost, and done again next time."""
+        for worker in self._workers:
+            worker.process.kill()
+        self.close()
+
     def _after_a_death(self) -> Iterator[Outcome]:
         """Yield what comes of all blocks in flight; those of dead workers are tried alone."""
         lost: list[Block] = []
@@ -183,7 +189,10 @@ def borrowed(n_workers: int, threads: int) -> Iterator[Pool]:
         pool = Pool(n_workers, threads)
     try:
         yield pool
-    except BaseException:  # blocks are still in flight
+    except KeyboardInterrupt:  # Ctrl-C again: blocks in flight are not waited for
+        pool.kill()
+        raise
+    except BaseException:
         pool.close()
         raise
     if (n_workers, threads) in _idle:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
 from typing import Any, Protocol
 
 from fibseg.blocks import pool
-from fibseg.blocks.grid import Block
+from fibseg.blocks.grid import Block, unless_empty
 from fibseg.blocks.task import IN_FLIGHT, Lane, Outcome, Task, outcome_of, pickled
 from fibseg.blocks.threads import usable_cores
 from fibseg.errors import UsageError
@@ -25,6 +25,16 @@ class Runner(Protocol):
     @property
     def in_process(self) -> bool:
         """Whether blocks see the memory of the caller, so that NumPy targets can be written."""
+        ...
+
+    def at_once(self, threads: int = 1) -> int:
+        """Number of blocks that this machine computes at the same time; 0 if others do it all.
+
+        Parameters
+        ----------
+        threads
+            How many a block uses well.
+        """
         ...
 
     def outcomes(
@@ -53,6 +63,10 @@ class Serial:
         """Always true: NumPy arrays may be written."""
         return True
 
+    def at_once(self, threads: int = 1) -> int:
+        """One, with all threads."""
+        return 1
+
     def outcomes(
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
     ) -> Iterator[Outcome]:
@@ -80,9 +94,11 @@ class Processes:
     Parameters
     ----------
     n_workers
-        Number of processes; 0 means one per usable core. Each computes one block while it reads
-        the next and writes the one before. The cores are shared out among the workers through
-        ``OMP_NUM_THREADS``, so that threads × workers never exceed them.
+        Number of processes; 0 means one per usable core, or fewer where a block uses several
+        threads well, as a network does; where that leaves one, it is this process itself. Each
+        computes one block while it reads the next and writes the one before. The cores are shared
+        out among the workers through ``OMP_NUM_THREADS``, so that threads × workers never exceed
+        them.
     in_flight
         Blocks that each process holds at most, as in `Serial`.
     """
@@ -99,24 +115,25 @@ class Processes:
         """Always false: targets must be on disk."""
         return False
 
-    @property
-    def workers(self) -> int:
+    def at_once(self, threads: int = 1) -> int:
         """Number of processes that will run."""
-        return self.n_workers or usable_cores()
+        return self.n_workers or max(1, usable_cores() // threads)
 
     def outcomes(
         self, task: Task, blocks: Iterable[Block], *, ordered: bool = False
     ) -> Iterator[Outcome]:
         """Yield one outcome per block as they finish, or in the given order if `ordered`."""
-        stream = iter(blocks)
-        first = list(islice(stream, 1))
-        if not first:  # no reason to start workers
+        stream = unless_empty(blocks)
+        if stream is None:
             return
         task_bytes = pickled(task)
-        window = self.in_flight * self.workers
-        with pool.borrowed(self.workers, usable_cores() // self.workers) as workers:
+        n_workers = self.at_once(task.threads)
+        if n_workers == 1 and not self.n_workers:  # one more process would only take longer
+            yield from Serial(self.in_flight).outcomes(task, stream, ordered=ordered)
+            return
+        window = self.in_flight * n_workers
+        with pool.borrowed(n_workers, usable_cores() // n_workers) as workers:
             workers.begin(task_bytes)
-            stream = chain(first, stream)
             found: dict[int, Outcome | None] = {}
             while True:
                 for block in islice(stream, window - len(found)):

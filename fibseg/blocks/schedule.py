@@ -98,10 +98,11 @@ def run_blocks(
 
 
 def _failure_report(failed: list[Outcome], finished: int, total: int, label: str) -> str:
-    shown = "; ".join(
-        f"block {outcome.block.index} at {outcome.block.write.start}: {outcome.error}"
-        for outcome in failed[:GIVE_UP_AFTER]
-    )
+    blocks: dict[str, list[str]] = {}  # by reason: what is damaged may be read by many
+    for outcome in failed[:GIVE_UP_AFTER]:
+        where = f"block {outcome.block.index} at {outcome.block.write.start}"
+        blocks.setdefault(str(outcome.error).removesuffix("."), []).append(where)
+    shown = "; ".join(f"{', '.join(where)}: {reason}" for reason, where in blocks.items())
     more = f" and {len(failed) - GIVE_UP_AFTER} more" if len(failed) > GIVE_UP_AFTER else ""
     return (
         f"{label}: {len(failed)} of {total} blocks failed, {finished} are done: {shown}{more}. "

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from fibseg.blocks.grid import Block
-from fibseg.errors import DiskFullError, FibsegError, UsageError
+from fibseg.errors import DiskFullError, FibsegError, StoppedAtOnce, UsageError
 
 IN_FLIGHT = 3
 """Blocks that a process holds: one is computed, one read ahead, one written behind it."""
@@ -29,6 +29,11 @@ class Task:
 
     What is read and what is written must be done when the method returns; `write` commits.
     """
+
+    @property
+    def threads(self) -> int:
+        """Threads that `compute` uses well; where cores are shared out, a worker has as many."""
+        return 1
 
     def read(self, block: Block) -> Any:
         """What `compute` needs from the disk; nothing unless a subclass says so."""
@@ -67,6 +72,8 @@ class Lane:
     def __init__(self) -> None:
         self._blocks = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="block")
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        # Threads of their own, so that who stops at once can wait for what is being written alone.
+        self._writing = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="write")
         self._reading = threading.Lock()
 
     def submit(self, task: Task, block: Block) -> Future[Any]:
@@ -80,15 +87,26 @@ class Lane:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Wait for the block that is computed; drop those after it."""
+        """Wait for the block that is computed; drop those after it.
+
+        Raises
+        ------
+        StoppedAtOnce
+            In place of a KeyboardInterrupt, which waits for no more than what is being written.
+        """
         self._blocks.shutdown(wait=False, cancel_futures=True)
-        self._computing.shutdown(cancel_futures=True)
+        at_once = isinstance(error, KeyboardInterrupt)
+        self._computing.shutdown(wait=not at_once, cancel_futures=True)
+        if at_once:
+            self._writing.shutdown()  # a block that comes too late finds it closed
+            raise StoppedAtOnce from error
         self._blocks.shutdown()
+        self._writing.shutdown()
 
     def _run(self, task: Task, block: Block) -> Any:
         # No name is kept for what was read: it is freed before the result is written.
         result = self._computing.submit(task.compute, block, self._read(task, block)).result()
-        return task.write(block, result)
+        return self._writing.submit(task.write, block, result).result()
 
     def _read(self, task: Task, block: Block) -> Any:
         with self._reading:  # one at a time, for sources that are a file with a position

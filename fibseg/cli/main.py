@@ -24,6 +24,7 @@ from fibseg.errors import (
     FibsegError,
     InterruptedRunError,
     RoomError,
+    StoppedAtOnce,
     UsageError,
 )
 
@@ -39,9 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except FibsegError as error:
         return _complain(words, str(error), error.exit_code)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         text = "Interrupted. The same command continues where it stopped."
-        return _complain(words, text, InterruptedRunError.exit_code)
+        code = _complain(words, text, InterruptedRunError.exit_code)
+        if isinstance(error, StoppedAtOnce):
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     except OSError as error:
         where = "" if error.filename is None else f": {error.filename}"
         text = f"{error.strerror}{where}" if error.strerror else f"{error}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, reduce_blocks
+from fibseg.blocks import Block, Runner, reduce_blocks
 from fibseg.data.normalise import Normalisation
 from fibseg.data.resample import SAME, resample, resample_annotation, resampled_shape
 from fibseg.data.sparse import SparseData
@@ -76,7 +76,7 @@ def working_spacing(spacing: Spacing, data: SparseData) -> Spacing:
 
 def load_planes(
     volumes: Sequence[Volume], annotations: Sequence[str], *, data: SparseData, context: int = 0,
-    folder: Path | None = None,
+    folder: Path | None = None, runner: Runner | None = None,
 ) -> list[PlaneStack]:
     """Return the annotated planes of every store, all on the same working pixels.
 
@@ -90,6 +90,8 @@ def load_planes(
         Neighbouring planes on each side; beyond the first and last plane they are mirrored.
     folder
         Where planes that do not fit in memory go; a temporary folder if None.
+    runner
+        Where painted planes are looked for; in this process if None.
 
     Raises
     ------
@@ -101,7 +103,8 @@ def load_planes(
     stacks = []
     for volume, name in zip(volumes, annotations, strict=True):
         _check_spacing(volume, working, context)
-        stacks.append(_load(volume, name, working, data, context, folder))
+        z = _painted(volume, name, runner)
+        stacks.append(_load(volume, name, z, working, data, context, folder))
         if min(stacks[-1].annotation.shape[1:]) < data.patch:
             y, x = stacks[-1].annotation.shape[1:]
             raise DataError(
@@ -130,18 +133,23 @@ def _check_spacing(volume: Volume, working: Spacing, context: int) -> None:
         logger.info("%s has planes %g nm apart, not %g nm.", volume.name, own[0], working[0])
 
 
-def _load(
-    volume: Volume, name: str, working: Spacing, data: SparseData, context: int,
-    folder: Path | None,
-) -> PlaneStack:
-    """Planes of one store."""
-    array = volume.labels(volume.annotation_name(name))
-    z = painted_planes(array)
+def _painted(volume: Volume, name: str, runner: Runner | None) -> list[int]:
+    """Numbers of the painted planes of one store, of which there is one at least."""
+    z = painted_planes(volume.labels(volume.annotation_name(name)), runner=runner)
     if not z:
         raise DataError(
             f"{volume.annotation_name(name)} of {volume.name} is unlabelled (0) everywhere. "
             "Paint background (1) and classes (2…) on a few planes and import it again."
         )
+    return z
+
+
+def _load(
+    volume: Volume, name: str, z: Sequence[int], working: Spacing, data: SparseData, context: int,
+    folder: Path | None,
+) -> PlaneStack:
+    """Planes `z` of one store."""
+    array = volume.labels(volume.annotation_name(name))
     neighbours = [[mirrored(p + d, volume.shape[0]) for d in range(-context, context + 1)]
                   for p in z]
     needed = sorted({p for row in neighbours for p in row})
@@ -175,13 +183,22 @@ def mirrored(z: int, n: int) -> int:
     return z if z < n else 2 * n - 2 - z
 
 
-def painted_planes(array: Any) -> list[int]:
-    """Numbers of the planes with any label, ascending; reads every block of the array once."""
+def painted_planes(array: Any, *, runner: Runner | None = None) -> list[int]:
+    """Numbers of the planes with any label, ascending; reads every block of the array once.
+
+    Parameters
+    ----------
+    array
+        Annotation, shape (z, y, x).
+    runner
+        Where blocks are read; in this process if left out.
+    """
     stored = getattr(array, "shards", None) or getattr(array, "chunks", None)
-    found: set[int] = reduce_blocks(
-        _Painted(), array, operator.or_, block_shape=stored or array.shape, label="painted planes",
+    found: set[int] | None = reduce_blocks(
+        _Painted(), array, operator.or_, block_shape=stored or array.shape, runner=runner,
+        label="painted planes",
     )
-    return sorted(found)
+    return sorted(found or ())
 
 
 class _Painted:

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block
+from fibseg.blocks import Block, usable_cores
 from fibseg.data import Normalisation
 from fibseg.export import load_network
 from fibseg.geometry import Box
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.predict import Predictor
+
+THREADS = 4
+"""So many share a window well on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class ModelBlocks:
     backend: Backend
     tta: str = "none"
 
+    @property
+    def threads(self) -> int:
+        """Those of `threads_of`."""
+        return threads_of(self.backend)
+
     def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
         """Box of the pyramid level that is read for the voxels `write` of level 0."""
         return self.plan.read_box(write)
@@ -57,6 +65,11 @@ class ModelBlocks:
         return _predictor(self).box(
             lambda box: raw[box.relative_to(block.read).slices], block.write
         )
+
+
+def threads_of(backend: Backend) -> int:
+    """How many threads a worker uses: each holds a network and blocks, one holds a GPU."""
+    return usable_cores() if backend.device == "cuda" else THREADS
 
 
 @functools.lru_cache(maxsize=1)

@@ -62,10 +62,14 @@ class Sure(OwnBox):
 
     def __call__(
         self, labels: NDArray[Any], probs: NDArray[Any], *, block: Block
-    ) -> NDArray[Any]:
-        """Sorted numbers."""
-        found: NDArray[Any] = np.unique(labels[threshold(probs, level=self.level)])
-        return found
+    ) -> Table:
+        """Sorted numbers, in the column ``label``."""
+        return {"label": np.unique(labels[threshold(probs, level=self.level)])}
+
+
+def either(first: Table, second: Table) -> Table:
+    """The numbers in the column ``label`` of one or the other."""
+    return {"label": np.union1d(first["label"], second["label"])}
 
 
 def _remove_small(
@@ -92,9 +96,9 @@ def _fill_holes(
 ) -> Array:
     """Number the background; what is enclosed and small enough becomes part of the mask."""
     background, n = _numbered(complement(mask), f"{name}-background", inputs, work, connectivity)
-    sums = _sums(background, name, work)
-    most = most_voxels(max_volume_um3=max_volume_um3, spacing=work.spacing)
     filled = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
+    sums = _sums(background, name, inputs, work, filled)
+    most = most_voxels(max_volume_um3=max_volume_um3, spacing=work.spacing)
     map_blocks(
         Filled(_table(filled, _holes(sums, n, mask.shape, most))), [mask, background],
         filled.array, block_shape=work.block_shape, runner=work.runner, journal=filled.journal,
@@ -110,13 +114,14 @@ def _hysteresis(
     """Number the components of faint voxels; those that hold a sure one stay."""
     faint = Voxelwise(probs, functools.partial(threshold, level=low))
     labels, n = _numbered(faint, f"{name}-faint", inputs, work, connectivity)
-    stays = np.zeros(n + 1, dtype=bool)
-    sure = reduce_blocks(
-        Sure(high), [labels, probs], np.union1d, block_shape=work.block_shape,
-        runner=work.runner, label=f"{word(name)}: sure voxels",
+    sheet = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
+    sure: Table | None = reduce_blocks(
+        Sure(high), [labels, probs], either, block_shape=work.block_shape, runner=work.runner,
+        scratch=sheet.folder / "sure", fingerprint=inputs, label=f"{word(name)}: sure voxels",
     )
-    stays[[] if sure is None else sure] = True
-    return _selected(labels, stays, name, inputs, work)
+    stays = np.zeros(n + 1, dtype=bool)
+    stays[[] if sure is None else sure["label"]] = True
+    return _selected(labels, stays, name, inputs, work, sheet)
 
 
 def _largest(
@@ -124,10 +129,11 @@ def _largest(
 ) -> Array:
     """Number the components; the largest stay."""
     labels, found = _numbered(mask, f"{name}-components", inputs, work, connectivity)
-    sums = _sums(labels, name, work)
+    sheet = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
+    sums = _sums(labels, name, inputs, work, sheet)
     n_voxels = np.zeros(found + 1, dtype=np.int64)
     n_voxels[sums["label"]] = sums["n_voxels"]
-    return _selected(labels, are_largest(n_voxels, n=n), name, inputs, work)
+    return _selected(labels, are_largest(n_voxels, n=n), name, inputs, work, sheet)
 
 
 def _numbered(
@@ -144,10 +150,9 @@ def _numbered(
 
 
 def _selected(
-    labels: Array, stays: NDArray[np.bool_], name: str, inputs: str, work: Work
+    labels: Array, stays: NDArray[np.bool_], name: str, inputs: str, work: Work, sheet: Sheet
 ) -> Array:
     """Stored mask of the components that stay, by their numbers."""
-    sheet = work.bench.sheet(name, dtype=np.uint8, inputs=inputs)
     map_blocks(
         LookedUp(_table(sheet, stays)), labels, sheet.array, block_shape=work.block_shape,
         runner=work.runner, journal=sheet.journal, fingerprint=inputs, label=word(name),
@@ -155,10 +160,11 @@ def _selected(
     return as_mask(sheet.array)
 
 
-def _sums(labels: Array, name: str, work: Work) -> Table:
+def _sums(labels: Array, name: str, inputs: str, work: Work, sheet: Sheet) -> Table:
+    """Sizes of the components `labels` on the way to `sheet`."""
     return region_sums(
         labels, block_shape=work.block_shape, runner=work.runner, moments=False,
-        label=f"{word(name)}: sizes",
+        scratch=sheet.folder / "sizes", inputs=inputs, label=f"{word(name)}: sizes",
     )
 
 

@@ -9,24 +9,24 @@ beyond the faces of the volume, which nobody knows, is no border.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fibseg.blocks import Runner, Serial
-from fibseg.errors import BusyError, DataError, UsageError
+from fibseg.errors import DataError, UsageError
 from fibseg.pipeline.bench import Sheet, Work
 from fibseg.pipeline.distance_passes import check_reach, write_distances
 from fibseg.pipeline.distance_sides import Chosen, check_objects, find_sides
 from fibseg.pipeline.objects import measured
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
-from fibseg.pipeline.store_bench import StoreBench
+from fibseg.pipeline.store_bench import StoreBench, tidy
+from fibseg.pipeline.verify_voxels import unedited
 from fibseg.volume import Volume, fingerprint
 from fibseg.volume.files import checked_name
-from fibseg.volume.lock import free
 
 MOST_IN_A_NAME = 4
 """The numbers of so many objects may become part of the name of a distance map."""
@@ -84,7 +84,7 @@ def run(
     result = {job.path: job.summary}
     if job.finished(store):
         _log.info("%s is there already, made with the same settings", job.path)
-        _tidy(store, job)
+        tidy(store, job.path)
         return Products(str(volume), result)
     with store.locked(job.path):
         record = store.start_run(
@@ -221,6 +221,7 @@ def make_distances(
     product = store.create_distances(
         job.target, inputs=job.inputs, derived_from=job.source, range_nm=job.range_nm,
         overwrite=overwrite, attributes=told,
+        unedited=functools.partial(unedited, runner=work.runner),
     )
     if not product.complete:
         target = Sheet(product.array, product.journal_path, bench.folder("distances"))
@@ -230,15 +231,6 @@ def make_distances(
         )
         finish_product(product, runner=work.runner)
     bench.clear()
-
-
-def _tidy(store: Volume, job: Job) -> None:
-    """Remove what a run left that was killed after the map was finished."""
-    free(store.path / job.path)
-    bench = StoreBench(store, job.path)
-    if not bench.empty:
-        with contextlib.suppress(BusyError), store.locked(job.path):
-            bench.clear()
 
 
 def _numbers(label: int | Sequence[int]) -> tuple[int, ...]:

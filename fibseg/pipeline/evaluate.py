@@ -112,7 +112,7 @@ def run(
         inputs=_inputs(store, model, labels, truth),
     ) as record:
         if model is not None:
-            result = _evaluate_model(store, model, truth, planes, tolerance, backend)
+            result = _evaluate_model(store, model, truth, planes, tolerance, backend, blocks)
         else:
             assert labels is not None
             assert truth is not None
@@ -149,7 +149,7 @@ def _evaluate_labels(
         return about(scores={info.name: total.compute()}, where=where)
     name, value = painted_class(known, class_name, info.name)
     by_plane = _score_painted(
-        store, info.name, known, value, left_out, planes, tolerance
+        store, info.name, known, value, left_out, planes, tolerance, blocks
     )
     return about(
         scores={name: joined(by_plane.values()).compute()},
@@ -168,11 +168,12 @@ def _where(truth: ProductInfo, planes: Sequence[int] | None, left_out: str | Non
 
 def _score_painted(
     store: Volume, labels: str, truth: ProductInfo, value: int, left_out: str | None,
-    planes: Sequence[int] | None, tolerance: float,
+    planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
 ) -> dict[int, Scores]:
     """Scores of each plane of labels, where the truth is known."""
     array = store.labels(truth.name)
-    numbers = painted_planes(array) if truth.kind == "annotation" else range(store.shape[0])
+    painted = truth.kind == "annotation"
+    numbers = painted_planes(array, runner=blocks) if painted else range(store.shape[0])
     z = chosen_planes(numbers, planes, store, truth.name)
     known = truth_planes(read_planes(array, z), z, numbered=truth.kind == "labels")
     if left_out is not None:
@@ -196,13 +197,13 @@ def _unpainted(
 
 def _evaluate_model(
     store: Volume, model: str, truth: str | None, planes: Sequence[int] | None,
-    tolerance: float, backend: str,
+    tolerance: float, backend: str, blocks: Runner | None,
 ) -> Evaluation:
     """A model on held-out painting, through the code that inference itself uses."""
     from fibseg.export import load_network  # these two bring torch along
     from fibseg.inference import predict_planes
 
-    held = held_out_planes(store, load_spec(model), truth)
+    held = held_out_planes(store, load_spec(model), truth, runner=blocks)
     z = chosen_planes(held.z, planes, store, held.annotation)
     network, spec = load_network(model)
     painted = read_planes(store.labels(held.annotation), z)

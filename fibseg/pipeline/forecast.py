@@ -6,7 +6,6 @@ was tracked is then scaled to the whole. Nothing of the command's own is written
 
 from __future__ import annotations
 
-import contextlib
 import math
 import shutil
 import tempfile
@@ -15,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from fibseg.blocks import Cluster, Grid, Processes, usable_cores
+from fibseg.blocks import Cluster, Grid, Runner, Serial, usable_cores
+from fibseg.blocks.room import free_memory
 from fibseg.errors import RoomError
 from fibseg.pipeline.rehearsal import Rehearsal, rehearse
 from fibseg.pipeline.sample import Sample
@@ -53,9 +51,10 @@ class Forecast:
     fixed_s
         Seconds that do not grow with the volume.
     n_workers
-        Processes that compute at the same time; the seconds of `steps` are shared by them.
-    memory_gb, memory_free_gb
-        Of each worker; free on this machine. The latter is None where the work is done elsewhere.
+        Processes that compute at the same time in the longest step.
+    memory_gb, beside_gb, memory_free_gb
+        Of each worker; of the process that hands out the blocks, if that is another; free on this
+        machine, None where the work is done elsewhere.
     disk_gb, disk_free_gb, place
         Needed at most at any moment; free where `place` is.
     """
@@ -66,6 +65,7 @@ class Forecast:
     fixed_s: float
     n_workers: int
     memory_gb: float
+    beside_gb: float
     memory_free_gb: float | None
     disk_gb: float
     disk_free_gb: float
@@ -79,9 +79,7 @@ class Forecast:
     @property
     def all_memory_gb(self) -> float:
         """Memory of all workers and of the process that hands out the blocks."""
-        if self.n_workers == 1:
-            return self.memory_gb
-        return self.n_workers * self.memory_gb + COORDINATOR_BYTES / 1e9
+        return self.n_workers * self.memory_gb + self.beside_gb
 
     def text(self) -> str:
         """Plan as it is printed."""
@@ -138,20 +136,24 @@ def forecast(verb: str, run: Callable[..., Any], parts: Mapping[str, Any]) -> Fo
     FibsegError
         Whatever the verb refuses: stores, products and settings are checked as it does it.
     """
-    runner = parts.get("blocks")
-    n = runner.workers if isinstance(runner, Processes | Cluster) else 1
-    threads = runner.threads if isinstance(runner, Cluster) else max(1, usable_cores() // n)
+    runner: Runner = parts.get("blocks") or Serial()
     # Inside one folder of the system: a sample is small, and the command's disk may be full.
     with tempfile.TemporaryDirectory(prefix="fibseg-plan-") as name:
         sample = SAMPLES[verb](dict(parts), Path(name))
+        threads = (
+            runner.threads if isinstance(runner, Cluster)
+            else max(1, usable_cores() // runner.at_once(sample.threads))
+        )
         seen = rehearse(run, sample.parts, Path(name), threads=threads)
-    elsewhere = isinstance(runner, Cluster) and bool(runner.address or runner.slurm)
-    return _scaled(verb, sample, seen, n, elsewhere=elsewhere)
+    return _scaled(verb, sample, seen, runner)
 
 
-def _scaled(
-    verb: str, sample: Sample, seen: Rehearsal, n_workers: int, *, elsewhere: bool
-) -> Forecast:
+def _n_workers(runner: Runner, threads: int) -> int:
+    """Blocks that are computed at the same time, here or elsewhere."""
+    return runner.workers if isinstance(runner, Cluster) else runner.at_once(threads)
+
+
+def _scaled(verb: str, sample: Sample, seen: Rehearsal, runner: Runner) -> Forecast:
     """The whole command, from what was seen of the sample."""
     per_unit = sum(stage.seconds - stage.once_s for stage in seen.stages)
     fixed = max(seen.seconds - per_unit, 0.0)
@@ -162,9 +164,14 @@ def _scaled(
     place = _standing(sample.place)
     return Forecast(
         verb=verb, sample=sample.text,
-        steps=[_step(s, sample, fixed, n_workers) for s in (*sample.before, *seen.stages)],
-        fixed_s=fixed, n_workers=n_workers, memory_gb=max(memory, sample.memory_bytes) / 1e9,
-        memory_free_gb=None if elsewhere else free_memory() / 1e9,
+        steps=[
+            _step(stage, sample, fixed, _n_workers(runner, stage.load.threads))
+            for stage in (*sample.before, *seen.stages)
+        ],
+        fixed_s=fixed, n_workers=_n_workers(runner, sample.threads),
+        memory_gb=max(memory, sample.memory_bytes) / 1e9,
+        beside_gb=0.0 if runner.in_process else COORDINATOR_BYTES / 1e9,
+        memory_free_gb=free_memory() / 1e9 if runner.at_once() else None,
         disk_gb=seen.disk_bytes * sample.disk_factor / 1e9,
         disk_free_gb=shutil.disk_usage(place).free / 1e9, place=place,
     )
@@ -193,16 +200,6 @@ def _standing(path: Path) -> Path:
     while not path.is_dir():
         path = path.parent
     return path
-
-
-def free_memory() -> float:
-    """Bytes that programs can still get: of the machine, and of the container that this runs in."""
-    free = float(psutil.virtual_memory().available)
-    with contextlib.suppress(OSError, ValueError):
-        group = Path("/sys/fs/cgroup")
-        limit = float((group / "memory.max").read_text())
-        free = min(free, limit - float((group / "memory.current").read_text()))
-    return free
 
 
 def duration(seconds: float) -> str:

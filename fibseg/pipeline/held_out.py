@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from fibseg.blocks import Runner
 from fibseg.data.planes import painted_planes
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec
@@ -50,13 +51,17 @@ class HeldOutPlanes:
     boxes: Boxes = field(default_factory=dict)
 
 
-def held_out_planes(store: Volume, spec: ModelSpec, truth: str | None) -> HeldOutPlanes:
+def held_out_planes(
+    store: Volume, spec: ModelSpec, truth: str | None, *, runner: Runner | None = None
+) -> HeldOutPlanes:
     """Planes held out of training on this store; all painted ones if it was not trained on.
 
     Parameters
     ----------
     truth
         Name of the painting; the one that the model was trained on if None.
+    runner
+        Where painted planes are looked for; in this process if None.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def held_out_planes(store: Volume, spec: ModelSpec, truth: str | None) -> HeldOu
         )
     classes = {name: values[name] for name in spec.classes}
     if source is None:
-        z = painted_planes(store.labels(annotation))
+        z = painted_planes(store.labels(annotation), runner=runner)
         where = "painted planes of a volume that was not trained on"
         return HeldOutPlanes(annotation, classes, z, where)
     split: dict[str, Any] = spec.training.get("split", {})

@@ -63,9 +63,9 @@ def run(
     name
         Name of labels or annotation.
     spacing
-        nm (z, y, x); by default what the file states.
+        nm (z, y, x); by default what the file states, or those of a folder that state one.
     trust_spacing
-        Use `spacing` although the file states another one.
+        Use `spacing` although the file states another one, or files of a folder different ones.
     polarity
         Whether stain is ``"dark"`` or ``"bright"`` in the image.
     intensity_range

@@ -49,7 +49,7 @@ class Memory:
         total, runner = self.gb * 1e9 - PROGRAM_BYTES, self.runner
         if isinstance(runner, Cluster) and (runner.address or runner.slurm):
             return runner, max(LEAST_BYTES, total) / IN_FLIGHT
-        wanted = runner.workers if isinstance(runner, Processes | Cluster) else 0
+        wanted = 0 if isinstance(runner, Serial) else runner.at_once()
         # beside this process, each with a program of its own
         n = min(wanted, max(0, int(total // (PROGRAM_BYTES + max(least_bytes, LEAST_BYTES)))))
         if n < wanted:

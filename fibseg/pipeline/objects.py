@@ -7,6 +7,7 @@ the same gap, and both keep it: no class is favoured.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ from fibseg.pipeline.chain import Operator, describe, planned
 from fibseg.pipeline.operators import GLOBAL, Sheet, Work, find_objects, region_table
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
-from fibseg.pipeline.store_bench import StoreBench
+from fibseg.pipeline.store_bench import StoreBench, tidy
+from fibseg.pipeline.verify_voxels import unedited
 from fibseg.types import Table
 from fibseg.volume import Volume, fingerprint
-from fibseg.volume.lock import free
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -72,7 +73,7 @@ def run(
     if all(job.finished(store) for job in jobs):
         _log.info("the objects of %s are there already, made with the same settings", name)
         for job in jobs:
-            free(store.path / job.path)
+            tidy(store, job.path)
         return Products(str(volume), {job.path: job.summary(store) for job in jobs})
     with store.locked(*(job.path for job in jobs)):
         sources = {
@@ -173,12 +174,13 @@ def make_objects(
     ExistsError
         If other labels stand there and may not be replaced.
     """
+    runner, bench = blocks or Serial(), StoreBench(store, job.path)
     product = store.create_labels(
         job.target, kind="labels", dtype=np.uint32, inputs=job.inputs, overwrite=overwrite,
         derived_from=f"probabilities/{job.source}",
+        unedited=functools.partial(unedited, runner=runner),
     )
-    shape, runner = product.block_shape, blocks or Serial()
-    bench = StoreBench(store, job.path)
+    shape = product.block_shape
     if not product.complete:
         target = Sheet(product.array, product.journal_path, bench.folder("labels"))
         work = Work(bench=bench, block_shape=shape, runner=runner, spacing=store.spacing)
@@ -187,13 +189,14 @@ def make_objects(
         )
         finish_product(product, runner=runner)
         _log.info("%s: %d objects", job.path, n)
-    bench.clear()  # also after a run that was killed just before
     if not measured(store, job.target):
-        table = region_table(
-            store.labels(job.target), block_shape=shape, runner=runner, spacing=store.spacing
-        )
         digest = store.labels_info(job.target).digest
+        table = region_table(
+            store.labels(job.target), block_shape=shape, runner=runner, spacing=store.spacing,
+            scratch=bench.folder("table"), inputs=digest,
+        )
         store.write_table(job.target, table, labels_digest=digest)
+    bench.clear()  # also after a run that was killed just before
     return store.table(job.target)
 
 

@@ -82,15 +82,16 @@ def split_objects(
         inputs=inputs, step="split_objects", depth_nm=depth_nm,
         max_object_voxels=max_object_voxels, spacing=spacing,
     )
+    folder = target.folder / f"pieces-{key[:16]}"
     sums = region_sums(
-        labels, block_shape=block_shape, runner=runner, moments=False, label="split: boxes"
+        labels, block_shape=block_shape, runner=runner, moments=False, label="split: boxes",
+        scratch=folder / "boxes", inputs=key,
     )
     corners = (np.stack([sums[f"{end}_{a}"] for a in "zyx"], axis=1) for end in ("start", "stop"))
     rows, cut = cut_objects(
         sums["label"], *corners, shape=labels.shape, max_object_voxels=max_object_voxels
     )
     _report(cut, max_object_voxels)
-    folder = target.folder / f"pieces-{key[:16]}"
     pieces = PieceList.store(folder, rows)
     found = reduce_blocks(
         SplitPieces(labels, folder, depth_nm, spacing), pieces, Batch.then,

@@ -42,6 +42,11 @@ class PieceList:
             np.save(folder / "pieces.npy", np.asfortranarray(rows))
         return cls(folder / "pieces.npy", rows.shape)
 
+    @property
+    def dtype(self) -> np.dtype[np.int64]:
+        """Type of the rows."""
+        return np.dtype(np.int64)
+
     def __getitem__(self, box: Any) -> NDArray[np.int64]:
         return np.asarray(np.load(self.path, mmap_mode="r")[box])
 

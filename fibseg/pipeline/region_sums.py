@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ def region_table(
     *,
     block_shape: Sequence[int],
     runner: Runner | None = None,
+    scratch: Path | None = None,
+    inputs: str = "",
     spacing: Spacing,
 ) -> Table:
     """Table of all objects of a stored label image; columns of `fibseg.measure.regions.finish`.
@@ -44,12 +47,17 @@ def region_table(
         Numbered objects, 0 = none.
     image
         Intensities on the same grid, integers of at most 16 bits; None leaves them out.
-    block_shape, runner
+    block_shape, runner, scratch
         As in `fibseg.blocks.reduce_blocks`.
+    inputs
+        Hash of what `labels` and `image` are, for `scratch`.
     spacing
         Size of a voxel in nm, (z, y, x).
     """
-    sums = region_sums(labels, image, block_shape=block_shape, runner=runner, label="measure")
+    sums = region_sums(
+        labels, image, block_shape=block_shape, runner=runner, scratch=scratch, inputs=inputs,
+        label="measure",
+    )
     z, y, x = labels.shape
     return regions.finish(sums, shape=(z, y, x), spacing=spacing)
 
@@ -60,6 +68,8 @@ def region_sums(
     *,
     block_shape: Sequence[int],
     runner: Runner | None,
+    scratch: Path | None = None,
+    inputs: str = "",
     label: str,
     moments: bool = True,
 ) -> Table:
@@ -67,7 +77,7 @@ def region_sums(
     sources = [labels] if image is None else [labels, image]
     sums: Table | None = reduce_blocks(
         RegionSums(moments), sources, regions.merge, block_shape=block_shape, runner=runner,
-        label=label,
+        scratch=scratch, fingerprint=inputs, label=label,
     )
     if sums is not None:
         return sums

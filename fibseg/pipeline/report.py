@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,11 @@ def run(
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists. Use overwrite=true, or another out=.")
     numbers = _chosen_planes(store, planes)
-    names = shown_labels(store, labels)
+    runs = store.runs(skip_damaged=True)
+    names = shown_labels(store, labels, runs)
     kinds = [Kind(name, _color(store, name, i)) for i, name in enumerate(names)]
     camera = Camera(store, max_pixels, invert=stain != store.polarity)
-    text = render(_page(camera, kinds, numbers, stain, n_largest))
+    text = render(_page(camera, kinds, numbers, runs, stain, n_largest))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name in another encoding than UTF-8 is no reason for no report.
     path.write_text(text, encoding="utf-8", errors="replace")
@@ -98,10 +99,10 @@ def report_path(store: Volume, out: str | None) -> Path:
 
 
 def _page(
-    camera: Camera, kinds: Sequence[Kind], z: Sequence[int], stain: str, n_largest: int
+    camera: Camera, kinds: Sequence[Kind], z: Sequence[int], runs: Sequence[Mapping[str, Any]],
+    stain: str, n_largest: int,
 ) -> Page:
     store = camera.store
-    runs = store.runs()
     evaluations = latest_evaluations(store, runs)
     sections = [object_section(store, k.name, k.color, n_largest) for k in kinds]
     pictures = {
@@ -112,10 +113,10 @@ def _page(
         name=store.name,
         subtitle="Segmentation of a volume electron microscopy stack",
         facts=volume_facts(store),
-        headline=headline(store, [k.name for k in kinds], evaluations),
+        headline=headline(store, [k.name for k in kinds], evaluations, runs),
         views=camera.views(kinds, z),
         objects=tuple(sections),
-        scores=score_tables(store, evaluations, pictures),
+        scores=score_tables(runs, evaluations, pictures),
         methods=text_for_methods(store, [k.name for k in kinds], evaluations, runs),
         runs=run_rows(runs),
         made_with=f"Made with fibseg {fibseg.__version__} from {store.path.name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ FEW = 3
 """Kinds of up to this many objects have one colour and no histogram."""
 
 
-def shown_labels(store: Volume, labels: Sequence[str] | None) -> list[str]:
+def shown_labels(
+    store: Volume, labels: Sequence[str] | None, runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
     """Label images for the page: those asked for, or all objects that are not truth.
 
     Raises
@@ -31,7 +33,7 @@ def shown_labels(store: Volume, labels: Sequence[str] | None) -> list[str]:
     """
     there = store.label_names(kind="labels")
     if labels is None:
-        truths = {r.data["truth"] for r in latest_evaluations(store, store.runs())}
+        truths = {r.data["truth"] for r in latest_evaluations(store, runs)}
         return [
             n for n in there if f"labels/{n}" not in truths and not n.startswith("truth_")
         ]
@@ -58,7 +60,8 @@ def volume_facts(store: Volume) -> tuple[Fact, ...]:
 
 
 def headline(
-    store: Volume, names: Sequence[str], evaluations: Sequence[Recorded]
+    store: Volume, names: Sequence[str], evaluations: Sequence[Recorded],
+    runs: Sequence[Mapping[str, Any]],
 ) -> tuple[Fact, ...]:
     """The few numbers that are read first."""
     facts = []
@@ -78,7 +81,7 @@ def headline(
                         f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}",
                         against(record.data),
                     ))
-    for spec, model in untested(store, evaluations):
+    for spec, model in untested(runs, evaluations):
         facts += [
             Fact(f"{scores['iou']:.3f}", f"IoU, {plain_name(name)}", f"{model}, held-out")
             for name, scores in (spec.metrics.get("classes") or {}).items()

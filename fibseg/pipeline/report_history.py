@@ -23,7 +23,7 @@ def text_for_methods(
     runs: Sequence[Mapping[str, Any]],
 ) -> tuple[str, ...]:
     """Paragraphs for a paper."""
-    specs = {model: spec for spec, model in models_of(store)}
+    specs = {model: spec for spec, model in models_of(runs)}
     objects = []
     for name in names:
         table = table_of(store, name)

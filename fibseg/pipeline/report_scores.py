@@ -53,7 +53,8 @@ def _stale(store: Volume, record: Mapping[str, Any]) -> bool:
 
 
 def score_tables(
-    store: Volume, evaluations: Sequence[Recorded], pictures: Mapping[int, tuple[View, ...]]
+    runs: Sequence[Mapping[str, Any]], evaluations: Sequence[Recorded],
+    pictures: Mapping[int, tuple[View, ...]],
 ) -> tuple[ScoreTable, ...]:
     """Every evaluation, one table per class; held-out scores of models that made these labels."""
     tables = []
@@ -67,23 +68,23 @@ def score_tables(
                 plain_name(name), subtitle, _score_rows(scores), _plane_figure(planes),
                 pictures.get(number, ()),
             ))
-    for spec, model in untested(store, evaluations):
+    for spec, model in untested(runs, evaluations):
         tables += _held_out_tables(spec, model)
     return tuple(tables)
 
 
 def untested(
-    store: Volume, evaluations: Sequence[Recorded]
+    runs: Sequence[Mapping[str, Any]], evaluations: Sequence[Recorded]
 ) -> list[tuple[ModelSpec, str]]:
     """Models that ran here and were not evaluated again since their training."""
     tested = {r.data["prediction"] for r in evaluations}
-    return [(spec, model) for spec, model in models_of(store) if f"model {model}" not in tested]
+    return [(spec, model) for spec, model in models_of(runs) if f"model {model}" not in tested]
 
 
-def models_of(store: Volume) -> list[tuple[ModelSpec, str]]:
-    """Descriptions of the models that ran on this store, as far as they still stand as they ran."""
+def models_of(runs: Sequence[Mapping[str, Any]]) -> list[tuple[ModelSpec, str]]:
+    """Descriptions of the models of these runs, as far as they still stand as they ran."""
     found: dict[str, ModelSpec] = {}
-    for record in store.runs():
+    for record in runs:
         model = record["config"].get("model") if record["verb"] == "infer" else None
         if model and Path(model).is_dir():
             try:

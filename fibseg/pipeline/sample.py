@@ -41,6 +41,8 @@ class Sample:
         Shapes (z, y, x) of the sample, of the volume, and of a block of the volume.
     before
         Stages that were measured while the sample was made.
+    threads
+        How many a block of the longest stage uses well.
     limited, limit_s
         Stage that ends when the whole command has taken so many seconds.
     """
@@ -57,6 +59,7 @@ class Sample:
     whole: tuple[int, ...] = ()
     block: tuple[int, ...] = ()
     before: Sequence[Stage] = ()
+    threads: int = 1
     limited: str = ""
     limit_s: float = math.inf
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fibseg.blocks import Cluster, Processes, Serial
+from fibseg.blocks import Serial
 from fibseg.geometry import Box
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.sample import Parts, Sample, by, central_blocks, cut_out, of_store
@@ -28,12 +28,14 @@ SOURCE_BYTES = 5e8
 def infer_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks in the middle of the volume."""
     from fibseg.export import load_spec
-    from fibseg.inference import make_plan
+    from fibseg.inference import Backend, make_plan
+    from fibseg.inference.block import threads_of
 
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
     plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
     block = parts["block_shape"] or plan.block_shape(store.block_shape)
-    return of_store(store, folder, parts, block=block)
+    backend = Backend.choose(parts["backend"], parts["precision"])
+    return replace(of_store(store, folder, parts, block=block), threads=threads_of(backend))
 
 
 def objects_sample(parts: Parts, folder: Path) -> Sample:
@@ -154,7 +156,7 @@ def import_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.pipeline.ingest_labels import placed
 
     kind, runner = parts["kind"], parts.get("blocks")
-    n_workers = runner.workers if isinstance(runner, Processes | Cluster) else 1
+    n_workers = max(1, runner.at_once()) if runner else 1
     with open_source(parts["source"], dataset=parts["dataset"], array=parts["array"]) as opened:
         store = None if kind == "image" else Volume.open(parts["volume"])
         source = opened

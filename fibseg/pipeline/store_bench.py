@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
 from numpy.typing import DTypeLike
 
+from fibseg.errors import BusyError
 from fibseg.pipeline.bench import Sheet
 from fibseg.volume import Product, Volume
+from fibseg.volume.lock import free
 
 
 class StoreBench:
@@ -60,3 +63,12 @@ class StoreBench:
         """The hidden folder, and how the names of this product begin there."""
         start = self._store.scratch_path(self._product, "0")
         return start.parent, start.name.removesuffix("0")
+
+
+def tidy(store: Volume, product: str) -> None:
+    """Remove what a run left that was killed after `product` was finished."""
+    free(store.path / product)
+    bench = StoreBench(store, product)
+    if not bench.empty:
+        with contextlib.suppress(BusyError), store.locked(product):
+            bench.clear()

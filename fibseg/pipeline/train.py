@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from fibseg.blocks import Runner
 from fibseg.data import RULE, HeldOut, PlaneStack, SparseData, Split, load_planes, split_planes
 from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
@@ -38,7 +39,8 @@ logger = logging.getLogger("fibseg.train")
 def run(
     *, volume: str | Sequence[str], annotation: str | Sequence[str], out: str,
     network: NetworkSpec, data: SparseData, trainer: TrainerSettings, seed: int = 0,
-    resume: str = "auto", overwrite: bool = False, overrides: Sequence[str] = (),
+    blocks: Runner | None = None, resume: str = "auto", overwrite: bool = False,
+    overrides: Sequence[str] = (),
 ) -> Summary | None:
     """Train, test on what was held out, write the model folder; returns scores and paths.
 
@@ -55,6 +57,8 @@ def run(
         Model folder; checkpoints, TensorBoard and log go to ``out/training``.
     network, data, trainer, seed
         Settings.
+    blocks
+        Where painted planes are looked for; in this process if None.
     resume
         ``"auto"`` or ``"never"`` (refuses a folder in which a training has begun).
     overwrite
@@ -92,7 +96,9 @@ def run(
     with alone_in(folder, volumes=[v.path for v in volumes]):
         if standing(folder, record, resume=resume, overwrite=overwrite):
             return summarise(folder, load_spec(folder), stores, resumed=True)
-        stacks = load_planes(volumes, names, data=data, context=network.context, folder=None)
+        stacks = load_planes(
+            volumes, names, data=data, context=network.context, runner=blocks
+        )
         split = split_planes(stacks, classes, data, context=network.context)
         begin(folder, record)
         with log_to(folder / FOLDER / LOG):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fibseg.blocks import Grid, Runner, reduce_blocks
 from fibseg.errors import DataError
 from fibseg.pipeline.verify_reading import UNREAD, Coarser, ReadAgain, Reading
-from fibseg.volume.audit import Finding, Image
+from fibseg.volume import Product
+from fibseg.volume.audit import Finding, Image, checked
 from fibseg.volume.digests import total
 from fibseg.volume.layout import BLOCK, open_array
 from fibseg.volume.levels import levels_of
@@ -50,6 +51,12 @@ def voxel_findings(image: Image, *, runner: Runner | None = None) -> list[Findin
             found += [image.found(where, STALE) for where in _stale(finer, verdict, factors)]
         finer = verdict
     return found
+
+
+def unedited(product: Product, *, runner: Runner) -> bool:
+    """Whether a finished product is what fibseg wrote, to the voxel; reads all of it."""
+    image = checked(f"{product.path.parent.name}/{product.path.name}", product.path)
+    return image.complete and not image.findings and not voxel_findings(image, runner=runner)
 
 
 @dataclass(frozen=True)

@@ -106,18 +106,18 @@ def images(root: Path) -> list[Image]:
     """
     if not root.exists():
         raise DataError(f"There is no volume at {root}. Give the path of a store.")
-    found = [_checked("raw", root)]
+    found = [checked("raw", root)]
     if found[0].foreign:
         raise DataError(f"{root} is no volume of fibseg. Give the path of a store.")
     for folder in FOLDERS:
         if (root / folder).is_dir():
             products = (p for p in (root / folder).iterdir() if p.is_dir() and p.name[0] != ".")
-            found += [_checked(f"{folder}/{p.name}", p) for p in sorted(products)]
+            found += [checked(f"{folder}/{p.name}", p) for p in sorted(products)]
     return found
 
 
-def _checked(name: str, path: Path) -> Image:
-    """The image, trusted no further than its seals hold."""
+def checked(name: str, path: Path) -> Image:
+    """The image at `path`, trusted no further than its seals hold."""
     image = Image(name, path)
     try:
         state = metadata.read_state(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -20,7 +20,6 @@ from zarr.storage import LocalStore
 
 from fibseg.errors import DataError
 from fibseg.geometry import Box
-from fibseg.progress import track
 from fibseg.types import Shape
 from fibseg.volume.files import PARTIAL, room_for
 
@@ -32,7 +31,6 @@ BLOCK: Shape = (64, 512, 512)
 CHUNK = 64
 THIN_CHUNK = 256
 CHUNK_04: Shape = (64, 128, 128)
-WORTH_SHOWING = 16
 ARRAY_METADATA = (".zarray", ".zattrs", "zarr.json")
 WRITE: ArrayConfigParams = {"write_empty_chunks": True}
 
@@ -106,8 +104,8 @@ class StoredArray(zarr.Array[Any]):
             return super().__getitem__(selection)
         except (RuntimeError, ValueError, OSError) as error:
             raise DataError(
-                f"{self.store_path} cannot be read at {selection} ({error}). The store is damaged: "
-                "take it from a copy, or make it again."
+                f"{self._damage(selection)} ({error}). Take the store from a copy, or make what is "
+                "damaged again; 'fibseg verify' names all of it."
             ) from error
 
     def __setitem__(self, selection: Any, value: Any) -> None:
@@ -120,6 +118,19 @@ class StoredArray(zarr.Array[Any]):
         """
         with room_for(self.folder, np.asarray(value).nbytes):
             super().__setitem__(selection, value)
+
+    def _damage(self, selection: Any) -> str:
+        """Where the first chunk lies that cannot be read, as far as can be told."""
+        wanted = _box_of(selection, self.shape)
+        if wanted is not None:
+            for tile in _tiles(wanted, self.chunks):
+                try:
+                    super().__getitem__(tile.intersect(wanted).slices)
+                except (RuntimeError, ValueError, OSError):
+                    chunk = tile.clip(self.shape)
+                    file = file_of(self.folder, self, chunk)
+                    return f"{file} is damaged: voxels {chunk.start} to {chunk.stop} cannot be read"
+        return f"{self.folder} cannot be read at {selection}"
 
     @property
     def folder(self) -> Path:
@@ -155,12 +166,22 @@ def boxes(shape: Sequence[int], block: Sequence[int]) -> Iterator[Box]:
         yield Box(start, stop)
 
 
-def watched(tiles: Iterable[Box], *, label: str) -> Iterator[Box]:
-    """The same boxes, with progress shown where there are many."""
-    tiles = list(tiles)
-    if len(tiles) < WORTH_SHOWING:
-        return iter(tiles)
-    return track(tiles, total=len(tiles), label=label, unit="block")
+def _tiles(box: Box, block: Sequence[int]) -> Iterator[Box]:
+    """Boxes of the grid of `block` that `box` touches."""
+    corner = tuple(a // b * b for a, b in zip(box.start, block, strict=True))
+    for tile in boxes(Box(corner, box.stop).shape, block):
+        whole = Box(tile.start, tuple(a + b for a, b in zip(tile.start, block, strict=True)))
+        yield whole.shift(corner)
+
+
+def _box_of(selection: Any, shape: Sequence[int]) -> Box | None:
+    """The box that plain slices stand for; None for any other selection."""
+    cuts = selection if isinstance(selection, tuple) else (selection,)
+    if not all(isinstance(cut, slice) and cut.step in (None, 1) for cut in cuts):
+        return None
+    cuts += (slice(None),) * (len(shape) - len(cuts))
+    ends = [cut.indices(n) for cut, n in zip(cuts, shape, strict=True)]
+    return Box(tuple(start for start, _, _ in ends), tuple(stop for _, stop, _ in ends))
 
 
 def array_files(
@@ -170,13 +191,17 @@ def array_files(
 
     Of all the array, or of a `box` whose corner is that of a file.
     """
-    pieces = array.shards or array.chunks
-    folder = path / "c" if array.metadata.zarr_format == 3 else path
     whole = Box.whole(array.shape) if box is None else box
-    for tile in boxes(whole.shape, pieces):
+    for tile in boxes(whole.shape, array.shards or array.chunks):
         inside = tile.shift(whole.start)
-        place = (a // p for a, p in zip(inside.start, pieces, strict=True))
-        yield folder.joinpath(*map(str, place)), inside
+        yield file_of(path, array, inside), inside
+
+
+def file_of(path: Path, array: zarr.Array[Any], box: Box) -> Path:
+    """File that the first voxel of `box` lies in."""
+    folder = path / "c" if array.metadata.zarr_format == 3 else path
+    pieces = array.shards or array.chunks
+    return folder.joinpath(*(str(a // p) for a, p in zip(box.start, pieces, strict=True)))
 
 
 def stored_bytes(path: Path, array: zarr.Array[Any]) -> int:

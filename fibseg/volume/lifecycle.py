@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from fibseg.volume.product import Product
 
 log = logging.getLogger("fibseg.volume")
 
+Unedited = Callable[[Product], bool]
+"""Tells whether the voxels of a finished product are still those that fibseg wrote."""
+
 
 def prepare(
-    path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any], overwrite: bool
+    path: Path, state: State, *, shape: Shape, dtype: np.dtype[Any], overwrite: bool,
+    unedited: Unedited | None = None,
 ) -> Product:
     """Product at `path` as `state` describes it: new, reopened to resume, or already complete.
 
@@ -39,7 +44,7 @@ def prepare(
             return product
         log.warning("%s is damaged and is made again.", where)
     elif path.exists() and not overwrite and (standing is None or standing["complete"]):
-        if standing is None or not _derivable_again(product, standing, state):
+        if standing is None or not _derivable_again(product, standing, state, unedited):
             raise ExistsError(
                 f"{where} stands already and comes from other data or settings. "
                 "Use overwrite=true to replace it, or another name."
@@ -91,10 +96,13 @@ def _intact(product: Product, state: State) -> bool:
     return True
 
 
-def _derivable_again(product: Product, standing: State, state: State) -> bool:
+def _derivable_again(
+    product: Product, standing: State, state: State, unedited: Unedited | None
+) -> bool:
     """Whether fibseg made it from the same stored product, and nobody has edited it since."""
     return (
         state["derived_from"] is not None
         and standing["derived_from"] == state["derived_from"]
-        and product.matches_digest()
+        and unedited is not None
+        and unedited(product)
     )

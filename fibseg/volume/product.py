@@ -16,7 +16,6 @@ from fibseg.volume import layout, metadata
 from fibseg.volume.digests import open_noted
 from fibseg.volume.files import partial_path
 from fibseg.volume.index import listed
-from fibseg.volume.intensity import survey
 from fibseg.volume.levels import Pyramid, levels_of
 from fibseg.volume.metadata import State
 
@@ -128,10 +127,6 @@ class Product:
         self.__dict__.pop("array", None)
         if self.path.parent.name == ".scratch" and not any(self.path.parent.iterdir()):
             self.path.parent.rmdir()
-
-    def matches_digest(self) -> bool:
-        """Whether the voxels are still those that the digest was taken of; reads all of them."""
-        return bool(survey(self.array, label="verify").digest == self._state()["digest"])
 
     def _publish(self, state: State, maximum: int, colors: metadata.Colors | None) -> None:
         """Write the OME metadata; the last write is the one that says complete."""

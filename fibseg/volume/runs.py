@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import logging
 import platform
 import sys
@@ -15,10 +16,10 @@ from typing import Any
 
 import fibseg
 from fibseg.errors import DataError, DiskFullError, InterruptedRunError, PartlyDoneError
-from fibseg.volume.files import UNSEALED, checked_name, finite, read_json, room_for, write_json
+from fibseg.volume.files import UNSEALED, checked_name, finite, room_for, seal_holds, write_json
 
 RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
-NEEDED = {"verb", "status", "started", "config", "inputs", "products"}
+_log = logging.getLogger("fibseg.volume")
 
 
 class Run:
@@ -111,18 +112,42 @@ def new_run(
         return Run(path, verb=verb, config=config, overrides=overrides, inputs=inputs)
 
 
-def read_runs(folder: Path) -> list[dict[str, Any]]:
-    """Records of all runs in `folder`, oldest first, each with its ``name``."""
-    found = [
-        {"name": file.parent.name, **read_json(file)} for file in folder.glob("*/run.json")
-    ]
-    for record in found:
-        if not set(record) >= NEEDED:
-            raise DataError(
-                f"{folder / record['name'] / 'run.json'} is no record of a run. No product depends "
-                "on it: take it from a copy, or remove its folder."
-            )
+def read_runs(folder: Path, *, skip_damaged: bool = False) -> list[dict[str, Any]]:
+    """Records of all runs in `folder`, oldest first, each with its ``name``.
+
+    Parameters
+    ----------
+    skip_damaged
+        Leave out, with a warning, what is damaged.
+
+    Raises
+    ------
+    DataError
+        If a record is not, to the bit, what fibseg wrote.
+    """
+    found = []
+    for file in folder.glob("*/run.json"):
+        try:
+            found.append(_record(file))
+        except DataError as error:
+            if not skip_damaged:
+                raise
+            _log.warning("left out: %s", error)
     return sorted(found, key=lambda record: str(record["started"]))
+
+
+def _record(file: Path) -> dict[str, Any]:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}). Check the disk.") from error
+    if not seal_holds(data):
+        raise DataError(
+            f"{file} is no record of a run as fibseg wrote it: it was cut off, damaged, or changed "
+            "by another program. No product depends on it: take it from a copy, or remove its "
+            "folder."
+        )
+    return {"name": file.parent.name, **json.loads(data)}
 
 
 def environment() -> dict[str, str]:

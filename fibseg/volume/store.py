@@ -16,7 +16,7 @@ from fibseg.types import Table
 from fibseg.volume import metadata
 from fibseg.volume.files import checked_name
 from fibseg.volume.index import complete_names, make_index, names_of_kind
-from fibseg.volume.lifecycle import prepare
+from fibseg.volume.lifecycle import Unedited, prepare
 from fibseg.volume.lock import locked, refuse_locked
 from fibseg.volume.metadata import State
 from fibseg.volume.product import Kind, Product, ProductInfo, info_of
@@ -86,6 +86,7 @@ class Volume(RawStore):
         self, name: str, *, kind: Kind, dtype: DTypeLike, inputs: str,
         classes: dict[str, int] | None = None, derived_from: str | None = None,
         overwrite: bool = False, attributes: dict[str, Any] | None = None,
+        unedited: Unedited | None = None,
     ) -> Product:
         """Label image to be written: new, reopened to resume, or already complete.
 
@@ -101,7 +102,10 @@ class Volume(RawStore):
             Class name to label value.
         derived_from
             Stored product that fibseg can derive this one from again at any time, such as
-            ``"probabilities/mitochondria"``: it then replaces an unedited older derivation.
+            ``"probabilities/mitochondria"``: it then replaces an older derivation that is
+            `unedited`.
+        unedited
+            Tells of a finished product whether nobody has edited it. Without it, none is replaced.
 
         Raises
         ------
@@ -114,7 +118,8 @@ class Volume(RawStore):
         state = self._new_state(kind, inputs, classes, derived_from, attributes)
         self._make_group("labels")
         return prepare(
-            path, state, shape=self.shape, dtype=np.dtype(dtype), overwrite=overwrite
+            path, state, shape=self.shape, dtype=np.dtype(dtype), overwrite=overwrite,
+            unedited=unedited,
         )
 
     def create_probabilities(
@@ -145,6 +150,7 @@ class Volume(RawStore):
     def create_distances(
         self, name: str, *, inputs: str, derived_from: str, range_nm: tuple[float, float],
         overwrite: bool = False, attributes: dict[str, Any] | None = None,
+        unedited: Unedited | None = None,
     ) -> Product:
         """Distances (float32, nm) to be written; otherwise as `create_labels`.
 
@@ -158,7 +164,8 @@ class Volume(RawStore):
         path = self.path / "distances" / checked_name(name, what="distance map")
         self._make_group("distances")
         return prepare(
-            path, state, shape=self.shape, dtype=np.dtype(np.float32), overwrite=overwrite
+            path, state, shape=self.shape, dtype=np.dtype(np.float32), overwrite=overwrite,
+            unedited=unedited,
         )
 
     @contextlib.contextmanager
@@ -236,9 +243,15 @@ class Volume(RawStore):
             self.path / "runs", verb, config=config, overrides=overrides, inputs=inputs
         )
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Records of all runs, oldest first."""
-        return read_runs(self.path / "runs")
+    def runs(self, *, skip_damaged: bool = False) -> list[dict[str, Any]]:
+        """Records of all runs, oldest first; `skip_damaged` leaves damaged ones out, and says so.
+
+        Raises
+        ------
+        DataError
+            If a record is damaged.
+        """
+        return read_runs(self.path / "runs", skip_damaged=skip_damaged)
 
     # --- inside ------------------------------------------------------------------------------
 

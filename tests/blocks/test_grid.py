@@ -8,7 +8,7 @@ from hypothesis import given
 from strategies import block_shapes, shapes
 
 from fibseg.blocks import Grid
-from fibseg.blocks.grid import check_writers
+from fibseg.blocks.grid import check_writers, unless_empty
 from fibseg.errors import UsageError
 
 
@@ -57,3 +57,12 @@ def test_a_plan_for_ten_to_the_thirteen_voxels_is_lazy():
     grid = Grid.over((20_000, 22_400, 22_400), (64, 512, 512))
     assert len(grid) == 313 * 44 * 44
     assert grid.box(len(grid) - 1).stop == (20_000, 22_400, 22_400)
+
+
+def test_a_stream_without_a_block_is_told_from_one_that_has_not_begun():
+    drawn = []
+    blocks = (drawn.append(block.index) or block for block in Grid.over((6,), (2,)).blocks())
+    stream = unless_empty(blocks)
+    assert drawn == [0], "looked at no more than it must"
+    assert [block.index for block in stream] == [0, 1, 2]
+    assert unless_empty(Grid.over((0,), (2,)).blocks()) is None

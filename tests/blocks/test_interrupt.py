@@ -2,10 +2,20 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
+import time
+from pathlib import Path
 
+import block_work
+import numpy as np
+import psutil
 import pytest
+import zarr
 
+from fibseg.blocks import map_blocks
 from fibseg.blocks.interrupt import Interrupt
 
 
@@ -51,3 +61,72 @@ def test_in_another_thread_it_does_nothing():
     thread.start()
     thread.join()
     assert seen == [(False, signal.getsignal(signal.SIGINT))]
+
+
+COMMAND = """
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, {tests!r})
+    import block_work
+    import zarr
+    from fibseg.blocks import Cluster, Processes, Serial, map_blocks
+    from fibseg.cli import main as command
+
+    def verb(words):
+        source, target = (zarr.open_array(f"{folder}/{{name}}") for name in ("source", "target"))
+        fn = block_work.Poisoned(stuck=(3,), diary={folder!r} + "/diary")
+        map_blocks(fn, source, target, block_shape=(1, 4, 4), runner={runner},
+                   journal=Path({folder!r}) / "journal")
+        return 0
+
+    if __name__ == "__main__":
+        sys.modules["fibseg.cli.main"]._dispatch = verb
+        sys.exit(command(["objects"]))
+"""
+
+
+@pytest.mark.parametrize("runner", ["Serial()", "Processes(n_workers=1)", "Cluster(n_workers=1)"])
+def test_ctrl_c_twice_ends_at_once_and_the_next_run_does_the_rest(tmp_path: Path, runner: str):
+    source, target = (
+        zarr.create_array(
+            tmp_path / name, shape=(6, 4, 4), chunks=(1, 4, 4), dtype="int64", fill_value=0
+        )
+        for name in ("source", "target")
+    )
+    source[:] = np.arange(96).reshape(6, 4, 4)
+    diary, journal = tmp_path / "diary", tmp_path / "journal"
+    diary.mkdir()
+    script = tmp_path / "script.py"
+    tests = str(Path(block_work.__file__).parent)
+    script.write_text(
+        textwrap.dedent(COMMAND.format(tests=tests, folder=str(tmp_path), runner=runner))
+    )
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (diary / "3").exists() or journal.read_text().count("done") < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = psutil.Process(process.pid).children()
+    time.sleep(0.3)  # by then it waits; of two signals that come before, Python makes one
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)  # the first waits for the block, which takes a minute
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=40)
+    assert time.monotonic() - began < 20
+    assert process.returncode == 75
+    assert error == (
+        "fibseg objects: Interrupted. The same command continues where it stopped.\n"
+    )
+    assert not psutil.wait_procs(workers, timeout=5)[1]
+    assert journal.read_text().count("done") == 3
+    np.testing.assert_array_equal(target[3:], 0)
+    map_blocks(
+        block_work.Poisoned(diary=str(diary)), source, target, block_shape=(1, 4, 4),
+        journal=journal,
+    )
+    np.testing.assert_array_equal(target[:], source[:] + 1)
+    assert [(diary / str(n)).read_text() for n in range(3)] == ["x", "x", "x"]

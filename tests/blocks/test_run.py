@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import block_shapes, shapes, spacings
 
 from fibseg.blocks import Serial, map_blocks, reduce_blocks
-from fibseg.blocks.run import fold
+from fibseg.blocks.reduce import fold
 from fibseg.blocks.task import IN_FLIGHT
 from fibseg.errors import PartlyDoneError, UsageError
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fibseg.blocks import Journal, Serial
 from fibseg.blocks.schedule import GIVE_UP_AFTER, run_blocks
-from fibseg.errors import PartlyDoneError
+from fibseg.errors import DataError, PartlyDoneError
 
 
 def odd_is_poison(bad, block):
@@ -53,6 +53,19 @@ def test_a_long_list_of_failures_is_cut_short(caplog):
     assert complaint.endswith("only the missing blocks again.")
     assert "and 22 more" in complaint
     assert caplog.text.count("Traceback") == 30, "the log holds every error"
+
+
+def test_a_reason_that_blocks_share_is_told_once():
+    def damaged(block):
+        if block.index != 1:
+            raise DataError("c/0 is damaged." if block.index < 3 else "c/7 is damaged.")
+
+    _, complaint = collected(Serial(), block_work.Plain(damaged), 4)
+    told = (
+        "block 0 at (0,), block 2 at (2,): DataError: c/0 is damaged; "
+        "block 3 at (3,): DataError: c/7 is damaged. The log"
+    )
+    assert told in complaint
 
 
 def test_after_earlier_successes_it_does_not_give_up():

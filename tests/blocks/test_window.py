@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import block_work
@@ -15,7 +17,7 @@ import pytest
 import zarr
 
 from fibseg.blocks import Processes, label_blocks
-from fibseg.blocks.task import IN_FLIGHT
+from fibseg.blocks.task import IN_FLIGHT, Task
 
 TWO = Processes(n_workers=2)
 
@@ -34,12 +36,30 @@ def test_each_block_once_and_never_more_than_the_window_ahead(ordered):
         ahead.append(len(pulled) - len(yielded))
     assert sorted(yielded) == list(range(40))
     assert not ordered or yielded == sorted(yielded)
-    assert max(ahead) <= IN_FLIGHT * TWO.workers
+    assert max(ahead) <= IN_FLIGHT * TWO.at_once()
 
 
 def test_zero_workers_means_one_per_core():
-    assert Processes().workers == len(psutil.Process().cpu_affinity())
-    assert Processes(n_workers=7).workers == 7
+    n_cores = len(psutil.Process().cpu_affinity())
+    assert Processes().at_once() == n_cores
+    assert Processes().at_once(threads=2) == max(1, n_cores // 2)
+    assert Processes().at_once(threads=10 * n_cores) == 1
+    assert Processes(n_workers=7).at_once() == Processes(n_workers=7).at_once(threads=4) == 7
+
+
+@dataclass(frozen=True)
+class _Threaded(Task):
+    """Gives the process; uses many threads well."""
+
+    threads = 10**6
+
+    def compute(self, block, parts):
+        return os.getpid()
+
+
+def test_where_one_worker_would_do_it_is_this_process():
+    alone = {o.value for o in Processes().outcomes(_Threaded(), block_work.some_blocks(3))}
+    assert alone == {os.getpid()}
 
 
 SCRIPT = """

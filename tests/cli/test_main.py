@@ -79,7 +79,7 @@ def test_a_group_can_be_left_out_where_the_verb_can_do_without() -> None:
 
     config = resolved(compose_verb("infer", ["postprocess=null", "model=m", "volume=v"]))
     assert "postprocess" not in config
-    assert config["blocks"]["_target_"] == "fibseg.blocks.Serial"
+    assert config["blocks"]["_target_"] == "fibseg.blocks.Processes"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shells close streams otherwise there")

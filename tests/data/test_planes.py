@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from hypothesis import given
 from painted_cell import make_cell
+from strategies import block_shapes, masks
 
 from fibseg.data import SparseData, load_planes, read_planes, working_spacing
 from fibseg.data.planes import painted_planes
@@ -57,6 +59,28 @@ def test_painted_planes_are_found_across_slabs() -> None:
     array = np.zeros((40, 5, 6), np.uint8)
     array[[2, 15, 16, 39], 4, 5] = 1
     assert painted_planes(array) == [2, 15, 16, 39]
+
+
+class Chunked(np.ndarray):
+    """An array that says in which blocks it is stored."""
+
+    chunks: tuple[int, ...]
+
+
+@given(masks(), block_shapes(low=1))
+def test_painted_planes_of_any_blocks_are_those_of_the_whole(
+    mask: np.ndarray, block: tuple[int, int, int]
+) -> None:
+    array = mask.astype(np.uint8).view(Chunked)
+    array.chunks = block
+    assert painted_planes(array) == np.flatnonzero(mask.any((1, 2))).tolist()
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (3, 0, 3)])
+def test_nothing_is_painted_where_there_is_nothing(shape: tuple[int, int, int]) -> None:
+    array = np.ones(shape, np.uint8).view(Chunked)
+    array.chunks = (2, 2, 2)
+    assert painted_planes(array) == []
 
 
 def test_painted_planes_of_a_store_in_shards(tmp_path: Path) -> None:

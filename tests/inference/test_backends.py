@@ -14,8 +14,10 @@ import pytest
 import torch
 from inference_fakes import FakeVolume, by_blocks, make_predictor, random_image, random_model
 
+from fibseg.blocks import usable_cores
 from fibseg.errors import UsageError
 from fibseg.inference import Backend
+from fibseg.inference.block import THREADS, threads_of
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
@@ -146,3 +148,8 @@ def test_a_signal_after_networks_were_released_is_taken_as_ever():
     """OpenVINO's plugin owned the signal stack: freed with it, this was a segmentation fault."""
     done = subprocess.run([sys.executable, "-c", RELEASED_THEN_ASKED_TO_STOP], check=False)
     assert done.returncode == 0
+
+
+def test_workers_share_the_cores_of_a_cpu_and_one_has_the_gpu():
+    assert threads_of(Backend("torch", "bfloat16", "cuda")) == usable_cores()
+    assert threads_of(Backend("openvino", "float32")) == THREADS

@@ -13,13 +13,13 @@ import pytest
 import tifffile
 from inference_fakes import random_image, random_model
 from small_disk import resize, run_on_small_disk
+from stores import noise_store
 
 from fibseg import postprocess
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import DiskFullError
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer, ingest, objects, verify
-from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 
 SHAPE = (200, 40, 40)
@@ -40,17 +40,9 @@ ERROR = re.compile(
 
 def make_store(path: Path) -> Volume:
     """Noise, and probabilities of 5000 small objects, whose table is larger than all else."""
-    store = Volume.create(
-        path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
-    )
-    store.raw()[:] = random_image(SHAPE)
-    finish_raw(store)
-    product = store.create_probabilities("p", inputs="none")
     points = np.zeros(SHAPE, np.uint8)
     points[::4, ::4, ::4] = points[1::4, ::4, ::4] = 255
-    product.array[:] = points
-    finish_product(product)
-    return store
+    return noise_store(path, shape=SHAPE, p=points)
 
 
 def do(verb: str, store: Path, source: Path, runner: Serial | Processes) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 from sklearn.metrics import jaccard_score
 
-from fibseg.blocks import Processes, Serial
+from fibseg.blocks import Serial
 from fibseg.errors import DataError, UsageError
 from fibseg.metrics import Contingency, score_planes
 from fibseg.pipeline import evaluate
@@ -85,13 +85,6 @@ def test_any_blocks_give_the_same_scores(block: tuple[int, int, int], left_out: 
     whole = score_volume(p, t, block_shape=SHAPE, **kind)
     parts = score_volume(p, t, block_shape=block, runner=Serial(), **kind)
     assert parts == whole
-
-
-def test_processes_give_the_same_scores(store: Path) -> None:
-    kind = {"volume": str(store), "labels": "mitochondria", "truth": "truth"}
-    one = evaluate.run(**kind, blocks=Serial())
-    two = evaluate.run(**kind, blocks=Processes(1))
-    assert one.as_dict() == two.as_dict()
 
 
 def test_painting_is_scored_where_painted(store: Path) -> None:

@@ -24,7 +24,7 @@ from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.rehearsal import peak_memory, rehearse
 from fibseg.pipeline.sample import central_blocks
 from fibseg.pipeline.samples import SAMPLES, import_sample
-from fibseg.postprocess import closing, components, threshold
+from fibseg.postprocess import closing, components, grow, split_objects, threshold
 from fibseg.progress import Stage, recorded
 from fibseg.volume import Volume
 
@@ -209,6 +209,15 @@ def test_what_there_is_no_room_for_is_refused_with_both_numbers(store):
     with pytest.raises(RoomError, match=r"0\.0001 GB are free in"):
         replace(plan, disk_gb=1.0, disk_free_gb=0.0001).refuse_without_room()
     replace(plan, memory_free_gb=None).refuse_without_room()
+
+
+def test_splitting_and_growing_can_be_planned(store):
+    """The list of pieces, which is no image, counts among what is read."""
+    more = {"split": P(split_objects, depth_nm=5.0), "grow": P(grow, distance_nm=30.0)}
+    plan = forecast("objects", objects.run, objects_parts(store, postprocess=CHAIN | more))
+    found = {step.label: step for step in plan.steps}
+    assert found["split: objects"].read_gb > 0
+    assert found["split: number"].n_units == found["grow"].n_units == 5
 
 
 def test_a_rehearsal_that_is_killed_says_what_most_likely_happened(tmp_path):

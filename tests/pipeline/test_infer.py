@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from inference_fakes import random_image, random_model
+from inference_fakes import random_model
+from stores import OBJECTS, noise_store
 
-from fibseg import postprocess
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import load_network, save_model_folder
 from fibseg.inference import predict_planes
 from fibseg.pipeline import infer
-from fibseg.pipeline.pyramid import finish_product, finish_raw
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
 
 SHAPE = (70, 160, 150)
-OBJECTS = {
-    "threshold": partial(postprocess.threshold, level=0.5),
-    "components": partial(postprocess.components, connectivity=26, min_voxels=0),
-}
 
 
 def make_store(path: Path, *, shape=SHAPE, spacing=(20.0, 20.0, 20.0), seed=0) -> Volume:
     # Zarr 2 has no shards, so that a small volume has many blocks.
-    store = Volume.create(
-        path, shape=shape, dtype=np.uint8, spacing=spacing, polarity="dark", ome_version="0.4"
-    )
-    store.raw()[:] = random_image(shape, seed=seed)
-    finish_raw(store)
-    return store
+    return noise_store(path, shape=shape, spacing=spacing, seed=seed, ome_version="0.4")
 
 
 def make_model(path: Path, **keywords) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import pickle
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +23,16 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from imagecodecs import png_encode
+from strategies import block_shapes, shapes
 
-from fibseg.blocks import Cluster, Processes, Serial, reduce_blocks
+from fibseg.blocks import Cluster, Processes, Serial, map_blocks, reduce_blocks
 from fibseg.blocks.task import IN_FLIGHT
 from fibseg.errors import DataError, PartlyDoneError, UsageError
 from fibseg.geometry import Box
 from fibseg.pipeline import ingest
-from fibseg.pipeline.ingest_blocks import SurveyBlock, copy, survey
+from fibseg.pipeline.ingest import Stored
+from fibseg.pipeline.ingest_blocks import ConvertBlock, SurveyBlock, copy, survey
+from fibseg.pipeline.ingest_labels import _as_labels
 from fibseg.pipeline.ingest_memory import LEAST_BYTES, PROGRAM_BYTES, Memory
 from fibseg.volume import Volume
 from fibseg.volume.sources import PlacedPlanes, open_source
@@ -153,24 +158,47 @@ def plus_five(voxels: np.ndarray) -> np.ndarray:
     return voxels + np.uint16(5)
 
 
-def test_the_same_store_serially_and_in_processes(tmp_path: Path) -> None:
-    data = np.random.default_rng(0).normal(size=(70, 90, 80)).astype(np.float32)
-    np.save(tmp_path / "a.npy", data)
-    found = []
-    for name, runner in (("serial", Serial()), ("processes", TWO), ("cluster", Cluster(1))):
-        if name == "cluster":
-            pytest.importorskip("distributed")
-        store = tmp_path / f"{name}.ome.zarr"
-        ingest.run(
-            source=tmp_path / "a.npy", volume=store, spacing=[9, 9, 9], polarity="dark",
-            blocks=runner,
-        )
-        found.append({
-            str(p.relative_to(store)): p.read_bytes() for p in sorted(store.rglob("*"))
-            if p.is_file() and p.relative_to(store).parts[0] != "runs"
-        })  # fmt: skip
-    assert found[0] == found[1] == found[2]
-    assert Volume.open(tmp_path / "serial.ome.zarr").intensity_range == (data.min(), data.max())
+@st.composite
+def stacks(draw: st.DrawFn) -> np.ndarray:
+    """Voxels of any type that an import takes."""
+    dtype = draw(st.sampled_from(["uint8", "uint16", "int16", "uint32", "float32", "bool"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    numbers = rng.integers(0, draw(st.sampled_from([2, 90, 1000])), draw(shapes()))
+    return (numbers - (dtype == "int16") * 40).astype(dtype)
+
+
+@given(stacks(), block_shapes(low=1), st.data())
+def test_survey_and_copy_by_blocks_are_those_of_the_whole(stack, block, data) -> None:
+    rows = (*block[:2], stack.shape[2])
+    found = reduce_blocks(SurveyBlock(count=True), stack, operator.add, block_shape=rows)
+    found = found.finish(stack.shape, stack.dtype)
+    values, numbers = np.unique(stack, return_counts=True)
+    assert (found.lowest, found.highest) == (values[0], values[-1])
+    countable = stack.dtype != np.float32 and len(values) <= 256
+    counts = dict(zip(values.tolist(), numbers.tolist(), strict=True))
+    assert found.counts == (counts if countable else None)
+    limits = data.draw(st.sampled_from([None, (-3.5, 60.0)]))
+    target = np.zeros(stack.shape, stack.dtype if limits is None else np.uint16)
+    map_blocks(ConvertBlock(Stored(limits)), stack, target, block_shape=block)
+    share = stack if limits is None else np.clip((stack.astype(float) + 3.5) / 63.5, 0, 1)
+    np.testing.assert_array_equal(target, share if limits is None else np.rint(share * 65535))
+
+
+@given(stacks(), block_shapes(low=1), st.integers(0, 2**32 - 1), st.booleans())
+def test_placed_planes_by_blocks_are_those_of_the_whole(stack, block, seed, binary) -> None:
+    """A painting of some planes, and a mask as one object."""
+    depth = stack.shape[0] + seed % 5
+    at = np.random.default_rng(seed).permutation(depth)[: stack.shape[0]].tolist()
+    whole = np.zeros((depth, *stack.shape[1:]), stack.dtype)
+    whole[at] = stack
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "a.npy", stack)
+        with open_source(Path(folder) / "a.npy") as source:
+            planes = PlacedPlanes(source, depth=depth, at={z: k for k, z in enumerate(at)})
+            target = np.full(whole.shape, 99, np.uint32)
+            convert = functools.partial(_as_labels, dtype=target.dtype, binary=binary)
+            map_blocks(ConvertBlock(convert), planes, target, block_shape=block)
+    np.testing.assert_array_equal(target, whole != 0 if binary else whole.astype(np.uint32))
 
 
 def test_all_damaged_blocks_are_told_of_in_the_words_of_the_reader(

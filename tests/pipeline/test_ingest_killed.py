@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import block_work
 import numpy as np
 import pytest
 import tifffile
@@ -79,16 +78,7 @@ def shards(folder: Path) -> dict[str, tuple[int, int]]:
 def start_and_kill(source: Path, store: Path, journal: Path, n_done: int, **keys: Any) -> None:
     """Run until `n_done` blocks are marked, then kill."""
     process = subprocess.Popen([sys.executable, "-c", CODE, source, store, repr(keys)])
-    give_up = time.monotonic() + 120
-    try:
-        while time.monotonic() < give_up and process.poll() is None:
-            text = journal.read_bytes() if journal.exists() else b""
-            if text.count(b"done ") >= n_done:
-                break
-            time.sleep(0.01)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+    block_work.kill_at(process, journal, n_done=n_done)
 
 
 def test_a_killed_import_goes_on(

@@ -12,8 +12,10 @@ from unittest import mock
 import numpy as np
 import pytest
 import zarr
+from stores import untouched
 
 from fibseg.blocks import Processes, Serial
+from fibseg.cli import main
 from fibseg.errors import DataError, ExistsError, PartlyDoneError, UsageError
 from fibseg.measure import regions
 from fibseg.pipeline import objects
@@ -119,9 +121,8 @@ def test_nothing_intermediate_is_left(volume):
 
 def test_the_same_again_does_nothing(volume):
     first = run(volume)
-    files = {p: p.stat().st_mtime_ns for p in volume.path.rglob("*")}
-    assert run(volume) == first
-    assert {p: p.stat().st_mtime_ns for p in volume.path.rglob("*")} == files
+    with untouched(volume.path):
+        assert run(volume) == first
 
 
 def test_other_settings_derive_the_objects_again(volume):
@@ -272,6 +273,20 @@ def test_damaged_labels_are_an_error(volume):
     shard.unlink()
     with pytest.raises(DataError):
         run(volume)
+
+
+def test_a_damaged_chunk_of_the_probabilities_is_named(volume, capsys):
+    folder = volume.path / "probabilities" / "mitochondria" / "0" / "c"
+    shard = max(p for p in folder.rglob("*") if p.is_file())
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:999] + bytes([whole[999] ^ 1]) + whole[1000:])
+    words = ["objects", f"volume={volume.path}", "name=mitochondria", "blocks=serial"]
+    assert main(words) == 3
+    *_, last = capsys.readouterr().err.splitlines()
+    assert f"{shard} is damaged: voxels (" in last
+    assert "'fibseg verify' names all of it" in last
+    shard.write_bytes(whole)
+    assert main(words) == 0
 
 
 def test_a_failing_step_is_recorded_and_the_same_command_goes_on(volume, monkeypatch):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benches import DiskBench, MemoryBench
+from benches import MemoryBench
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import block_shapes, label_volumes, masks, probability_volumes, spacings
 
-from fibseg.blocks import Processes, Serial
+from fibseg.blocks import Serial
 from fibseg.measure import regions
 from fibseg.pipeline.chain import bound
 from fibseg.pipeline.operators import Sheet, Work, find_objects, region_table
@@ -30,6 +30,7 @@ from fibseg.postprocess import (
 )
 
 P = functools.partial
+CONNECTIVITY = st.sampled_from([6, 18, 26])
 
 
 def blockwise(array, operators, spacing, block_shape):
@@ -61,17 +62,18 @@ LAST = {"components": P(components)}
 
 
 @settings(deadline=None, max_examples=40)
-@given(masks(), spacings(), block_shapes(), st.integers(0, 12), st.sampled_from([6, 26]))
+@given(masks(), spacings(), block_shapes(), st.integers(0, 12), CONNECTIVITY)
 def test_remove_small_blockwise_equals_whole(mask, spacing, block_shape, least, connectivity):
     step = P(remove_small, min_voxels=least, connectivity=connectivity)
     check(mask, {"small": step, **LAST}, spacing, block_shape)
 
 
 @settings(deadline=None, max_examples=60)
-@given(masks(), spacings(), block_shapes(), st.sampled_from([None, 1, 5]))
-def test_fill_holes_blockwise_equals_whole(mask, spacing, block_shape, voxels):
+@given(masks(), spacings(), block_shapes(), st.sampled_from([None, 1, 5]), CONNECTIVITY)
+def test_fill_holes_blockwise_equals_whole(mask, spacing, block_shape, voxels, connectivity):
     most = None if voxels is None else voxels * float(np.prod(spacing)) * 1e-9
-    check(mask, {"fill": P(fill_holes, max_volume_um3=most), **LAST}, spacing, block_shape)
+    step = P(fill_holes, max_volume_um3=most, connectivity=connectivity)
+    check(mask, {"fill": step, **LAST}, spacing, block_shape)
 
 
 @settings(deadline=None, max_examples=40)
@@ -88,7 +90,7 @@ def test_a_whole_chain_blockwise_equals_whole(probs, spacing, block_shape, radiu
 @settings(deadline=None, max_examples=40)
 @given(
     probability_volumes(), spacings(), block_shapes(), st.sampled_from([0.0, 12.0]),
-    st.sampled_from([6, 26]),
+    CONNECTIVITY,
 )
 def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm, connectivity):
     operators = {
@@ -99,7 +101,7 @@ def test_hysteresis_blockwise_equals_whole(probs, spacing, block_shape, sigma_nm
 
 
 @settings(deadline=None, max_examples=40)
-@given(masks(), spacings(), block_shapes(), st.integers(1, 3), st.sampled_from([6, 26]))
+@given(masks(), spacings(), block_shapes(), st.integers(1, 3), CONNECTIVITY)
 def test_largest_blockwise_equals_whole(mask, spacing, block_shape, n, connectivity):
     step = P(largest, n=n, connectivity=connectivity)
     check(mask, {"largest": step, **LAST}, spacing, block_shape)
@@ -156,30 +158,3 @@ def test_tiny_volumes(shape):
     }
     out = blockwise(probs, operators, (10, 10, 10), (4, 4, 4))
     np.testing.assert_array_equal(out, np.ones(shape))
-
-
-def test_processes_find_what_serial_finds(tmp_path):
-    shape, rng = (20, 24, 28), np.random.default_rng(0)
-    probs = (rng.random(shape) * 256).astype(np.uint8)
-    bench = DiskBench(shape, tmp_path)
-    stored = bench.stored("probs", probs)
-    operators = {
-        "smooth": P(smooth, sigma_nm=8.0), "hysteresis": P(hysteresis, low=0.52, high=0.58),
-        "small": P(remove_small, min_voxels=9), "closing": P(closing, radius_nm=10.0),
-        "fill": P(fill_holes), "largest": P(largest, n=20),
-        "components": P(components, min_voxels=9),
-        "split": P(split_objects, depth_nm=1.0, max_object_voxels=1000),
-        "grow": P(grow, distance_nm=12.0),
-    }
-    runner = Processes(n_workers=2)
-    work = Work(bench=bench, block_shape=(8, 16, 8), runner=runner, spacing=(10.0, 10.0, 10.0))
-    target = bench.sheet("labels", dtype="u4")
-    n = find_objects(stored, target, operators, work=work, inputs="")
-    expected = whole(probs, operators, work.spacing)
-    assert n == expected.max() > 20
-    np.testing.assert_array_equal(target.array[:], expected)
-    table = region_table(
-        target.array, stored, block_shape=(8, 16, 8), runner=runner, spacing=work.spacing
-    )
-    for name, column in regions.measure(expected, probs, spacing=work.spacing).items():
-        np.testing.assert_array_equal(table[name], column)

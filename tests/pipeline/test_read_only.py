@@ -8,36 +8,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from inference_fakes import random_image, random_model
+from stores import OBJECTS, noise_store, untouched
 
-from fibseg import postprocess
 from fibseg.export import save_model_folder
 from fibseg.pipeline import objects
-from fibseg.pipeline.pyramid import finish_product, finish_raw
-from fibseg.volume import Volume
+from fibseg.pipeline.pyramid import finish_product
 
 SHAPE = (20, 48, 40)
-CHAIN = {
-    "threshold": partial(postprocess.threshold, level=0.5),
-    "components": partial(postprocess.components, connectivity=26, min_voxels=0),
-}
 
 
 def make_store(path: Path) -> Path:
-    store = Volume.create(
-        path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
-    )
-    store.raw()[:] = random_image(SHAPE)
-    finish_raw(store)
-    product = store.create_probabilities("m", inputs="none")
-    product.array[:] = random_image(SHAPE, seed=1)
-    finish_product(product)
-    objects.run(volume=str(path), name="m", postprocess=CHAIN)
+    store = noise_store(path, shape=SHAPE, m=random_image(SHAPE, seed=1))
+    objects.run(volume=str(path), name="m", postprocess=OBJECTS)
     truth = store.create_labels("truth", kind="labels", dtype="uint32", inputs="none")
     truth.array[:] = store.labels("m")[:]
     finish_product(truth)
@@ -89,12 +76,11 @@ def test_the_mount_is_read_only(store: Path) -> None:
 def test_what_only_reads_gives_its_result(
     store: Path, tmp_path: Path, words: list[str], said: str
 ) -> None:
-    before = {p: p.stat().st_mtime_ns for p in store.rglob("*")}
-    done = fibseg(words[0], f"volume={store}", *words[1:], cwd=tmp_path)
+    with untouched(store):
+        done = fibseg(words[0], f"volume={store}", *words[1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
     assert "Traceback" not in done.stderr
-    assert {p: p.stat().st_mtime_ns for p in store.rglob("*")} == before
     assert ("can only be read" in done.stderr) == (words[0] == "evaluate")
     for word in words:
         if word.startswith("out="):

@@ -47,6 +47,23 @@ def test_walk_of_evaluate_and_report(folder: Path, capsys: pytest.CaptureFixture
     assert "fibseg evaluate &#39;volume=my cell (2).ome.zarr&#39; labels=mito" in page
 
 
+def test_one_damaged_record_is_no_reason_for_no_report(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for truth in ("truth", "mito"):
+        words = [VOLUME, "labels=mito", f"truth={truth}", "blocks=serial"]
+        assert main(["evaluate", *words]) == 0
+    cut = min(folder.glob("*/runs/*/run.json"))
+    cut.write_text(cut.read_text()[:200])
+    capsys.readouterr()
+    assert main(["report", VOLUME]) == 0
+    error = capsys.readouterr().err
+    assert error.count(f"left out: {cut.relative_to(folder)} is no record of a run") == 1
+    page = (folder / "my cell (2).report.html").read_text(encoding="utf-8")
+    assert "truth=mito" in page
+    assert "truth=truth" not in page
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

@@ -84,11 +84,11 @@ def test_labels_without_table_are_told_to_be_unmeasured(volume: Volume) -> None:
 def test_labels_on_the_page(volume: Volume) -> None:
     for name in ("mito", "truth_mito", "nucleus"):
         add(volume, name, 1)
-    assert shown_labels(volume, None) == ["mito", "nucleus"]
-    assert shown_labels(volume, ["truth_mito"]) == ["truth_mito"]
-    assert shown_labels(volume, ["nucleus", "mito", "nucleus"]) == ["nucleus", "mito"]
+    assert shown_labels(volume, None, []) == ["mito", "nucleus"]
+    assert shown_labels(volume, ["truth_mito"], []) == ["truth_mito"]
+    assert shown_labels(volume, ["nucleus", "mito", "nucleus"], []) == ["nucleus", "mito"]
     with pytest.raises(DataError, match=r"'mito', 'nucleus', 'truth_mito'"):
-        shown_labels(volume, ["golgi"])
+        shown_labels(volume, ["golgi"], [])
 
 
 def evaluation(iou: float | None, truth: str = "labels/t") -> dict[str, object]:
@@ -101,21 +101,21 @@ def test_numbers_in_short(volume: Volume) -> None:
     add(volume, "mito", 9)
     fresh, undefined = Recorded(evaluation(0.9)), Recorded(evaluation(None, "labels/u"))
     stale = Recorded(evaluation(0.8, "labels/v"), stale=True)
-    facts = headline(volume, ["mito"], [fresh, undefined, stale])
+    facts = headline(volume, ["mito"], [fresh, undefined, stale], [])
     assert [(f.value, f.label) for f in facts] == [("9", "mito"), ("0.900", "IoU, mito")]
     assert facts[0].note == "0.225 µm³ in all, 22.5% of the volume"
     assert facts[1].note == "t (whole volume)"
 
 
-def test_table_of_scores_has_bars_for_shares_only(volume: Volume) -> None:
-    (table,) = score_tables(volume, [Recorded(evaluation(0.905))], {})
+def test_table_of_scores_has_bars_for_shares_only() -> None:
+    (table,) = score_tables([], [Recorded(evaluation(0.905))], {})
     assert table.rows == (
         ("IoU", "0.905", 90.5), ("variation of information, split (bit)", "0.500", None),
         ("volume error, total", "−2.0%", None),
     )
     assert table.figure is None
     assert table.subtitle.startswith("labels/mito against labels/t, whole volume")
-    (table,) = score_tables(volume, [Recorded(evaluation(0.9), stale=True)], {})
+    (table,) = score_tables([], [Recorded(evaluation(0.9), stale=True)], {})
     assert "evaluate again" in table.subtitle
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from strategies import block_shapes, spacings
+from strategies import block_shapes, label_volumes, spacings
 
 from fibseg.blocks import Block, Serial
 from fibseg.errors import DataError, PartlyDoneError
@@ -50,27 +50,33 @@ class Watched:
         return part
 
 
-@given(seed=st.integers(0, 20), block=block_shapes(), spacing=spacings(), hide=st.booleans())
-@settings(max_examples=25, deadline=None)
-def test_scores_do_not_depend_on_blocks(
-    seed: int, block: tuple[int, int, int], spacing: tuple[float, float, float], hide: bool
+@st.composite
+def comparisons(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Objects, the same moved and eaten away, and where nothing is known of them."""
+    prediction = draw(label_volumes())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    truth = np.roll(prediction, rng.integers(-2, 3, 3), (0, 1, 2))
+    truth[rng.random(truth.shape) < draw(st.sampled_from([0.0, 0.1]))] = 0
+    hidden = rng.random(truth.shape) < draw(st.sampled_from([0.02, 0.4, 1.0]))
+    return prediction, truth, hidden if draw(st.booleans()) else None
+
+
+@given(
+    comparisons(), block_shapes(low=1), spacings(), st.sampled_from([0.0, 10.0, 21.0, 60.0])
+)
+@settings(max_examples=40)
+def test_blockwise_equals_whole(
+    compared: tuple[np.ndarray, np.ndarray, np.ndarray | None], block: tuple[int, int, int],
+    spacing: tuple[float, float, float], tolerance_nm: float,
 ) -> None:
-    p, t = labels(seed), labels(seed + 1)
-    hidden = (labels(seed + 2) > 0) if hide else None
-    kind = {"left_out": hidden, "tolerance_nm": 21.0, "spacing": spacing}
-    assert score_volume(p, t, block_shape=block, **kind) == score_volume(
-        p, t, block_shape=p.shape, **kind
-    )
-
-
-def test_whole_volume_is_what_the_metrics_say() -> None:
-    p, t = labels(1), labels(2)
-    got = score_volume(p, t, tolerance_nm=20.0, block_shape=(4, 8, 8), spacing=SPACING)
-    assert got.overlap == Overlap().update(p, t)
-    assert got.boundary == BoundaryScore().update(
-        p > 0, t > 0, tolerance_nm=20.0, spacing=SPACING
-    )
-    assert got.objects == Contingency().update(p, t).score()
+    p, t, hidden = compared
+    how = {"tolerance_nm": tolerance_nm, "spacing": spacing}
+    known = None if hidden is None else ~hidden
+    got = score_volume(p, t, left_out=hidden, block_shape=block, **how)
+    assert got.overlap == Overlap().update(p, t, scored=known)
+    assert got.boundary == BoundaryScore().update(p > 0, t > 0, scored=known, **how)
+    numbered = t if known is None else np.where(known, t, IGNORED)
+    assert got.objects == Contingency().update(p, numbered).score()
 
 
 def test_left_out_ground_is_unknown_ground() -> None:

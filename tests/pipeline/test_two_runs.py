@@ -9,28 +9,22 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from inference_fakes import random_image, random_model
+from stores import OBJECTS, noise_store
 
-from fibseg import postprocess
 from fibseg.errors import BusyError
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer, ingest, objects
-from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.train_folder import alone_in
 from fibseg.volume import Volume, locked
 from fibseg.volume.lock import Holder, lock_path
 
 SHAPE = (20, 48, 40)
-OBJECTS = {
-    "threshold": partial(postprocess.threshold, level=0.5),
-    "components": partial(postprocess.components, connectivity=26, min_voxels=0),
-}
 SLOW = """
 import sys, time
 from fibseg.cli import main
@@ -45,15 +39,7 @@ main(sys.argv[1:])
 
 
 def make_store(path: Path) -> Volume:
-    store = Volume.create(
-        path, shape=SHAPE, dtype=np.uint8, spacing=(20.0, 20.0, 20.0), polarity="dark"
-    )
-    store.raw()[:] = random_image(SHAPE)
-    finish_raw(store)
-    product = store.create_probabilities("m", inputs="none")
-    product.array[:] = random_image(SHAPE, seed=1)
-    finish_product(product)
-    return store
+    return noise_store(path, shape=SHAPE, m=random_image(SHAPE, seed=1))
 
 
 @pytest.fixture

@@ -36,12 +36,17 @@ def test_a_closing_is_the_one_of_scipy_with_a_ball(mask, spacing, radius_nm):
 
 
 @settings(deadline=None, max_examples=100)
-@given(masks(), spacings(), block_shapes(), RADII, st.sampled_from(OPERATORS))
-def test_blockwise_equals_whole(mask, spacing, block_shape, radius_nm, operator):
+@given(
+    masks(), spacings(), block_shapes(), RADII, st.sampled_from(OPERATORS),
+    st.sampled_from([0, 10**6]),
+)
+def test_blockwise_equals_whole(mask, spacing, block_shape, radius_nm, operator, most_rows):
+    """By offsets and, as for larger balls, by distances."""
     fn = functools.partial(operator, radius_nm=radius_nm, spacing=spacing)
     target = np.zeros(mask.shape, dtype=np.uint8)
-    map_blocks(fn, mask.astype(np.uint8), target, block_shape=block_shape)
-    np.testing.assert_array_equal(target, fn(mask))
+    with mock.patch.object(morphology, "ROWS_AT_MOST", most_rows):
+        map_blocks(fn, mask.astype(np.uint8), target, block_shape=block_shape)
+        np.testing.assert_array_equal(target, fn(mask))
 
 
 @settings(deadline=None, max_examples=60)

@@ -25,7 +25,7 @@ def add_labels(volume, value=1, **more):
 
 
 def add_distances(volume, name="n", inputs="a", seed=0, **more):
-    told = {"derived_from": "labels/n", "range_nm": (-500, 500), **more}
+    told = {"derived_from": "labels/n", "range_nm": (-500, 500), "unedited": bool, **more}
     product = volume.create_distances(name, inputs=inputs, **told)
     if not product.complete:
         values = np.random.default_rng(seed).uniform(-500, 500, volume.shape)

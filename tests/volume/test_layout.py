@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -34,12 +35,6 @@ def test_boxes_cover_every_voxel_once(shape, block):
     for box in layout.boxes(shape, block):
         seen[box.slices] += 1
     assert (seen == 1).all()
-
-
-def test_watched_boxes_are_the_same(caplog):
-    for n in (3, 20):
-        tiles = list(layout.boxes((n, 2, 2), (1, 1, 1)))
-        assert list(layout.watched(iter(tiles), label="x")) == tiles
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -113,8 +108,28 @@ def test_a_flipped_bit_is_noticed(tmp_path, version):
         bad = bytearray(good)
         bad[position] ^= 1 << int(rng.integers(8))
         file.write_bytes(bytes(bad))
-        with pytest.raises(DataError, match="cannot be read at"):
+        with pytest.raises(DataError, match=r"is damaged: voxels .* cannot be read"):
             layout.open_array(path)[:]
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_the_damaged_file_and_chunk_are_named(tmp_path, version):
+    path, shape = tmp_path / "a", (70, 530, 40)
+    array = layout.create_array(path, shape=shape, dtype=np.dtype("uint8"), ome_version=version)
+    array[:] = np.random.default_rng(0).integers(0, 255, shape)
+    *_, (file, box) = layout.array_files(path, array)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    array = layout.open_array(path)
+    where = re.escape(f"{file} is damaged: voxels {box.start} to {box.stop} cannot be read")
+    told = f"{where} .*'fibseg verify' names all of it"
+    for selection in (np.s_[:], np.s_[60:66, 500:513], np.s_[:, :, 3:5], box.slices):
+        with pytest.raises(DataError, match=told):
+            array[selection]
+    with pytest.raises(DataError, match=f"{path} cannot be read at"):
+        array[69]
+    assert array[: box.start[0]].size > 0, "what is whole can be read"
 
 
 def test_a_wrong_index_is_no_damage(tmp_path):

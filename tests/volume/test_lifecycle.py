@@ -77,7 +77,8 @@ def test_every_case_of_a_standing_product(tmp_path, case):
 
     def create(inputs, **keywords):
         return volume.create_labels(
-            "m", kind="labels", dtype="uint8", inputs=inputs, derived_from=source, **keywords
+            "m", kind="labels", dtype="uint8", inputs=inputs, derived_from=source,
+            unedited=bool, **keywords
         )
 
     first = create("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -64,11 +65,23 @@ def test_a_run_that_ends_badly_says_so(volume, error, status):
     assert handlers() == before
 
 
-def test_a_file_that_is_no_record_is_named(volume):
-    run = volume.start_run("infer", **START)
-    (run.path / "run.json").write_text('{"verb": "infer"}')
-    with pytest.raises(DataError, match=r"run.json is no record of a run"):
+@pytest.mark.parametrize("damage", [
+    lambda text: text[:-30], lambda text: "", lambda text: "[1, 2]", lambda text: "not JSON",
+    lambda text: '{"verb": "infer"}', lambda text: text.replace('"started": "2', '"started": "3'),
+    lambda text: text.replace('"metrics": {}', '"metrics": 5'),
+])
+def test_a_damaged_record_is_named_or_left_out(volume, caplog, damage):
+    for n in range(3):
+        volume.start_run("infer", config={"n": n}, overrides=[], inputs={}).finish(products={})
+    paths = [volume.path / "runs" / record["name"] / "run.json" for record in volume.runs()]
+    paths[1].write_text(damage(paths[1].read_text()))
+    told = f"{paths[1]} is no record of a run as fibseg wrote it"
+    with pytest.raises(DataError, match=re.escape(told)):
         volume.runs()
+    assert [r["config"]["n"] for r in volume.runs(skip_damaged=True)] == [0, 2]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert told in record.getMessage()
 
 
 def test_a_forgotten_run_logs_no_longer(volume):

@@ -10,8 +10,8 @@ from fibseg.errors import DataError, UsageError
 from fibseg.types import Shape, Spacing
 from fibseg.volume.sources.folder import missing_planes
 from fibseg.volume.sources.source import Source
+from fibseg.volume.sources.units import TOLERANCE, differs
 
-TOLERANCE = 0.01
 _GREY = "iuf"
 
 
@@ -25,10 +25,12 @@ def expected_spacing(
     UsageError
         If the given spacing is not three positive numbers.
     DataError
-        If an axis is stated nowhere, or file and given spacing differ by more than 1 %.
+        If an axis is stated nowhere, or file and given spacing, or two files of a folder, differ
+        by more than 1 %.
     """
     stated = source.spacing or (None, None, None)
     if given is None:
+        _refuse_disagreement(source)
         z, y, x = stated
         if z and y and x:
             return z, y, x
@@ -63,8 +65,9 @@ def refuse_contradiction(
     """`DataError` where the file states another voxel size (more than 1 %) than `spacing`."""
     if source.spacing is None or trust_given:
         return
+    _refuse_disagreement(source)
     for axis, ours, theirs in zip("zyx", spacing, source.spacing, strict=True):
-        if theirs is None or abs(ours - theirs) <= TOLERANCE * theirs:
+        if theirs is None or not differs(ours, theirs):
             continue
         ratio = ours / theirs
         unit = any(abs(ratio / f - 1) < TOLERANCE for f in (1e-3, 1e3, 0.1, 10.0))
@@ -72,6 +75,15 @@ def refuse_contradiction(
             f"{source.path} states {theirs:g} nm along {axis}, {what} says {ours:g} nm"
             f"{', which looks like a mistaken unit' if unit else ''}. Leave spacing= out to use "
             "that of the file; if the file is wrong, add trust_spacing=true."
+        )
+
+
+def _refuse_disagreement(source: Source) -> None:
+    if source.contradiction:
+        raise DataError(
+            f"{source.contradiction}. A stack has voxels of one size: move what does not belong to "
+            "it out of the folder; if a file is wrong, give the size in nm as spacing=[z,y,x] with "
+            "trust_spacing=true."
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +16,46 @@ from fibseg.volume.sources.png import png_header, read_png
 from fibseg.volume.sources.source import PlaneSource, Source
 from fibseg.volume.sources.tiff import decoded, is_palette, tiff_file
 from fibseg.volume.sources.tiff_metadata import check_complete, tiff_spacing
-from fibseg.volume.sources.units import FileSpacing
+from fibseg.volume.sources.units import FileSpacing, differs, file_spacing
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 PNG_SUFFIXES = (".png",)
 
 
+class _Header(NamedTuple):
+    """What a file says about its plane: shape (y, x), dtype, whether it has a colour table."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    palette: bool
+    spacing: FileSpacing | None
+
+
 class PlaneFolder(PlaneSource):
-    """Planes in files of one shape and dtype."""
+    """Planes in files of one shape and dtype.
+
+    The spacing is, along each axis, what the files state: one that states nothing contradicts
+    nothing, since many programs describe a stack in its first file only.
+    """
 
     def __init__(self, path: Path, files: Sequence[Path], numbers: list[int] | None) -> None:
         self._files = list(files)
-        (shape, dtype, palette), spacing = _header(files[0]), _spacing(files[0])
-        super().__init__(
-            path, shape=(len(files), *shape), dtype=dtype, spacing=spacing, planes=numbers,
-            plane_wise=True, palette=palette,
-        )  # fmt: skip
+        first = _header(files[0])
+        headers = [first]
         for file in files[1:]:
-            other_shape, other_dtype, _ = _header(file)
-            if (other_shape, other_dtype) != (shape, dtype):
+            headers.append(header := _header(file))
+            if (header.shape, header.dtype) != (first.shape, first.dtype):
                 raise DataError(
-                    f"{file} has shape {other_shape} and type {other_dtype}, but {files[0].name} "
-                    f"has {shape} and {dtype}. A stack needs planes of one shape and one type: "
-                    "export them again, or move what does not belong to it out of the folder."
+                    f"{file} has shape {header.shape} and type {header.dtype}, but {files[0].name} "
+                    f"has {first.shape} and {first.dtype}. A stack needs planes of one shape and "
+                    "one type: export them again, or move what does not belong to it out of the "
+                    "folder."
                 )
+        spacing, contradiction = _stated(files, headers)
+        super().__init__(
+            path, shape=(len(files), *first.shape), dtype=first.dtype, spacing=spacing,
+            planes=numbers, plane_wise=True, palette=first.palette, contradiction=contradiction,
+        )  # fmt: skip
 
     def plane(self, index: int) -> NDArray[Any]:
         """Plane `index`, shape (y, x)."""
@@ -136,10 +152,31 @@ def _suffixes(files: Sequence[Path]) -> list[tuple[str, int]]:
     return Counter(f.suffix.lower() for f in files).most_common(4)
 
 
-def _header(file: Path) -> tuple[tuple[int, int], np.dtype[Any], bool]:
-    """Shape (y, x), dtype and palette of one plane; refuses what is no single grey plane."""
+def _stated(
+    files: Sequence[Path], headers: Sequence[_Header]
+) -> tuple[FileSpacing | None, str]:
+    """Spacing that the files state, and the first contradiction among them in words, or nothing."""
+    spacing: list[float | None] = [None, None, None]
+    named, contradiction = ["", "", ""], ""
+    for file, header in zip(files, headers, strict=True):
+        for axis, nm in enumerate(header.spacing or ()):
+            if nm is None:
+                continue
+            before = spacing[axis]
+            if before is None:
+                spacing[axis], named[axis] = nm, file.name
+            elif not contradiction and differs(nm, before):
+                contradiction = (
+                    f"{file} states {nm:g} nm along {'zyx'[axis]}, but {named[axis]} states "
+                    f"{before:g} nm"
+                )
+    return file_spacing(*spacing), contradiction
+
+
+def _header(file: Path) -> _Header:
+    """What the header of one plane says; refuses what is no single grey plane."""
     if file.suffix.lower() in PNG_SUFFIXES:
-        return png_header(file)
+        return _Header(*png_header(file), None)
     with tiff_file(file) as tif:
         page = tif.pages.first
         if page.samplesperpixel > 1:
@@ -154,15 +191,9 @@ def _header(file: Path) -> tuple[tuple[int, int], np.dtype[Any], bool]:
             )
         if not tif.is_ome:  # an OME plane describes the stack of all files, not its own planes
             check_complete(file, tif)
-        return (
+        return _Header(
             (int(page.imagelength), int(page.imagewidth)),
             np.dtype(page.dtype).newbyteorder("="),
             is_palette(tif),
+            tiff_spacing(tif),
         )
-
-
-def _spacing(file: Path) -> FileSpacing | None:
-    if file.suffix.lower() in PNG_SUFFIXES:
-        return None
-    with tiff_file(file) as tif:
-        return tiff_spacing(tif)

@@ -37,11 +37,14 @@ class Source(ABC):
         Whether reading a part of a plane costs as much as reading the plane.
     palette
         Whether voxels are indices of a colour table: fine for labels, not for an image.
+    contradiction
+        In words, where files of one stack state different spacings; empty where they agree.
     """
 
     def __init__(
         self, path: Path, *, shape: Shape, dtype: np.dtype[Any], spacing: FileSpacing | None = None,
         planes: list[int] | None = None, plane_wise: bool = False, palette: bool = False,
+        contradiction: str = "",
     ) -> None:  # fmt: skip
         if 0 in shape:
             raise DataError(f"{path} holds no voxels: its shape is {shape}. Check the file.")
@@ -52,6 +55,7 @@ class Source(ABC):
         self.planes = planes
         self.plane_wise = plane_wise
         self.palette = palette
+        self.contradiction = contradiction
 
     @property
     def unit(self) -> Shape:

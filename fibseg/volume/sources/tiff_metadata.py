@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import xml.etree.ElementTree as ET
@@ -51,14 +52,13 @@ def _pixels_per_unit(page: Any, tag: str) -> float | None:
 
 
 def _ome_pixels(xml: str) -> dict[str, str]:
-    """Attributes of the first Pixels element."""
+    """Attributes of the first Pixels element, read no farther: a list of all files follows it."""
     try:
-        root = ET.fromstring(xml)
+        for _, element in ET.iterparse(io.StringIO(xml), events=["start"]):
+            if element.tag.rpartition("}")[2] == "Pixels":
+                return dict(element.attrib)
     except ET.ParseError:
-        return {}
-    for element in root.iter():
-        if element.tag.rpartition("}")[2] == "Pixels":
-            return dict(element.attrib)
+        pass
     return {}
 
 

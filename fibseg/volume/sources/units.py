@@ -7,6 +7,8 @@ from typing import TypeAlias
 FileSpacing: TypeAlias = tuple[float | None, float | None, float | None]
 """Size of one voxel in nm, (z, y, x), as far as a file states it; None where it does not."""
 
+TOLERANCE = 0.01
+
 _NM: dict[str, float] = {
     "pm": 1e-3, "picometer": 1e-3, "picometre": 1e-3,
     "å": 0.1, "a": 0.1, "angstrom": 0.1, "ångström": 0.1,
@@ -44,3 +46,8 @@ def file_spacing(z: float | None, y: float | None, x: float | None) -> FileSpaci
     """Spacing from up to three lengths in nm; None when no axis is stated."""
     spacing = (positive(z), positive(y), positive(x))
     return None if spacing == (None, None, None) else spacing
+
+
+def differs(nm: float, stated: float) -> bool:
+    """Whether a length is another one than was stated: by more than 1 %, which is no rounding."""
+    return abs(nm - stated) > TOLERANCE * stated

@@ -13,7 +13,9 @@ import tifffile
 import zarr
 
 from fibseg.errors import DataError, UsageError
-from fibseg.volume.sources import expected_spacing, open_source
+from fibseg.volume.sources import expected_spacing, folder, open_source, tiff_metadata
+from fibseg.volume.sources.expect import refuse_contradiction
+from fibseg.volume.sources.tiff import tiff_file
 from fibseg.volume.sources.units import nm_per_unit
 
 DATA = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5)
@@ -149,3 +151,63 @@ def test_given_nonsense(given: list[float], tmp_path: Path) -> None:
             expected_spacing(source, given)
         with pytest.raises(DataError, match=r"along z, y, x\. Give it in nm"):
             expected_spacing(source, None)
+
+
+def planes(path: Path, *spacings: tuple[float, float] | None) -> Path:
+    """A TIFF for each spacing (y, x) in nm, or one that states none."""
+    for number, spacing in enumerate(spacings):
+        stated: dict[str, Any] = {}
+        if spacing is not None:
+            y, x = spacing
+            stated = {"resolution": (1e7 / x, 1e7 / y), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(path / f"plane_{number}.tif", DATA[number], **stated)
+    return path
+
+
+def test_planes_of_different_spacing(tmp_path: Path) -> None:
+    planes(tmp_path, (10, 8), (10.04, 8), (12, 8), (10, 9))
+    with open_source(tmp_path) as source:
+        told = r"plane_2\.tif states 12 nm along y, but plane_0\.tif states 10 nm.*trust_spacing"
+        with pytest.raises(DataError, match=told):
+            expected_spacing(source, None)
+        with pytest.raises(DataError, match=told):
+            expected_spacing(source, (20, 10, 8))
+        with pytest.raises(DataError, match=told):
+            refuse_contradiction(source, (20, 10, 8), trust_given=False, what="the raw image")
+        assert expected_spacing(source, (20, 10, 8), trust_given=True) == (20, 10, 8)
+
+
+def test_planes_that_state_nothing_contradict_nothing(tmp_path: Path) -> None:
+    planes(tmp_path, None, (10, 8), None, (10.04, 8))
+    with open_source(tmp_path) as source:
+        assert source.spacing == pytest.approx((None, 10, 8))
+        assert expected_spacing(source, (20, 10, 8)) == (20, 10, 8)
+        with pytest.raises(DataError, match="states 10 nm along y, spacing= says 11 nm"):
+            expected_spacing(source, (20, 11, 8))
+
+
+def test_planes_are_opened_once_and_ome_xml_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set of OME-TIFF files repeats the list of all its files in each of them."""
+    files = "".join(f'<TiffData FirstZ="{k}" IFD="0"/>' for k in range(20_000))
+    head = '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
+    xml = (f'{head}<Image ID="Image:0"><Pixels SizeZ="3" PhysicalSizeX="0.01" '
+           f'PhysicalSizeY="0.01" PhysicalSizeZ="0.02">{files}</Pixels></Image></OME>')
+    for k in range(3):
+        tifffile.imwrite(tmp_path / f"{k}.ome.tif", DATA[k], description=xml, metadata=None)
+    opened: list[Any] = []
+    n_read: list[int] = []
+    parse = tiff_metadata.ET.iterparse
+
+    def counted(text: Any, events: Any) -> Any:
+        for found in parse(text, events=events):
+            n_read.append(1)
+            yield found
+
+    monkeypatch.setattr(tiff_metadata.ET, "iterparse", counted)
+    monkeypatch.setattr(folder, "tiff_file", lambda path: opened.append(path) or tiff_file(path))
+    with open_source(tmp_path) as source:
+        assert source.spacing == pytest.approx((20, 10, 10))
+    assert len(opened) == 3
+    assert len(n_read) == 3 * 3, "OME, Image, Pixels"

@@ -1,11 +1,11 @@
-"""The verbs map_blocks and reduce_blocks: one idempotent function per block.
+"""The verb map_blocks: one idempotent function per block, whose results are written.
 
 The result never depends on block shape, runner, worker count, order or crashes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from fibseg.blocks.functions import Array, BlockFunction, as_list, block_functio
 from fibseg.blocks.grid import Block, Grid, check_writers
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.load import load_of
+from fibseg.blocks.reduce import Reduce
+from fibseg.blocks.room import refuse_without_room
 from fibseg.blocks.runners import Runner, Serial
 from fibseg.blocks.schedule import run_blocks
-from fibseg.blocks.task import Task
 from fibseg.errors import UsageError
 from fibseg.geometry import Box
 from fibseg.types import Spacing
@@ -67,6 +68,8 @@ def map_blocks(
     ------
     UsageError
         Before any work: blocks that share a shard, arrays of different shapes, a global operator.
+    RoomError
+        Before any work: blocks that the memory does not hold.
     PartlyDoneError
         After all others are done: blocks that failed.
     InterruptedRunError
@@ -81,17 +84,20 @@ def map_blocks(
     key = layout_key(block_shape=grid.block_shape, targets=kinds, fingerprint=fingerprint)
     task = Map(function, read_from, targets)
     read_shape = tuple(read_from[0].shape) if read_from else grid.shape
-    noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
-    load = load_of(
-        grid, lambda write: function.read_box(write, read_shape), read_from, targets,
-        function=function,
+
+    def read_box(write: Box) -> Box:
+        """What is read of the sources for a write box."""
+        return function.read_box(write, read_shape)
+
+    refuse_without_room(
+        label, grid, read_box, read_from, targets, runner=runner, threads=task.threads
     )
+    noted = {n: target for n, target in enumerate(targets) if isinstance(target, NotedArray)}
+    load = load_of(grid, read_box, read_from, targets, function=function)
     for target in noted.values():
         target.forget()
     with Journal(journal, key) as done:
-        todo = grid.blocks(
-            lambda write: function.read_box(write, read_shape), without=done.done
-        )
+        todo = grid.blocks(read_box, without=done.done)
         for outcome in run_blocks(
             runner, task, todo, total=len(grid), done=len(done.done), label=label, journal=done,
             kept=journal is not None, load=load,
@@ -99,76 +105,6 @@ def map_blocks(
             done.mark(outcome.block.index, outcome.value)
         for number, target in noted.items():
             target.keep(fact for note in done.notes.values() for fact in from_note(note, number))
-
-
-def reduce_blocks(
-    fn: BlockFunction | Callable[..., Any],
-    sources: Array | Sequence[Array],
-    combine: Callable[[Any, Any], Any],
-    *,
-    block_shape: Sequence[int],
-    runner: Runner | None = None,
-    spacing: Spacing | None = None,
-    label: str = "blocks",
-) -> Any:
-    """Combine one small result per block in grid order; None for an empty volume.
-
-    Parameters
-    ----------
-    fn
-        A `BlockFunction`, or a local operator, whose result (any picklable value) is small.
-    sources
-        One array or a list of arrays.
-    combine
-        ``combine(left, right)`` of two neighbours in grid order; must be associative, since
-        results are combined pairwise: n blocks cost log n rounds, not n.
-    block_shape
-        Voxels per block.
-    runner, spacing, label
-        As in `map_blocks`.
-
-    Raises
-    ------
-    PartlyDoneError
-        If blocks failed: there is no result then.
-    InterruptedRunError
-        On SIGINT or SIGTERM.
-    """
-    runner = runner or Serial()
-    read_from = as_list(sources)
-    shape = tuple(read_from[0].shape)
-    function = block_function(fn, read_from, shape, spacing)
-    grid = Grid.over(shape, block_shape)
-    task = Reduce(function, read_from)
-    blocks = grid.blocks(lambda write: function.read_box(write, shape))
-    outcomes = run_blocks(
-        runner, task, blocks, total=len(grid), label=label, ordered=True, kept=False,
-        load=load_of(
-            grid, lambda write: function.read_box(write, shape), read_from, function=function
-        ),
-    )
-    return fold((outcome.value for outcome in outcomes), combine)
-
-
-def fold(values: Iterable[Any], combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine `values` pairwise in order, like a binary counter; None if there are none.
-
-    >>> fold("abcde", lambda left, right: f"({left}{right})")
-    '(((ab)(cd))e)'
-    """
-    stack: list[tuple[int, Any]] = []
-    for value in values:
-        level = 0
-        while stack and stack[-1][0] == level:
-            value = combine(stack.pop()[1], value)
-            level += 1
-        stack.append((level, value))
-    if not stack:
-        return None
-    result = stack.pop()[1]
-    while stack:
-        result = combine(stack.pop()[1], result)
-    return result
 
 
 def check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
@@ -185,23 +121,6 @@ def check_targets(grid: Grid, targets: Sequence[Array], runner: Runner) -> None:
                 "Use blocks=serial or a Zarr array."
             )
         check_writers(grid, target)
-
-
-@dataclass(frozen=True)
-class Reduce(Task):
-    """The result of a block function on every block."""
-
-    function: BlockFunction
-    sources: Sequence[Array]
-
-    def read(self, block: Block) -> list[NDArray[Any]]:
-        """The read box of every source."""
-        cut = block.read.slices
-        return [np.asarray(source[cut]) for source in self.sources]
-
-    def compute(self, block: Block, parts: list[NDArray[Any]]) -> Any:
-        """What the function makes of them."""
-        return self.function(*parts, block=block)
 
 
 @dataclass(frozen=True)
