@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +133,7 @@ class _Bodies:
     high_um: Points
     some_um: Points
     half_um: Points
-    trees: list[tuple[float, NDArray[np.intp], cKDTree]]
+    trees: Sequence[tuple[float, NDArray[np.intp], cKDTree]]
 
     @classmethod
     def of(cls, corners: Corners, spacing: Spacing) -> _Bodies:
@@ -180,7 +180,7 @@ class _Bodies:
         if len(first) * len(second) <= _ALL_PAIRS:
             return float(cdist(first, second).min())
         found, _ = cKDTree(second).query(first, distance_upper_bound=at_most * _ROUNDING)
-        return float(found.min())
+        return float(np.min(found))
 
 
 def _check(k: int) -> None:
@@ -201,7 +201,7 @@ def _nearest_points(points: Points, k: int) -> tuple[Points, NDArray[np.intp]]:
     if n < 2:
         return away, rows
     most = min(k, n - 1)
-    found, which = cKDTree(points).query(points, most + 1)
+    found, which = map(np.asarray, cKDTree(points).query(points, most + 1))
     own = which == np.arange(n)[:, None]
     own[~own.any(axis=1), -1] = True  # among points at one place, not always itself is found
     away[:, :most], rows[:, :most] = found[~own].reshape(n, -1), which[~own].reshape(n, -1)

@@ -257,6 +257,7 @@ def _far_first(points: Points) -> Points:
     for _ in range(min(_FAR_POINTS, len(points))):
         chosen.append(int(away.argmax()))
         away = np.minimum(away, length - 2 * points @ points[chosen[-1]] + length[chosen[-1]])
+        away[chosen[-1]] = -1
     rest = np.ones(len(points), dtype=bool)
     rest[chosen] = False
     return np.concatenate([points[chosen], points[rest]])
