@@ -64,6 +64,7 @@ def spatial_null(
     *,
     n_simulations: int = 199,
     n_tries: int = 2000,
+    n_sweeps: int = 2,
     seed: int = 0,
 ) -> SpatialNull:
     """Correlations of a measure with `DISTANCES`, compared with objects placed at random.
@@ -83,7 +84,7 @@ def spatial_null(
         All objects, from `fibseg.measure.clouds`, cells half as wide as the voxels of the cell.
     cell
         Cell and nucleus on the working grid.
-    n_simulations, n_tries, seed
+    n_simulations, n_tries, n_sweeps, seed
         As in `fibseg.measure.placing.placed_at_random`.
 
     Returns
@@ -109,7 +110,7 @@ def spatial_null(
     moving = clouds.only(known)
     room = cell.cytoplasm.without(clouds.only(~known).points_um)
     placed = placed_at_random(
-        moving, room, n_simulations=n_simulations, n_tries=n_tries, seed=seed
+        moving, room, n_simulations=n_simulations, n_tries=n_tries, n_sweeps=n_sweeps, seed=seed
     )
     missing = np.isnan(placed[..., 0])
     measured = moving.centres_um

@@ -1,8 +1,13 @@
 """Rigid objects at random places and in random orientations, wholly inside, without overlap.
 
-Objects are put in one after the other, the largest first, as long as there is room for it. Each is
-turned at random (all rotations alike) and put at a random place until every point of its cloud is
-in a voxel that is free. To reject fast, a place is drawn for the deepest point of the object only
+Every arrangement without overlap is to be as likely as any other. Objects are put in one after the
+other, the largest first, as long as there is room for it: turned at random (all rotations alike)
+and put at a random place until every point of the cloud is in a voxel that is free. That favours
+arrangements in which those that came first leave little room for others. So then each is taken out
+and put in anew among all others, some times over: the Gibbs sampler of equally likely arrangements
+(Geman and Geman, IEEE PAMI 6:721, 1984), which forgets the order.
+
+To reject fast, a place is drawn for the deepest point of the object only
 where its largest ball has room, and of those that are left a few far points are looked up before
 all others. Many simulations advance together, so that NumPy's loops are long.
 """
@@ -66,7 +71,8 @@ class Room:
 
 
 def placed_at_random(
-    clouds: Clouds, room: Room, *, n_simulations: int, n_tries: int = 2000, seed: int = 0
+    clouds: Clouds, room: Room, *, n_simulations: int, n_tries: int = 2000, n_sweeps: int = 2,
+    seed: int = 0,
 ) -> Points:
     """Centres of geometry of all objects in every simulation, µm; (simulations, objects, 3).
 
@@ -79,17 +85,22 @@ def placed_at_random(
         object, however it is turned.
     room
         Where they may be.
-    n_simulations, n_tries, seed
-        Simulations, places tried for an object in each, and where random numbers begin.
+    n_simulations, n_tries
+        Simulations, and places tried for an object in each.
+    n_sweeps
+        How often every object is put in anew after all have been put in.
+    seed
+        Where random numbers begin.
 
     Raises
     ------
     UsageError
         If there is nothing to simulate.
     """
-    if n_simulations < 1 or n_tries < 1:
+    if n_simulations < 1 or n_tries < 1 or n_sweeps < 0:
         raise UsageError(
-            f"n_simulations={n_simulations} with n_tries={n_tries} place nothing. Give at least 1."
+            f"n_simulations={n_simulations} with n_tries={n_tries} and n_sweeps={n_sweeps} place "
+            "nothing. Give at least 1, 1 and 0."
         )
     grid = _Grid.of(room)
     bodies = [_Body.of(clouds, row) for row in range(len(clouds))]
@@ -100,8 +111,13 @@ def placed_at_random(
         n = min(at_once, n_simulations - start)
         rng = np.random.default_rng([seed, start])
         taken = np.repeat(grid.taken[None], n, axis=0)
-        for row in order:
-            centres[start : start + n, row] = grid.put(bodies[row], taken, rng, n_tries)
+        standing: dict[int, _Tries] = {}
+        for row in (*order,) * (1 + n_sweeps):
+            before = standing.get(row, _Tries.none())
+            standing[row] = grid.put_anew(bodies[row], before, taken, rng, n_tries)
+        for row, each in standing.items():
+            places = each.moved(bodies[row].centre[None], grid.voxel_um)[..., 0]
+            centres[start + each.simulation, row] = (places - 1.5) * grid.voxel_um
     return np.asarray(centres + np.asarray(room.first_um))
 
 
@@ -162,25 +178,29 @@ class _Grid:
         anchors = np.stack(np.nonzero(~taken), axis=1)[deepest_first]
         return cls(taken, anchors, depth[~taken][deepest_first], voxel_um)
 
-    def put(
-        self, body: _Body, taken: NDArray[np.bool_], rng: np.random.Generator, n_tries: int
-    ) -> Points:
-        """Centre of the body in every simulation, NaN without room; marks what it takes there."""
-        centres = np.full((len(taken), 3), np.nan)
+    def put_anew(
+        self, body: _Body, before: _Tries, taken: NDArray[np.bool_], rng: np.random.Generator,
+        n_tries: int,
+    ) -> _Tries:
+        """Where the body comes to be in every simulation; where it was, if no other place is found.
+
+        `taken` is that of all simulations, and follows.
+        """
+        self._mark(before, body, taken, False)
         needed = body.inner_um - math.hypot(*self.voxel_um) / 2
         anchors = self.anchors[: np.searchsorted(-self.depth_um, -needed, side="right")]
-        waiting, tried = np.arange(len(taken)), 0
+        waiting, tried, found = np.arange(len(taken)), 0, [_Tries.none()]
         while len(waiting) and tried < n_tries and len(anchors):
             each = min(n_tries - tried, max(2, _CANDIDATES // len(waiting)))
             tries = _Tries.drawn(anchors, waiting.repeat(each), rng)
             fits = self._fits(tries, body, taken).reshape(-1, each)
             best = np.arange(len(waiting)) * each + fits.argmax(axis=1)
-            good = tries.only(best[fits.any(axis=1)])
-            self._mark(good, body, taken)
-            middle = good.moved(body.centre[None], self.voxel_um)[..., 0]
-            centres[good.simulation] = (middle - 1.5) * self.voxel_um
+            found.append(tries.only(best[fits.any(axis=1)]))
             waiting, tried = waiting[~fits.any(axis=1)], tried + each
-        return centres
+        found.append(before.only(np.flatnonzero(np.isin(before.simulation, waiting))))
+        new = _Tries.joined(found)
+        self._mark(new, body, taken, True)
+        return new
 
     def _fits(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether all points are in free voxels; few points of all tries first."""
@@ -196,10 +216,10 @@ class _Grid:
         fits[left] = True
         return fits
 
-    def _mark(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]) -> None:
+    def _mark(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_], value: bool) -> None:
         step = max(1, _AT_ONCE // max(1, len(tries.simulation)))
         for start in range(0, len(body.points), step):
-            taken.reshape(-1)[self._voxels(tries, body.points[start : start + step])] = True
+            taken.reshape(-1)[self._voxels(tries, body.points[start : start + step])] = value
 
     def _voxels(self, tries: _Tries, points: Points) -> NDArray[np.intp]:
         """Which voxel of the grids of all simulations each point is in, shape (tries, points)."""
@@ -231,6 +251,18 @@ class _Tries:
         place = anchors[rng.integers(0, len(anchors), n)] + rng.random((n, 3))
         quaternion = rng.normal(size=(n, 4))  # of random direction: all rotations alike
         return cls(simulation, place, Rotation.from_quat(quaternion).as_matrix())
+
+    @classmethod
+    def none(cls) -> _Tries:
+        return cls(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros((0, 3, 3)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Tries]) -> _Tries:
+        return cls(
+            np.concatenate([part.simulation for part in parts]),
+            np.concatenate([part.place for part in parts]),
+            np.concatenate([part.turn for part in parts]),
+        )
 
     def only(self, rows: NDArray[np.intp]) -> _Tries:
         return _Tries(self.simulation[rows], self.place[rows], self.turn[rows])

@@ -134,17 +134,54 @@ def test_the_largest_come_first_and_the_seed_decides(monkeypatch):
     few = boxes((2, 2, 2), (10, 10, 10), (3, 3, 3))
     room = Room(free(9), SPACING)
     one, same, other = (
-        placed_at_random(few, room, n_simulations=8, seed=seed) for seed in (3, 3, 4)
+        placed_at_random(few, room, n_simulations=8, n_sweeps=0, seed=seed) for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
     large = few.only(np.array([False, True, False]))
-    alone = placed_at_random(large, room, n_simulations=8, seed=3)
+    alone = placed_at_random(large, room, n_simulations=8, n_sweeps=0, seed=3)
     np.testing.assert_array_equal(alone[:, 0], one[:, 1])
     monkeypatch.setattr(placing, "OCCUPIED_BYTES", 2 * 11**3)  # two simulations at once
     apart = placed_at_random(few, room, n_simulations=5, seed=3)
     assert np.isfinite(apart).all()
     assert len(np.unique(apart[:, 1, 0])) == 5
+
+
+def test_all_arrangements_are_alike_whatever_the_order():
+    pair, room = balls([0.33, 0.2]), Room(free(10), SPACING)
+    # Without the other each is anywhere; of all such pairs those without overlap are kept.
+    alone = [
+        placed_at_random(pair.only(np.array(rows)), room, n_simulations=6000, seed=seed)[:, 0]
+        for seed, rows in enumerate([[True, False], [False, True]])
+    ]
+    apart = np.linalg.norm(alone[0] - alone[1], axis=1) >= 0.53 + 0.05
+    assert 0.02 < apart.mean() < 0.8
+    wanted = np.linalg.norm(alone[0][apart] - 0.45, axis=1)
+    swept, once = (
+        np.linalg.norm(placed_at_random(
+            pair, room, n_simulations=1500, n_sweeps=n, n_tries=10_000, seed=7
+        )[:, 0] - 0.45, axis=1)
+        for n in (4, 0)
+    )
+    assert stats.ks_2samp(swept, wanted).statistic < 0.08
+    assert stats.ks_2samp(once, wanted).statistic > 0.2  # the large one did not make way
+
+
+def test_the_sweeps_leave_no_trace_of_where_objects_were():
+    three, room = boxes((6, 6, 6), (5, 5, 5), (4, 4, 4)), Room(free(8), SPACING)
+    grid = placing._Grid.of(room)
+    taken, rng = np.repeat(grid.taken[None], 4, axis=0), np.random.default_rng(0)
+    body = placing._Body.of(three, 1)
+    stands = placing._Tries.none()
+    for _ in range(5):
+        stands = grid.put_anew(body, stands, taken, rng, 500)
+        n = (taken & ~grid.taken).sum(axis=(1, 2, 3))
+        assert sorted(stands.simulation) == [0, 1, 2, 3]
+        assert ((n >= 8) & (n <= 64)).all()  # voxels of one body of 0.25 µm, not of two
+    taken[:] = True
+    grid._mark(stands, body, taken, False)
+    again = grid.put_anew(body, stands, taken, rng, 1)  # its own place may be found, or is kept
+    assert sorted(again.simulation) == [0, 1, 2, 3]
 
 
 def test_points_take_their_voxels_from_a_room():
