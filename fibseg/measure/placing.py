@@ -32,7 +32,7 @@ Points = NDArray[np.float64]
 _FAR_POINTS = 32
 _FIRST_POINTS = 8
 _AT_ONCE = 2**20
-_CANDIDATES = 256
+_CANDIDATES = 512
 OCCUPIED_BYTES = 2**27
 """So much memory the voxels of all simulations that advance together may take."""
 
@@ -191,7 +191,7 @@ class _Grid:
         anchors = self.anchors[: np.searchsorted(-self.depth_um, -needed, side="right")]
         waiting, tried, found = np.arange(len(taken)), 0, [_Tries.none()]
         while len(waiting) and tried < n_tries and len(anchors):
-            each = min(n_tries - tried, max(2, _CANDIDATES // len(waiting)))
+            each = min(n_tries - tried, max(4, _CANDIDATES // len(waiting)))
             tries = _Tries.drawn(anchors, waiting.repeat(each), rng)
             fits = self._fits(tries, body, taken).reshape(-1, each)
             best = np.arange(len(waiting)) * each + fits.argmax(axis=1)
@@ -224,12 +224,13 @@ class _Grid:
     def _voxels(self, tries: _Tries, points: Points) -> NDArray[np.intp]:
         """Which voxel of the grids of all simulations each point is in, shape (tries, points)."""
         places = tries.moved(points, self.voxel_um)
+        last = np.array(self.taken.shape, np.float32)[:, None] - 1
+        np.minimum(np.maximum(places, 0, out=places), last, out=places)
+        where = places.astype(np.int32)  # not below 0: cutting off decimals rounds down
         flat = tries.simulation[:, None].repeat(len(points), axis=1)
         for axis, n in enumerate(self.taken.shape):
-            # Not below 0, so that cutting off decimals rounds down.
-            inside = np.clip(places[:, axis], np.float32(0), np.float32(n - 1))
             flat *= n
-            flat += inside.astype(np.int32)
+            flat += where[:, axis]
         return flat
 
 
