@@ -1,6 +1,6 @@
 """How often objects at random are called correlated with the distance to membranes, by two nulls.
 
-    python benchmarks/null.py [--sets 200] [--objects 20] [--simulations 99] [--choice 1]
+    python benchmarks/null.py [--sets 200] [--objects 16] [--simulations 99] [--choice 1]
 
 Capsules of random sizes, at random in a round cell with a nucleus, made by exact geometry (see
 `capsules.py`): surface to volume has nothing to do with place, but for that thick ones cannot come
@@ -9,7 +9,7 @@ values among places; the spatial one puts the objects, as they are, at random pl
 ``--choice 4`` every thin capsule takes that of 4 places which is nearest to the nucleus: a
 correlation that is there, and the share is the power to find it.
 
-Also printed: what a working grid twice as fine changes, and the time of one simulation.
+Also printed: the same null on finer and finer working grids, and the time of one simulation.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sets", type=int, default=200)
-    parser.add_argument("--objects", type=int, default=20)
+    parser.add_argument("--objects", type=int, default=16)
     parser.add_argument("--simulations", type=int, default=99)
     parser.add_argument("--choice", type=int, default=1)
     given = parser.parse_args()

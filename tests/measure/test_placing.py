@@ -192,7 +192,8 @@ def test_points_take_their_voxels_from_a_room():
 
 
 def test_nothing_to_simulate_is_refused():
-    for wrong in ({"n_simulations": 0}, {"n_simulations": 5, "n_tries": 0}):
+    for wrong in ({"n_simulations": 0}, {"n_simulations": 5, "n_tries": 0},
+                  {"n_simulations": 5, "n_sweeps": -1}):
         with pytest.raises(UsageError, match="place nothing"):
             placed_at_random(boxes((1, 1, 1)), Room(free(), SPACING), **wrong)
     none = clouds.measure(np.zeros((4, 4, 4), np.uint8), cell_nm=50, spacing=(50.0,) * 3)
