@@ -7,12 +7,12 @@ without overlap, many times; what was measured is compared with what that gives.
 
 Objects and cell are looked at on a working grid, coarser than the volume, for speed. Measured
 shapes do not depend on it, and distances are taken on it for measured and simulated places alike.
-What is left is that an object fits only where no voxel in its way is touched, so that it keeps some
-0.4 voxels more off a membrane than it has to. `benchmarks/null.py` shows what that does: for objects
-of 0.12 to 0.45 µm radius in 1.4 µm of cytoplasm, voxels of 0.2, 0.1 and 0.05 µm give a mean
-coefficient with the nearer membrane of -0.50, -0.44 and -0.40, at a spread of 0.19 with 20 objects.
-So take voxels of at most a quarter of the objects' radius; with hundreds of objects, whose null is
-narrower, see that half the voxel gives the same p.
+What is left is that an object fits only where none of its points is in a voxel that is taken, so
+that it keeps a fraction of a voxel off a membrane that it could touch. `benchmarks/null.py` shows
+what that does: for 20 objects of 0.12 to 0.45 µm radius in a cell of 2.5 µm, voxels of 0.2, 0.1 and
+0.05 µm gave a mean coefficient with the nearer membrane of -0.50, -0.44 and -0.40, at a spread of
+0.19. So take voxels of at most a quarter of the objects' radius where memory allows; with hundreds
+of objects, whose null is narrower, see that half the voxel gives the same p.
 """
 
 from __future__ import annotations
