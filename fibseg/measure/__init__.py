@@ -1,7 +1,9 @@
 """From arrays to tables: every measure is partial, merge, finish, so that it adds over blocks.
 
 `shape` is all of them together: `regions` (size, place, axes, brightness), `surface` and `euler`.
-`statistics` and `classes` start from their tables.
+`corners` and `clouds` are objects as points, for what needs more than sums: `nearest` finds the
+nearest other objects, `null` what correlations with distances would be if objects lay at random.
+`statistics` and `classes` start from tables.
 """
 
 from fibseg.measure import regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fibseg.errors import UsageError
+from fibseg.measure.bootstrap import drawn_coefficients, n_draws
 from fibseg.types import Table
 
 Values = NDArray[np.float64]
 
 MIN_OBJECTS = 4
 """Of fewer objects no correlation is stated."""
-_AT_ONCE = 2**22
 _CONSTANT = 1e-12
 
 
@@ -45,7 +45,7 @@ def correlations(
     confidence
         Share of the intervals.
     n_bootstrap
-        How often objects are drawn.
+        How often objects are drawn, at most: see `fibseg.measure.bootstrap.n_draws`.
     seed
         Of the draws. The result does not depend on the order of the rows.
 
@@ -54,7 +54,8 @@ def correlations(
     Table
         ``column`` and ``with_column`` (names), ``n_objects``, ``pearson_r``, ``pearson_low``,
         ``pearson_high``, ``pearson_p``, ``spearman_rho``, ``spearman_low``, ``spearman_high`` and
-        ``spearman_p``, none of which has a unit. NaN where there are fewer than `MIN_OBJECTS`, or
+        ``spearman_p``, none of which has a unit, and ``n_draws``, how many draws the intervals come
+        from. NaN where there are fewer than `MIN_OBJECTS`, or
         one of the columns has the same value everywhere.
 
     Raises
@@ -91,7 +92,7 @@ def _check(
 def _undefined(n_objects: int) -> dict[str, int | float]:
     names = [f"pearson_{part}" for part in ("r", "low", "high", "p")]
     names += [f"spearman_{part}" for part in ("rho", "low", "high", "p")]
-    return {"n_objects": n_objects} | dict.fromkeys(names, float("nan"))
+    return {"n_objects": n_objects, "n_draws": 0} | dict.fromkeys(names, float("nan"))
 
 
 def _both(
@@ -102,11 +103,8 @@ def _both(
     row = _undefined(len(x))
     if len(x) < MIN_OBJECTS or _constant(x) or _constant(y):
         return row
-    x, y = x - x.mean(), y - y.mean()
-    drawn_r, drawn_rho = [], []
-    for times in _draws(len(x), n_bootstrap, seed):
-        drawn_r.append(_weighted(x, y, times))
-        drawn_rho.append(_weighted(_ranks(x, times), _ranks(y, times), times))
+    row["n_draws"] = draws = n_draws(len(x), n_bootstrap)
+    drawn_r, drawn_rho = drawn_coefficients(x, y, draws=draws, seed=seed)
     pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
     row["pearson_r"], row["pearson_p"] = float(pearson.statistic), float(pearson.pvalue)
     row["spearman_rho"], row["spearman_p"] = float(spearman.statistic), float(spearman.pvalue)
@@ -128,40 +126,8 @@ def _constant(values: Values) -> bool:
     return bool(values.std() <= _CONSTANT * np.abs(values).max())
 
 
-def _draws(n: int, n_bootstrap: int, seed: int) -> Iterator[Values]:
-    """How often each of `n` objects is drawn, shape (draws, n), some draws at a time."""
-    rng = np.random.default_rng(seed)
-    for start in range(0, n_bootstrap, max(1, _AT_ONCE // n)):
-        draws = min(max(1, _AT_ONCE // n), n_bootstrap - start)
-        picked = rng.integers(0, n, (draws, n)) + np.arange(draws)[:, None] * n
-        yield np.bincount(picked.ravel(), minlength=draws * n).reshape(draws, n).astype(float)
-
-
-def _ranks(values: Values, times: Values) -> Values:
-    """Rank of every object in every draw, the mean one among equals, shape as `times`."""
-    _, place = np.unique(values, return_inverse=True)
-    by_value = np.argsort(place, kind="stable")
-    starts = np.flatnonzero(np.diff(place[by_value], prepend=-1))
-    equal = np.add.reduceat(times[:, by_value], starts, axis=1)
-    mean_rank = np.cumsum(equal, axis=1) - (equal - 1) / 2
-    return np.asarray(mean_rank[:, place])
-
-
-def _weighted(x: Values, y: Values, times: Values) -> Values:
-    """Pearson's coefficient of every draw; NaN where all that were drawn have one value."""
-    n = times.sum(axis=1, keepdims=True)
-    x = x - (times * x).sum(axis=1, keepdims=True) / n
-    y = y - (times * y).sum(axis=1, keepdims=True) / n
-    spread = (times * x * x).sum(axis=1) * (times * y * y).sum(axis=1)
-    least = _CONSTANT**2 * np.square(x).max(axis=1) * np.square(y).max(axis=1)
-    found = np.full(len(times), np.nan)
-    np.divide((times * x * y).sum(axis=1), np.sqrt(spread), out=found, where=spread > least)
-    return found
-
-
-def _middle(drawn: Sequence[Values], confidence: float) -> tuple[float, float]:
-    each = np.concatenate(drawn)
-    each = each[np.isfinite(each)]
+def _middle(drawn: Values, confidence: float) -> tuple[float, float]:
+    each = drawn[np.isfinite(drawn)]
     if not len(each):
         return float("nan"), float("nan")
     low, high = np.clip(np.quantile(each, [(1 - confidence) / 2, (1 + confidence) / 2]), -1, 1)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fibseg.errors import UsageError
-from fibseg.measure import statistics
 from fibseg.measure.statistics import correlations
 
 NUMBERS = [f"pearson_{p}" for p in ("r", "low", "high", "p")] + [
@@ -85,12 +84,6 @@ def test_neither_order_nor_unit_nor_blocks_of_draws_matter(n, seed, ties):
     nm = row_of({k: v * 1024 for k, v in table.items()}, n_bootstrap=150, seed=seed)
     assert [nm[k] for k in NUMBERS] == pytest.approx([row[k] for k in NUMBERS], nan_ok=True)
     assert row["pearson_low"] <= row["pearson_high"]
-
-
-def test_memory_does_not_change_the_draws(monkeypatch):
-    whole = row_of(related(30, 0.5), n_bootstrap=200)
-    monkeypatch.setattr(statistics, "_AT_ONCE", 30 * 7)
-    assert row_of(related(30, 0.5), n_bootstrap=200) == whole
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,296 @@
+"""Rigid objects at random places and in random orientations, wholly inside, without overlap.
+
+Every arrangement without overlap is to be as likely as any other. Objects are put in one after the
+other, the largest first, as long as there is room for it: turned at random (all rotations alike)
+and put at a random place until every point of the cloud is in a voxel that is free. That favours
+arrangements in which those that came first leave little room for others. So then each is taken out
+and put in anew among all others, some times over: the Gibbs sampler of equally likely arrangements
+(Geman and Geman, IEEE PAMI 6:721, 1984), which forgets the order.
+
+To reject fast, a place is drawn for the deepest point of the object only
+where its largest ball has room, and of those that are left a few far points are looked up before
+all others. Many simulations advance together, so that NumPy's loops are long.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from fibseg.errors import UsageError
+from fibseg.measure.clouds import Clouds
+from fibseg.postprocess import distance
+from fibseg.types import Mask, Spacing
+
+Points = NDArray[np.float64]
+
+_FAR_POINTS = 32
+_FIRST_POINTS = 8
+_AT_ONCE = 2**20
+_CANDIDATES = 512
+OCCUPIED_BYTES = 2**27
+"""So much memory the voxels of all simulations that advance together may take."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where objects may be: voxels of a working grid.
+
+    Attributes
+    ----------
+    free
+        Shape (z, y, x). What lies beyond the grid is not free.
+    spacing
+        Size of its voxels in nm.
+    first_um
+        Where in the volume the centre of its first voxel is, (z, y, x); a grid whose voxels are
+        made of f of the volume's has it at (f - 1) / 2 of these.
+    """
+
+    free: Mask
+    spacing: Spacing
+    first_um: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def places(self, points_um: Points) -> Points:
+        """Points in voxels: the centre of the first voxel at 0; shape (…, 3)."""
+        places = (points_um - np.asarray(self.first_um)) / (np.asarray(self.spacing) * 1e-3)
+        return np.asarray(places)
+
+    def without(self, points_um: Points) -> Room:
+        """The same room, less the voxels that points (n, 3) are in."""
+        where = np.floor(self.places(points_um) + 0.5).astype(np.intp)
+        inside = ((where >= 0) & (where < self.free.shape)).all(axis=1)
+        free = self.free.copy()
+        free[tuple(where[inside].T)] = False
+        return Room(free, self.spacing, self.first_um)
+
+
+def placed_at_random(
+    clouds: Clouds, room: Room, *, n_simulations: int, n_tries: int = 2000, n_sweeps: int = 2,
+    seed: int = 0,
+) -> Points:
+    """Centres of geometry of all objects in every simulation, µm; (simulations, objects, 3).
+
+    NaN where an object found no place in `n_tries`.
+
+    Parameters
+    ----------
+    clouds
+        The objects. Cells at most half as wide as the voxels of the room leave no gaps in an
+        object, however it is turned.
+    room
+        Where they may be.
+    n_simulations, n_tries
+        Simulations, and places tried for an object in each.
+    n_sweeps
+        How often every object is put in anew after all have been put in.
+    seed
+        Where random numbers begin.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to simulate.
+    """
+    if n_simulations < 1 or n_tries < 1 or n_sweeps < 0:
+        raise UsageError(
+            f"n_simulations={n_simulations} with n_tries={n_tries} and n_sweeps={n_sweeps} place "
+            "nothing. Give at least 1, 1 and 0."
+        )
+    grid = _Grid.of(room)
+    bodies = [_Body.of(clouds, row) for row in range(len(clouds))]
+    order = np.argsort(-clouds.sizes, kind="stable")
+    centres = np.full((n_simulations, len(clouds), 3), np.nan)
+    at_once = min(n_simulations, max(1, OCCUPIED_BYTES // grid.taken.size))
+    for start in range(0, n_simulations, at_once):
+        n = min(at_once, n_simulations - start)
+        rng = np.random.default_rng([seed, start])
+        taken = np.repeat(grid.taken[None], n, axis=0)
+        standing: dict[int, _Tries] = {}
+        for row in (*order,) * (1 + n_sweeps):
+            before = standing.get(row, _Tries.none())
+            standing[row] = grid.put_anew(bodies[row], before, taken, rng, n_tries)
+        for row, each in standing.items():
+            places = each.moved(bodies[row].centre[None], grid.voxel_um)[..., 0]
+            centres[start + each.simulation, row] = (places - 1.5) * grid.voxel_um
+    return np.asarray(centres + np.asarray(room.first_um))
+
+
+@dataclass(frozen=True)
+class _Body:
+    """One object, to be turned about its deepest point.
+
+    Attributes
+    ----------
+    points
+        From the deepest point to all others, µm; the first of them far from each other.
+    centre
+        From there to the centre of geometry.
+    inner_um
+        Radius of a ball around the deepest point that is wholly inside.
+    """
+
+    points: Points
+    centre: Points
+    inner_um: float
+
+    @classmethod
+    def of(cls, clouds: Clouds, row: int) -> _Body:
+        own = clouds.of(row)
+        points, cells = clouds.points_um[own], clouds.cells[own]
+        place = tuple((cells - cells.min(axis=0) + 1).T)
+        outside = np.ones(np.max(place, axis=1) + 2, dtype=bool)
+        outside[place] = False
+        depth = _depth_um(outside, clouds.cell_um)[place]
+        deepest = int(depth.argmax())
+        # From the point of a cell to its border, and from there to the centre of the next one.
+        inner = max(0.0, float(depth[deepest]) - math.hypot(*clouds.cell_um))
+        moved = points - points[deepest]
+        centre = np.average(moved, axis=0, weights=clouds.n_voxels[own])
+        return cls(_far_first(moved), centre, inner)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A room with a rim of one voxel around it, in which nothing is free.
+
+    Places in it are in voxels, corners at whole numbers: its first voxel's centre is at 1.5.
+    """
+
+    taken: NDArray[np.bool_]
+    anchors: NDArray[np.intp]
+    """All free voxels, the deepest first, shape (voxels, 3)."""
+    depth_um: NDArray[np.float64]
+    """From each of them to the nearest that is not free."""
+    voxel_um: Points
+
+    @classmethod
+    def of(cls, room: Room) -> _Grid:
+        taken = np.pad(~room.free, 1, constant_values=True)
+        voxel_um = np.asarray(room.spacing) * 1e-3
+        depth = _depth_um(taken, voxel_um)
+        deepest_first = np.argsort(-depth[~taken], kind="stable")
+        anchors = np.stack(np.nonzero(~taken), axis=1)[deepest_first]
+        return cls(taken, anchors, depth[~taken][deepest_first], voxel_um)
+
+    def put_anew(
+        self, body: _Body, before: _Tries, taken: NDArray[np.bool_], rng: np.random.Generator,
+        n_tries: int,
+    ) -> _Tries:
+        """Where the body comes to be in every simulation; where it was, if no other place is found.
+
+        `taken` is that of all simulations, and follows.
+        """
+        self._mark(before, body, taken, False)
+        needed = body.inner_um - math.hypot(*self.voxel_um) / 2
+        anchors = self.anchors[: np.searchsorted(-self.depth_um, -needed, side="right")]
+        waiting, tried, found = np.arange(len(taken)), 0, [_Tries.none()]
+        while len(waiting) and tried < n_tries and len(anchors):
+            each = min(n_tries - tried, max(4, _CANDIDATES // len(waiting)))
+            tries = _Tries.drawn(anchors, waiting.repeat(each), rng)
+            fits = self._fits(tries, body, taken).reshape(-1, each)
+            best = np.arange(len(waiting)) * each + fits.argmax(axis=1)
+            found.append(tries.only(best[fits.any(axis=1)]))
+            waiting, tried = waiting[~fits.any(axis=1)], tried + each
+        found.append(before.only(np.flatnonzero(np.isin(before.simulation, waiting))))
+        new = _Tries.joined(found)
+        self._mark(new, body, taken, True)
+        return new
+
+    def _fits(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether all points are in free voxels; few points of all tries first."""
+        left = np.arange(len(tries.simulation))
+        start, stop = 0, _FIRST_POINTS
+        while start < len(body.points) and len(left):
+            some = tries.only(left)
+            inside = self._voxels(some, body.points[start:stop])
+            hit = taken.reshape(-1)[inside].any(axis=1)
+            left = left[~hit]
+            start, stop = stop, stop + max(4 * _FAR_POINTS, _AT_ONCE // max(1, len(left)))
+        fits = np.zeros(len(tries.simulation), dtype=bool)
+        fits[left] = True
+        return fits
+
+    def _mark(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_], value: bool) -> None:
+        step = max(1, _AT_ONCE // max(1, len(tries.simulation)))
+        for start in range(0, len(body.points), step):
+            taken.reshape(-1)[self._voxels(tries, body.points[start : start + step])] = value
+
+    def _voxels(self, tries: _Tries, points: Points) -> NDArray[np.intp]:
+        """Which voxel of the grids of all simulations each point is in, shape (tries, points)."""
+        places = tries.moved(points, self.voxel_um)
+        last = np.array(self.taken.shape, np.float32)[:, None] - 1
+        np.minimum(np.maximum(places, 0, out=places), last, out=places)
+        where = places.astype(np.int32)  # not below 0: cutting off decimals rounds down
+        flat = tries.simulation[:, None].repeat(len(points), axis=1)
+        for axis, n in enumerate(self.taken.shape):
+            flat *= n
+            flat += where[:, axis]
+        return flat
+
+
+@dataclass(frozen=True)
+class _Tries:
+    """Places and orientations, and the simulation that each of them is for."""
+
+    simulation: NDArray[np.intp]
+    place: Points
+    """Of the deepest point, in voxels of the grid with its rim."""
+    turn: Points
+    """Matrices, shape (tries, 3, 3)."""
+
+    @classmethod
+    def drawn(
+        cls, anchors: NDArray[np.intp], simulation: NDArray[np.intp], rng: np.random.Generator
+    ) -> _Tries:
+        n = len(simulation)
+        place = anchors[rng.integers(0, len(anchors), n)] + rng.random((n, 3))
+        quaternion = rng.normal(size=(n, 4))  # of random direction: all rotations alike
+        return cls(simulation, place, Rotation.from_quat(quaternion).as_matrix())
+
+    @classmethod
+    def none(cls) -> _Tries:
+        return cls(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros((0, 3, 3)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Tries]) -> _Tries:
+        return cls(
+            np.concatenate([part.simulation for part in parts]),
+            np.concatenate([part.place for part in parts]),
+            np.concatenate([part.turn for part in parts]),
+        )
+
+    def only(self, rows: NDArray[np.intp]) -> _Tries:
+        return _Tries(self.simulation[rows], self.place[rows], self.turn[rows])
+
+    def moved(self, points: Points, voxel_um: Points) -> NDArray[np.float32]:
+        """Where points (n, 3) of the body come to be, in voxels; shape (tries, 3, n)."""
+        turn = (self.turn / voxel_um[:, None]).astype(np.float32)
+        places = turn @ points.T.astype(np.float32)
+        places += self.place[:, :, None].astype(np.float32)
+        return places
+
+
+def _depth_um(outside: Mask, voxel_um: Sequence[float] | Points) -> NDArray[np.float64]:
+    """From the centre of every voxel to that of the nearest one outside, 0 there."""
+    z, y, x = (float(size) for size in voxel_um)
+    longest = math.hypot(*(n * size for n, size in zip(outside.shape, (z, y, x), strict=True)))
+    return distance(outside, max_nm=2 * longest, spacing=(z, y, x)).astype(np.float64)
+
+
+def _far_first(points: Points) -> Points:
+    """The same points, the first of them each as far as can be from those before it."""
+    length = np.einsum("ij,ij->i", points, points)
+    away, chosen = length, list[int]()
+    for _ in range(min(_FAR_POINTS, len(points))):
+        chosen.append(int(away.argmax()))
+        away = np.minimum(away, length - 2 * points @ points[chosen[-1]] + length[chosen[-1]])
+        away[chosen[-1]] = -1
+    rest = np.ones(len(points), dtype=bool)
+    rest[chosen] = False
+    return np.concatenate([points[chosen], points[rest]])
