@@ -119,13 +119,13 @@ def test_table_of_scores_has_bars_for_shares_only() -> None:
     assert "evaluate again" in table.subtitle
 
 
-def test_the_work_that_is_left_is_told_where_it_is_known(volume: Volume) -> None:
+def test_the_work_that_is_left_is_told_where_it_is_known() -> None:
     edits = {"n_edits": 2880, "seconds_per_edit": 20.0, "hours": 16.0, "limit_hours": 16.0}
     (table,) = score_tables(
-        volume, [Recorded({**evaluation(0.9), "proof_editing": {"mito": edits}})], {}
+        [], [Recorded({**evaluation(0.9), "proof_editing": {"mito": edits}})], {}
     )
     assert "2,880 edits, 16 h at 20 s each, of 16 h" in table.subtitle
-    (table,) = score_tables(volume, [Recorded(evaluation(0.9))], {})
+    (table,) = score_tables([], [Recorded(evaluation(0.9))], {})
     assert "Proof-editing" not in table.subtitle
 
 
