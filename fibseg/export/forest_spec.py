@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from fibseg.export.schema import (
     plain,
     positive_numbers,
     read_json_text,
+    refuse_newer,
     whole_number,
 )
 from fibseg.export.spec import checked_normalisation, installed_versions
@@ -92,12 +93,7 @@ def parse_forest(data: Any) -> ForestSpec:
     DataError
         If a key is missing, unknown or has a value that cannot be meant.
     """
-    found = data.get("format_version") if isinstance(data, Mapping) else None
-    if isinstance(found, int) and not isinstance(found, bool) and found > FOREST_FORMAT:
-        raise DataError(
-            f"model.json has format_version {found}, this fibseg reads up to {FOREST_FORMAT}. "
-            "Install a newer fibseg."
-        )
+    refuse_newer(data, FOREST_FORMAT)
     d = plain(exact_keys(data, (f.name for f in fields(ForestSpec)), "model.json"), "model.json")
     if d["kind"] != KIND:
         raise DataError(f"model.json has kind {d['kind']!r}, not {KIND!r}. Train it again.")

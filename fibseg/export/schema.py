@@ -142,3 +142,19 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _REMEDY = "Export the model again with fibseg train."
+
+
+def refuse_newer(data: Any, latest: int) -> None:
+    """Nothing, unless the data of a `model.json` says that a newer fibseg wrote it.
+
+    Raises
+    ------
+    DataError
+        If its format version is above `latest`.
+    """
+    found = data.get("format_version") if isinstance(data, Mapping) else None
+    if isinstance(found, int) and not isinstance(found, bool) and found > latest:
+        raise DataError(
+            f"model.json has format_version {found}, this fibseg reads up to {latest}. "
+            "Install a newer fibseg."
+        )

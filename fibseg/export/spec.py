@@ -17,6 +17,7 @@ from fibseg.export.schema import (
     plain,
     positive_numbers,
     read_json_text,
+    refuse_newer,
     whole_number,
 )
 from fibseg.types import Spacing
@@ -132,12 +133,7 @@ def parse_spec(data: Any) -> ModelSpec:
     DataError
         If a key is missing, unknown or has a value that cannot be meant.
     """
-    found = data.get("format_version") if isinstance(data, Mapping) else None
-    if isinstance(found, int) and not isinstance(found, bool) and found > FORMAT_VERSION:
-        raise DataError(
-            f"model.json has format_version {found}, this fibseg reads up to {FORMAT_VERSION}. "
-            "Install a newer fibseg."
-        )
+    refuse_newer(data, FORMAT_VERSION)
     d = plain(exact_keys(data, (f.name for f in fields(ModelSpec)), "model.json"), "model.json")
     window = exact_keys(d["window"], ("core", "margin"), "window")
     core = window["core"] if isinstance(window["core"], list) else [window["core"]]

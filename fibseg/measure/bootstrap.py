@@ -77,6 +77,7 @@ class _Pearson:
 
     @classmethod
     def of(cls, x: Values, y: Values) -> _Pearson:
+        """Ready for draws from the pairs `x`, `y`."""
         x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
         return cls(x, y, np.stack([x, y, x * x, y * y, x * y], axis=1))
 
@@ -113,6 +114,7 @@ class _Spearman:
 
     @classmethod
     def of(cls, x: Values, y: Values) -> _Spearman:
+        """Ready for draws from the pairs `x`, `y`."""
         by_y = np.argsort(y, kind="stable")
         return cls(by_y, np.argsort(by_y), _starts(x), _starts(y[by_y]))
 

@@ -137,6 +137,7 @@ class _Bodies:
 
     @classmethod
     def of(cls, corners: Corners, spacing: Spacing) -> _Bodies:
+        """Bodies of all objects that have corners."""
         size = np.asarray(spacing) * 1e-3
         n, begin = np.diff(corners.first), corners.first[:-1]
         low, high = np.zeros((2, len(corners), 3))

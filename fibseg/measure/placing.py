@@ -141,6 +141,7 @@ class _Body:
 
     @classmethod
     def of(cls, clouds: Clouds, row: int) -> _Body:
+        """Body of the object in that row."""
         own = clouds.of(row)
         points, cells = clouds.points_um[own], clouds.cells[own]
         place = tuple((cells - cells.min(axis=0) + 1).T)
@@ -171,6 +172,7 @@ class _Grid:
 
     @classmethod
     def of(cls, room: Room) -> _Grid:
+        """Grid of a room in which nothing is placed yet."""
         taken = np.pad(~room.free, 1, constant_values=True)
         voxel_um = np.asarray(room.spacing) * 1e-3
         depth = _depth_um(taken, voxel_um)
@@ -248,6 +250,7 @@ class _Tries:
     def drawn(
         cls, anchors: NDArray[np.intp], simulation: NDArray[np.intp], rng: np.random.Generator
     ) -> _Tries:
+        """A place and a turn at random for each simulation."""
         n = len(simulation)
         place = anchors[rng.integers(0, len(anchors), n)] + rng.random((n, 3))
         quaternion = rng.normal(size=(n, 4))  # of random direction: all rotations alike
@@ -255,10 +258,12 @@ class _Tries:
 
     @classmethod
     def none(cls) -> _Tries:
+        """No tries."""
         return cls(np.zeros(0, np.intp), np.zeros((0, 3)), np.zeros((0, 3, 3)))
 
     @classmethod
     def joined(cls, parts: Sequence[_Tries]) -> _Tries:
+        """All tries, one part after the other."""
         return cls(
             np.concatenate([part.simulation for part in parts]),
             np.concatenate([part.place for part in parts]),
@@ -266,6 +271,7 @@ class _Tries:
         )
 
     def only(self, rows: NDArray[np.intp]) -> _Tries:
+        """Tries of these rows."""
         return _Tries(self.simulation[rows], self.place[rows], self.turn[rows])
 
     def moved(self, points: Points, voxel_um: Points) -> NDArray[np.float32]:
