@@ -47,3 +47,10 @@ def untouched(folder: Path) -> Iterator[None]:
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
     yield
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before
+
+
+def add_painting(volume: Volume, name: str) -> None:
+    """Background everywhere."""
+    paint = volume.create_labels(name, kind="annotation", dtype="uint8", inputs="x")
+    paint.array[:] = 1
+    finish_product(paint)
