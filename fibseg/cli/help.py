@@ -43,17 +43,31 @@ def verb_help(name: str) -> str:
             groups[group] = None
         else:
             groups[group] = choice
-            found = group_comments(conf_dir() / group / f"{choice}.yaml")
-            comments.update({f"{group}.{key}": comment for key, comment in found.items()})
+            folder, package = _place(group)
+            found = group_comments(conf_dir() / folder / f"{choice}.yaml")
+            comments.update({f"{package}{key}": comment for key, comment in found.items()})
     lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
     lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
     # The verb's own keys first, those of the groups below them.
-    leaves = sorted(flatten(config).items(), key=lambda leaf: leaf[0].split(".")[0] in groups)
+    below = tuple(package for _, package in map(_place, groups) if package)
+    leaves = sorted(flatten(config).items(), key=lambda leaf: leaf[0].startswith(below))
     lines += _key_lines(dict(leaves), comments)
     for group in sorted({*groups, *_offered_groups(name, conf_dir())}):
-        names = ", ".join(sorted(p.stem for p in (conf_dir() / group).glob("*.yaml")))
-        lines.append(f"  {group + '=…':<34} {groups.get(group) or 'none'}   ready sets: {names}")
+        folder, package = _place(group)
+        if package:
+            names = ", ".join(sorted(p.stem for p in (conf_dir() / folder).glob("*.yaml")))
+            lines.append(f"  {group + '=…':<34} {groups.get(group) or 'none'}   ready sets: {names}")
     return "\n".join([*lines, "", EXIT_CODES])
+
+
+def _place(group: str) -> tuple[str, str]:
+    """Folder of a group, and what its keys begin with.
+
+    >>> _place("blocks"), _place("postprocess@clean.cell"), _place("measure@_here_")
+    (('blocks', 'blocks.'), ('postprocess', 'clean.cell.'), ('measure', ''))
+    """
+    folder, _, package = group.partition("@")
+    return folder, "" if package in ("_here_", "_global_") else f"{package or folder}."
 
 
 def key_comments(file: Path) -> dict[str, str]:
@@ -90,11 +104,12 @@ def group_comments(file: Path) -> dict[str, str]:
 
 def _key_lines(leaves: dict[str, Any], comments: dict[str, str]) -> list[str]:
     lines = ["keys:"]
+    wide = max(34, *map(len, leaves))
     for key, default in leaves.items():
         if key.rsplit(".", 1)[-1] in ("_target_", "_partial_"):
             continue
         value = "required" if default == "???" else _as_typed(default)
-        lines.append(f"  {key:<34} {value:<22} {comments.get(key, '')}".rstrip())
+        lines.append(f"  {key:<{wide}} {value:<22} {comments.get(key, '')}".rstrip())
     return lines
 
 
@@ -114,5 +129,7 @@ def _as_typed(value: Any) -> str:
 def _offered_groups(name: str, folder: Path) -> list[str]:
     """Groups that the verb's defaults list names, chosen or not."""
     text = (folder / f"{name}.yaml").read_text()
-    named = re.findall(r"^\s*-\s+(?:optional\s+|override\s+/?)?(\w+):", text, flags=re.MULTILINE)
-    return [g for g in named if (folder / g).is_dir()]
+    named = re.findall(
+        r"^\s*-\s+(?:optional\s+|override\s+/?)?([\w@.]+):", text, flags=re.MULTILINE
+    )
+    return [g for g in named if (folder / _place(g)[0]).is_dir()]

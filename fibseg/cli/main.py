@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import io
@@ -9,7 +10,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,15 @@ def _plan(verb: str, run: Callable[..., Any], parts: Mapping[str, Any]) -> None:
     """Print what the verb will do and need, and refuse what there is no room for."""
     from fibseg.pipeline.forecast import forecast
 
+    if verb == "profile":
+        from fibseg.pipeline.profile_steps import Recipe, planned_steps
+
+        steps = planned_steps(Recipe(**parts))
+        for number, step in enumerate(steps, start=1):
+            _echo(f"\n[{number}/{len(steps)}] {step.command}")
+            with _after_those_before():
+                _plan(step.verb, step.function, _with_defaults(step.function, step.parts))
+        return
     found = forecast(verb, run, parts)
     _echo(found.text())
     found.refuse_without_room()
@@ -151,12 +161,26 @@ def _demo(steps: Mapping[str, str], *, dry_run: bool) -> int:
 
 def _plan_of_step(verb: str, arguments: list[str]) -> None:
     """Plan of one step of the demo, where the steps before it have been made."""
-    try:
+    with _after_those_before():
         run_verb(verb, [*arguments, "dry_run=true"])
+
+
+@contextlib.contextmanager
+def _after_those_before() -> Iterator[None]:
+    """Say of a step whose input is not there that it has to wait for the steps before it."""
+    try:
+        yield
     except DataError as error:
         if isinstance(error, RoomError):
             raise
         _echo(f"cannot be planned before the steps that it rests on: {error}")
+
+
+def _with_defaults(run: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of a verb, those that were left out too."""
+    bound = inspect.signature(run).bind(**parts)
+    bound.apply_defaults()
+    return dict(bound.arguments)
 
 
 def _multirun(verb: str, arguments: list[str]) -> int:

@@ -107,6 +107,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "profile": Verb(
+        "profile",
+        "the whole profile of a cell: classify, clean up, measure and report, from one config",
+        (
+            "fibseg profile volume=cell.ome.zarr",
+            "fibseg profile volume=cell.ome.zarr organelles=[mitochondria] "
+            "clean.mitochondria.closing.radius_nm=40",
+        ),
+        reads=("volume",),
+    ),
     "evaluate": Verb(
         "evaluate",
         "score a model on its held-out planes, or labels against truth",

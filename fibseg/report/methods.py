@@ -49,7 +49,8 @@ class ObjectFacts:
 
 def methods_text(
     *, shape: Shape, dtype: str, version: str, objects: Sequence[ObjectFacts],
-    scores: Sequence[tuple[str, str, Mapping[str, float | None]]], spacing: Spacing,
+    scores: Sequence[tuple[str, str, Mapping[str, float | None]]],
+    measurements: Sequence[str] = (), versions: Mapping[str, str] | None = None, spacing: Spacing,
 ) -> tuple[str, ...]:
     """Paragraphs ready to paste.
 
@@ -61,6 +62,10 @@ def methods_text(
         Every kind of object that was segmented.
     scores
         What was compared, with what, and the scores.
+    measurements
+        A paragraph for each kind of object that was measured.
+    versions
+        Of what it was computed with.
     """
     z, y, x = shape
     paragraphs = [
@@ -71,6 +76,10 @@ def methods_text(
     found = [_scores(*s) for s in scores]
     if any(found):
         paragraphs.append(" ".join(s for s in found if s))
+    paragraphs += measurements
+    if versions:
+        words = ", ".join(f"{name} {version}" for name, version in versions.items())
+        paragraphs.append(f"Computed with {words}.")
     return tuple(paragraphs)
 
 
@@ -92,6 +101,15 @@ def plain_name(name: str) -> str:
     'nuclear envelope'
     """
     return name.replace("_", " ")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a part of a sentence.
+
+    >>> listed(["20", "40", "80"]), listed(["one"])
+    ('20, 40 and 80', 'one')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _segmentation(facts: ObjectFacts) -> str:
@@ -122,23 +140,17 @@ def _forests(what: str, model: ClassifierFacts) -> str:
     if volume:
         text += (
             "; features were mean, gradient, Laplacian and standard deviation under 3D Gaussians "
-            f"of {_listed(volume)} nm"
+            f"of {_sizes(volume)} nm"
         )
     if model.precision_nm:
         text += f" on voxels of at most {model.precision_nm:g} nm"
     if border:
-        text += f", and near borders of {_listed(border)} nm on the next finer pyramid level"
+        text += f", and near borders of {_sizes(border)} nm on the next finer pyramid level"
     return text + "."
 
 
-def _listed(sizes: Sequence[float]) -> str:
-    """Sizes in words.
-
-    >>> _listed((20.0, 40.0, 80.0))
-    '20, 40 and 80'
-    """
-    words = [f"{s:g}" for s in sizes]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
+def _sizes(sigmas_nm: Sequence[float]) -> str:
+    return listed([f"{s:g}" for s in sigmas_nm])
 
 
 def _training(what: str, model: ModelFacts) -> str:

@@ -1,0 +1,76 @@
+"""``fibseg profile``: classifier, clean-up, measurements and report of a cell, from one config.
+
+Every step is a verb of its own, with its own record in ``runs/``, and does nothing where its
+product stands, made of the same. So the same command goes on where it was stopped, and after a
+changed setting only what rests on it is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fibseg.blocks import Runner
+from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.profile_steps import VERBS, Recipe, planned_steps
+from fibseg.pipeline.profiled import Profiled
+
+_log = logging.getLogger("fibseg.pipeline")
+
+
+def run(
+    *,
+    volume: str,
+    organelles: str | Sequence[str],
+    clean: Mapping[str, Mapping[str, Operator | None]],
+    measure: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+    cell: str | None = "cell",
+    nucleus: str | None = "nucleus",
+    annotation: str | None = "cell",
+    precision_nm: float | None = None,
+    steps: Sequence[str] = VERBS,
+    blocks: Runner | None = None,
+    overwrite: bool = False,
+    config: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+) -> Profiled:
+    """Write objects, tables and the page of a cell; returns what every step returned.
+
+    Parameters
+    ----------
+    volume
+        Path of the store.
+    organelles
+        Whose objects are profiled. Each has probabilities or labels of its name in the store.
+    clean
+        Clean-up operators by name, for each organelle, the nucleus and the cell.
+    measure, report
+        Settings of these verbs.
+    cell, nucleus
+        Label images that objects are measured against; what is not there is left out.
+    annotation
+        Painting that the cell is classified from, if it is there; None where it is not to be.
+    precision_nm
+        As in `fibseg.pipeline.classify.run`.
+    steps
+        Which of `VERBS` to do.
+    blocks
+        Where blocks are computed.
+    overwrite
+        Replace products that come from something else.
+
+    Raises
+    ------
+    DataError
+        If an organelle has neither probabilities nor labels, before any work; or as the verbs do.
+    UsageError
+        If a step or a setting cannot be meant.
+    """
+    planned = planned_steps(Recipe(**locals()))
+    results = {}
+    for number, step in enumerate(planned, start=1):
+        _log.info("[%d/%d] %s", number, len(planned), step.command)
+        results[step.product] = step.run()
+    return Profiled(results)
