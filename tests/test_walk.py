@@ -52,7 +52,7 @@ def test_the_store_holds_what_was_promised(walked: tuple[Path, dict[str, str]]) 
     cell = Volume.open(walked[0] / "cell.ome.zarr")
     assert cell.spacing == (20.0, 20.0, 20.0)
     assert {"annotation_mitochondria", "mitochondria"} <= set(cell.label_names())
-    assert cell.probability_names() == ["mitochondria"]
+    assert cell.probability_names() == ["cell", "mitochondria"]
     table = cell.table("mitochondria")
     assert {"label", "n_voxels", "volume_um3", "centroid_z_um", "touches_border"} <= set(table)
     assert table["n_voxels"].sum() == (cell.labels("mitochondria")[:] > 0).sum()

@@ -38,13 +38,13 @@ def verb_help(name: str) -> str:
     choices = {k: v for k, v in config.hydra.runtime.choices.items() if not k.startswith("hydra/")}
     comments = key_comments(conf_dir() / f"{name}.yaml")
     groups: dict[str, str | None] = {}
-    for group, choice in choices.items():
-        if choice in (None, "null"):
+    for group, chosen in choices.items():
+        if chosen in (None, "null"):
             groups[group] = None
         else:
-            groups[group] = choice
+            groups[group] = chosen
             folder, package = _place(group)
-            found = group_comments(conf_dir() / folder / f"{choice}.yaml")
+            found = group_comments(conf_dir() / folder / f"{chosen}.yaml")
             comments.update({f"{package}{key}": comment for key, comment in found.items()})
     lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
     lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
@@ -56,7 +56,8 @@ def verb_help(name: str) -> str:
         folder, package = _place(group)
         if package:
             names = ", ".join(sorted(p.stem for p in (conf_dir() / folder).glob("*.yaml")))
-            lines.append(f"  {group + '=…':<34} {groups.get(group) or 'none'}   ready sets: {names}")
+            choice = groups.get(group) or "none"
+            lines.append(f"  {group + '=…':<34} {choice}   ready sets: {names}")
     return "\n".join([*lines, "", EXIT_CODES])
 
 

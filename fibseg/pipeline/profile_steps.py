@@ -123,7 +123,7 @@ def planned_steps(recipe: Recipe) -> list[Step]:
 
 
 def _painted(store: Volume, recipe: Recipe) -> str | None:
-    """Painting that the cell is to be classified from; None where its labels come from elsewhere."""
+    """Painting to classify the cell from; None where its labels come from elsewhere."""
     cell, wanted = recipe.cell, recipe.annotation
     if "classify" not in recipe.steps or cell is None or wanted is None:
         return None
