@@ -58,15 +58,7 @@ def test_the_store_holds_what_was_promised(walked: tuple[Path, dict[str, str]]) 
     assert table["n_voxels"].sum() == (cell.labels("mitochondria")[:] > 0).sum()
 
 
-ENOUGH_STEPS = 800
-"""The demo, which takes 1000, reaches 0.93; two quiet cores do over 2000 in the walk's minutes."""
-
-
 def test_the_mitochondria_are_found(walked: tuple[Path, dict[str, str]]) -> None:
-    model = json.loads((walked[0] / "models/mitochondria/model.json").read_text())
-    n_steps = model["training"]["n_steps"]
-    if n_steps < ENOUGH_STEPS:  # the minutes are part of the walk, how busy the machine is is not
-        pytest.skip(f"only {n_steps} steps fitted into the minutes: the machine is too busy")
     cell = Volume.open(walked[0] / "cell.ome.zarr")
     found = cell.labels("mitochondria")[:] > 0
     truth = cell.labels("truth_mitochondria")[:] > 0
