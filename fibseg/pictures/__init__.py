@@ -1,5 +1,12 @@
 """Pictures for people: overlays, hatching, palettes, panels. Array to RGB, uint8."""
 
+from fibseg.pictures.column_colors import (
+    CLASS_COLORS,
+    MISSING,
+    ColumnColors,
+    column_colors,
+    sequential,
+)
 from fibseg.pictures.palettes import (
     CORRECT,
     INVENTED,
@@ -26,14 +33,18 @@ from fibseg.pictures.planes import (
 )
 
 __all__ = [
+    "CLASS_COLORS",
     "CORRECT",
     "INVENTED",
     "MISSED",
+    "MISSING",
     "OKABE_ITO",
     "Color",
+    "ColumnColors",
     "annotation_overlay",
     "blend",
     "class_color",
+    "column_colors",
     "error_layer",
     "error_map",
     "gray",
@@ -47,5 +58,6 @@ __all__ = [
     "overlay",
     "probability",
     "scale_bar_nm",
+    "sequential",
     "tile",
 ]
