@@ -211,11 +211,14 @@ def _measure(recipe: Recipe, name: str, there: Sequence[str]) -> Step:
     own = {
         "objects": name, "to": [n for n in reversed(around) if n in there],
         "cell": recipe.cell, "nucleus": recipe.nucleus,
-        **(recipe.measure or {}), **(OF_ORGANELLES if name in recipe.membranes else {}),
     }
-    shown = {k: own[k] for k in ("objects", "to", "cell", "nucleus")}
-    typed = _typed(recipe, {"measure.": ""})
-    return _step("measure", f"tables/{name}", recipe, own, own, [*_words(shown), *typed])
+    left_out = OF_ORGANELLES if name in recipe.membranes else {}
+    plain = (recipe.config or {}).get("measure") or {}
+    words = _words(own) + (_words(left_out) if left_out else _typed(recipe, {"measure.": ""}))
+    return _step(
+        "measure", f"tables/{name}", recipe, {**own, **(recipe.measure or {}), **left_out},
+        {**own, **plain, **left_out}, words,
+    )
 
 
 def _report(recipe: Recipe) -> Step:

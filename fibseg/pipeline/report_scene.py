@@ -1,0 +1,81 @@
+"""The cell in 3D for the report: meshes of what a coarse level of the pyramid shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.pipeline.report_camera import Kind
+from fibseg.report import Mesh, SceneMesh, object_meshes
+from fibseg.types import Shape, Spacing
+from fibseg.volume import Volume
+
+MOST_VOXELS = 2**24
+"""Of a label image that is looked at as a whole, 16 megavoxels."""
+N_TRIANGLES = 240_000
+"""Of all meshes together: some 5 MB of the page."""
+SHELL, INNER = 0.2, 0.5
+"""Opacity of the largest single body, and of others."""
+
+
+def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
+    """Meshes of all kinds; single bodies are translucent where there is something else to see."""
+    level, spacing = coarse_level(store)
+    first_um = first_voxel_um(store, spacing)
+    found: list[tuple[int, Mesh]] = []
+    for number, kind in enumerate(kinds):
+        labels = read_coarse(store, kind.name, level)
+        share = N_TRIANGLES // len(kinds)
+        mesh = object_meshes(labels, n_triangles=share, spacing=spacing, first_um=first_um)
+        if len(mesh.faces):
+            found.append((number, mesh))
+    bodies = [(number, mesh) for number, mesh in found if kinds[number].color is not None]
+    largest = max(bodies, key=lambda pair: _extent(pair[1]), default=(None, None))[0]
+    alone = len(found) == 1
+    return tuple(
+        SceneMesh(number, mesh, opacity=_opacity(kinds[number], number == largest, alone=alone))
+        for number, mesh in found
+    )
+
+
+def coarse_level(store: Volume) -> tuple[int, Spacing]:
+    """Finest level with at most `MOST_VOXELS`, and its spacing, nm; the coarsest if none has."""
+    for level in range(store.n_levels):
+        shape = store.raw(level).shape
+        if np.prod(shape, dtype=np.int64) <= MOST_VOXELS:
+            break
+    step = _step(shape)
+    seen = [-(-n // step) for n in shape]
+    # From the extent, since sizes of coarse levels are rounded.
+    z, y, x = (n * s / k for n, s, k in zip(store.shape, store.spacing, seen, strict=True))
+    return level, (z, y, x)
+
+
+def read_coarse(store: Volume, name: str, level: int) -> NDArray[np.generic]:
+    """Labels of a level, every n-th voxel where that is too large."""
+    array = store.labels(name, level)
+    step = _step(array.shape)
+    return np.asarray(array[::step, ::step, ::step])
+
+
+def first_voxel_um(store: Volume, spacing: Spacing) -> tuple[float, float, float]:
+    """Where the centre of the first voxel of a coarser grid lies, seen from that of level 0."""
+    z, y, x = ((s - own) / 2 * 1e-3 for s, own in zip(spacing, store.spacing, strict=True))
+    return z, y, x
+
+
+def _step(shape: Shape) -> int:
+    n_voxels = int(np.prod(shape, dtype=np.int64))
+    return max(1, int(np.ceil(np.cbrt(n_voxels / MOST_VOXELS))))
+
+
+def _extent(mesh: Mesh) -> float:
+    return float(np.prod(np.ptp(mesh.vertices_um, axis=0)))
+
+
+def _opacity(kind: Kind, is_largest: bool, *, alone: bool) -> float:
+    if alone or kind.color is None:
+        return 1.0
+    return SHELL if is_largest else INNER
