@@ -68,9 +68,25 @@ class Clouds:
             self.cells[kept], self.n_voxels[kept], self.cell_um,
         )
 
+    def finer(self, times: Shape) -> Clouds:
+        """The same clouds, every cell cut into `times` parts along each axis, a point in each.
+
+        Centres stay where they are; `n_voxels` is that of the whole cell in all of its parts.
+        """
+        steps = np.indices(times).reshape(3, -1).T
+        size = np.asarray(self.cell_um) / times
+        offsets = (steps + 0.5) * size - np.asarray(self.cell_um) / 2
+        z, y, x = size.tolist()
+        return Clouds(
+            self.label, self.first * len(steps),
+            (self.points_um[:, None] + offsets).reshape(-1, 3),
+            (self.cells[:, None] * times + steps).reshape(-1, 3),
+            self.n_voxels.repeat(len(steps)), (z, y, x),
+        )
+
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """Number of voxels of every object."""
+        """Number of voxels of every object, times the parts of a cell after `finer`."""
         if not len(self):
             return np.zeros(0, dtype=np.int64)
         return np.asarray(np.add.reduceat(self.n_voxels, self.first[:-1]))

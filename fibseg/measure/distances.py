@@ -61,7 +61,7 @@ def merge(*tables: Table) -> Table:
 
 def finish(
     sums: Table, *, labels: NDArray[Any], n_voxels: NDArray[np.int64],
-    of_centres_nm: Mapping[str, NDArray[np.float64]],
+    of_centres_nm: Mapping[str, NDArray[np.float64]], nearest: Sequence[str] | None = None,
 ) -> Table:
     """Columns of distances in µm, a row for each of `labels`.
 
@@ -73,6 +73,8 @@ def finish(
         Objects, sorted, and their sizes.
     of_centres_nm
         For each target the distance of the exact centre of geometry of every object.
+    nearest
+        Targets of the last two columns; all if left out.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def finish(
         - ``share_in_NAME``: share of its voxels that lie in the target;
         - ``inside_NAME``: whether these are more than half;
 
-        then ``distance_nearest_um`` and ``surface_distance_nearest_um``, the least of all targets.
+        then ``distance_nearest_um`` and ``surface_distance_nearest_um``, the least of `nearest`.
         Unsigned, to the centre of the nearest face of a voxel that lies on the interface. NaN
         where an object has no surface in the volume.
     """
@@ -113,7 +115,7 @@ def finish(
         )
         table[f"share_in_{name}"] = column(f"in_{name}") / n_voxels
         table[f"inside_{name}"] = 2 * column(f"in_{name}") > n_voxels
-    return table | _of_nearest(table, list(of_centres_nm))
+    return table | _of_nearest(table, list(of_centres_nm) if nearest is None else nearest)
 
 
 def _of_nearest(table: Table, names: Sequence[str]) -> Table:

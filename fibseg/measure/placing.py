@@ -8,8 +8,9 @@ and put in anew among all others, some times over: the Gibbs sampler of equally 
 (Geman and Geman, IEEE PAMI 6:721, 1984), which forgets the order.
 
 To reject fast, a place is drawn for the deepest point of the object only
-where its largest ball has room, and of those that are left a few far points are looked up before
-all others. Many simulations advance together, so that NumPy's loops are long.
+where its largest ball has room, and of those that are left a few far points are looked up first,
+then more and more, in no order. Only the first of the tries that pass some hundreds is looked at
+point by point. Many simulations advance together, so that NumPy's loops are long.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from fibseg.errors import UsageError
 from fibseg.measure.clouds import Clouds
+from fibseg.measure.runs import first_of_equal
 from fibseg.postprocess import distance
 from fibseg.types import Mask, Spacing
 
@@ -31,6 +33,7 @@ Points = NDArray[np.float64]
 
 _FAR_POINTS = 32
 _FIRST_POINTS = 8
+_SOME_POINTS = 512
 _AT_ONCE = 2**20
 _CANDIDATES = 512
 OCCUPIED_BYTES = 2**27
@@ -195,28 +198,41 @@ class _Grid:
         while len(waiting) and tried < n_tries and len(anchors):
             each = min(n_tries - tried, max(4, _CANDIDATES // len(waiting)))
             tries = _Tries.drawn(anchors, waiting.repeat(each), rng)
-            fits = self._fits(tries, body, taken).reshape(-1, each)
-            best = np.arange(len(waiting)) * each + fits.argmax(axis=1)
-            found.append(tries.only(best[fits.any(axis=1)]))
-            waiting, tried = waiting[~fits.any(axis=1)], tried + each
+            best = self._first_fits(tries, body, taken)
+            found.append(tries.only(best))
+            waiting = np.setdiff1d(waiting, tries.simulation[best], assume_unique=True)
+            tried += each
         found.append(before.only(np.flatnonzero(np.isin(before.simulation, waiting))))
         new = _Tries.joined(found)
         self._mark(new, body, taken, True)
         return new
 
-    def _fits(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Whether all points are in free voxels; few points of all tries first."""
-        left = np.arange(len(tries.simulation))
+    def _first_fits(
+        self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]
+    ) -> NDArray[np.intp]:
+        """The first try of every simulation that fits; those of a simulation are together."""
+        left = self._fitting(np.arange(len(tries.simulation)), tries, body.points[:_SOME_POINTS],
+                             taken)
+        rest, found = body.points[_SOME_POINTS:], [left[:0]]
+        while len(left):
+            first = left[first_of_equal(tries.simulation[left])]
+            fit = self._fitting(first, tries, rest, taken)
+            found.append(fit)
+            over = np.isin(tries.simulation[left], tries.simulation[fit]) | np.isin(left, first)
+            left = left[~over]
+        return np.sort(np.concatenate(found))
+
+    def _fitting(
+        self, rows: NDArray[np.intp], tries: _Tries, points: Points, taken: NDArray[np.bool_]
+    ) -> NDArray[np.intp]:
+        """Those of some tries for which all points are in free voxels; few points of all first."""
         start, stop = 0, _FIRST_POINTS
-        while start < len(body.points) and len(left):
-            some = tries.only(left)
-            inside = self._voxels(some, body.points[start:stop])
-            hit = taken.reshape(-1)[inside].any(axis=1)
-            left = left[~hit]
-            start, stop = stop, stop + max(4 * _FAR_POINTS, _AT_ONCE // max(1, len(left)))
-        fits = np.zeros(len(tries.simulation), dtype=bool)
-        fits[left] = True
-        return fits
+        while start < len(points) and len(rows):
+            inside = self._voxels(tries.only(rows), points[start:stop])
+            rows = rows[~taken.reshape(-1)[inside].any(axis=1)]
+            more = min(3 * stop, max(_FAR_POINTS, _AT_ONCE // max(1, len(rows))))
+            start, stop = stop, stop + more
+        return rows
 
     def _mark(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_], value: bool) -> None:
         step = max(1, _AT_ONCE // max(1, len(tries.simulation)))
@@ -290,7 +306,7 @@ def _depth_um(outside: Mask, voxel_um: Sequence[float] | Points) -> NDArray[np.f
 
 
 def _far_first(points: Points) -> Points:
-    """The same points, the first of them each as far as can be from those before it."""
+    """The same points, the first each as far as can be from those before, the rest in no order."""
     length = np.einsum("ij,ij->i", points, points)
     away, chosen = length, list[int]()
     for _ in range(min(_FAR_POINTS, len(points))):
@@ -299,4 +315,4 @@ def _far_first(points: Points) -> Points:
         away[chosen[-1]] = -1
     rest = np.ones(len(points), dtype=bool)
     rest[chosen] = False
-    return np.concatenate([points[chosen], points[rest]])
+    return np.concatenate([points[chosen], np.random.default_rng(0).permutation(points[rest])])

@@ -74,6 +74,7 @@ def distance_table(
     targets: Mapping[str, Array],
     table: Table,
     *,
+    nearest: Sequence[str] | None = None,
     folder: Path,
     block_shape: Sequence[int],
     runner: Runner | None = None,
@@ -92,6 +93,8 @@ def distance_table(
         Label images on the same grid by name, anything but 0 is inside.
     table
         ``label`` (sorted), ``n_voxels`` and ``centroid_z_um`` … of the objects.
+    nearest
+        As in `fibseg.measure.distances.finish`.
     folder
         Where the interfaces, and what is known of single blocks, are kept; the caller removes it.
     block_shape, runner
@@ -119,6 +122,7 @@ def distance_table(
     return distances.finish(
         sums, labels=table["label"], n_voxels=table["n_voxels"],
         of_centres_nm=_of_centres(interfaces, table, runner=runner, spacing=spacing),
+        nearest=nearest,
     )
 
 

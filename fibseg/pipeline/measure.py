@@ -1,4 +1,4 @@
-"""``fibseg measure``: shapes of objects, their distances to membranes, their share of the cell.
+"""``fibseg measure``: shapes of objects, where they lie in the cell, their share of it.
 
 Distances are unsigned and go to the interface between voxels of a target and others, to the centre
 of the nearest face. The faces of the volume are no membrane. So where a target is cut by one, its
@@ -20,11 +20,14 @@ import numpy as np
 from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
 from fibseg.measure import profile
+from fibseg.pipeline.corner_files import find_corners, neighbour_table
 from fibseg.pipeline.distance_sums import distance_table
 from fibseg.pipeline.measure_job import Job, planned_job
+from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.measured import Measured
 from fibseg.pipeline.profile_sums import count_voxels, require_border
 from fibseg.pipeline.shape_sums import shape_table
+from fibseg.pipeline.spatial import correlation_rows, spatial_facts
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.table_csv import check_csv, save_csv
 from fibseg.types import Table
@@ -39,20 +42,28 @@ def run(
     volume: str,
     objects: str,
     to: str | Sequence[str] = (),
+    extend: bool = True,
     cell: str | None = "cell",
     nucleus: str | None = "nucleus",
     intensity: bool = True,
     keep_border: bool = False,
+    neighbours: int = 3,
+    classes: ClassRule | None = ClassRule(),  # noqa: B008, it cannot change
+    correlations: Correlating | None = Correlating(),  # noqa: B008
     csv: str | None = None,
     blocks: Runner | None = None,
     overwrite: bool = False,
     config: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
 ) -> Measured:
-    """Number of objects and the profile of the cell; writes ``tables/OBJECTS.parquet``.
+    """What was found, in short; writes ``tables/OBJECTS.parquet``.
 
     The table has the columns of `fibseg.measure.shape.finish`, which are those of `fibseg objects`
-    and more, and of `fibseg.measure.distances.finish`. The profile is in its metadata too.
+    and more, of `fibseg.measure.distances.finish` and of `fibseg.measure.nearest_objects`, and
+    ``spatial_class``. Its metadata hold the profile of the cell, the rule and the medians of the
+    classes, correlations and the spatial null; and, as ``left_out``, why anything is missing.
+    ``distance_nearest_um`` is the nearer of the membranes of nucleus and cell where it is measured
+    to both, whatever else it is measured to; else the nearest of all targets.
 
     Parameters
     ----------
@@ -62,18 +73,24 @@ def run(
         Label image to be measured.
     to
         Label images whose distance is measured.
+    extend
+        Whether to measure also to what the table was measured to before, as it is now.
     cell, nucleus
-        Label images for shares; what is not there is left out.
+        Label images for shares, classes and the spatial null; what is not there is left out.
     intensity
         Whether to measure the raw image, too.
     keep_border
         As in `fibseg.measure.shape.finish`.
+    neighbours
+        How many nearest other objects; 0 leaves them out.
+    classes, correlations
+        Rules; None leaves them out.
     csv
-        File that gets the table as well.
+        File that gets the table as well; correlations go beside it, to NAME.correlations.csv.
     blocks
         Where blocks are computed; in this process if left out.
     overwrite
-        Replace that file if it holds something else.
+        Replace those files if they hold something else.
 
     Raises
     ------
@@ -88,8 +105,9 @@ def run(
     """
     store = Volume.open(volume)
     plan = functools.partial(
-        planned_job, store, objects, to=to, cell=cell, nucleus=nucleus, intensity=intensity,
-        keep_border=keep_border,
+        planned_job, store, objects, to=to, extend=extend, cell=cell, nucleus=nucleus,
+        intensity=intensity, keep_border=keep_border, neighbours=neighbours, classes=classes,
+        correlations=correlations,
     )
     job = plan()
     if job.finished(store):
@@ -97,8 +115,8 @@ def run(
         free(store.path / job.labels_path)
         tidy(store, job.path)
     else:
-        if csv is not None:
-            check_csv(Path(csv), overwrite=overwrite)
+        for file in _files(csv) if csv is not None else ():
+            check_csv(file, overwrite=overwrite)
         with store.locked(job.path, job.labels_path):
             record = store.start_run(
                 "measure", config=dict(config or {}), overrides=list(overrides),
@@ -114,7 +132,7 @@ def run(
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 record.finish(products={job.path: digest}, metrics=job.summary(store))
     if csv is not None:
-        save_csv(Path(csv), store.table(objects), overwrite=overwrite)
+        _save(store, job, csv, overwrite=overwrite)
     return Measured(str(volume), job.summary(store), csv=csv)
 
 
@@ -135,27 +153,61 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
     require_border(
         counts, names=job.names, objects=job.objects, to=job.to, shape=store.shape
     )
-    table = shape_table(
-        labels[job.objects], store.raw() if job.intensity else None, keep_border=job.keep_border,
-        block_shape=shape, runner=runner, scratch=bench.folder("shapes"), inputs=job.inputs,
+    table = _measured(store, job, labels, bench, runner)
+    _tell(job, counts, table)
+    columns, facts = spatial_facts(
+        job, table, labels, folder=bench.folder("null"), block_shape=shape, runner=runner,
         spacing=store.spacing,
     )
-    if job.to:
-        table |= distance_table(
-            labels[job.objects], {name: labels[name] for name in job.to}, table,
-            folder=bench.folder("distances"), block_shape=shape, runner=runner,
-            inputs=job.inputs, spacing=store.spacing,
-        )
-    _tell(job, counts, table)
     found = profile.finish(
         counts, names=job.names, cell=job.cell, nucleus=job.nucleus, spacing=store.spacing
     )
     path = store.write_table(
-        job.objects, table, labels_digest=job.sources[job.labels_path],
-        measured={"inputs": job.inputs, "sources": job.sources, "to": job.to, "profile": found},
+        job.objects, table | columns, labels_digest=job.sources[job.labels_path],
+        measured={
+            "inputs": job.inputs, "sources": job.sources, "to": job.to, "nearest": job.nearest,
+            "profile": found, "neighbours": job.neighbours, **facts,
+        },
     )
     bench.clear()
     return path
+
+
+def _measured(
+    store: Volume, job: Job, labels: Mapping[str, Any], bench: StoreBench, runner: Runner
+) -> Table:
+    """Shapes, distances and neighbours of all objects."""
+    objects, spacing = labels[job.objects], store.spacing
+    over: dict[str, Any] = {
+        "block_shape": store.block_shape, "runner": runner, "inputs": job.inputs
+    }
+    table = shape_table(
+        objects, store.raw() if job.intensity else None, keep_border=job.keep_border,
+        scratch=bench.folder("shapes"), spacing=spacing, **over,
+    )
+    if job.to:
+        table |= distance_table(
+            objects, {name: labels[name] for name in job.to}, table, nearest=job.nearest,
+            folder=bench.folder("distances"), spacing=spacing, **over,
+        )
+    if job.neighbours:
+        corners = find_corners(objects, folder=bench.folder("corners"), **over)
+        table |= neighbour_table(table, corners, k=job.neighbours, spacing=spacing)
+    return table
+
+
+def _files(csv: str) -> tuple[Path, Path]:
+    """The file of the table, and that of its correlations."""
+    return Path(csv), Path(f"{csv.removesuffix('.csv')}.correlations.csv")
+
+
+def _save(store: Volume, job: Job, csv: str, *, overwrite: bool) -> None:
+    """Write the table as text, and the correlations if there are any."""
+    table, beside = _files(csv)
+    facts = store.table_info(job.objects)["measured"]
+    save_csv(table, store.table(job.objects), overwrite=overwrite)
+    if facts["correlations"] is not None:
+        save_csv(beside, correlation_rows(facts), overwrite=overwrite)
 
 
 def _tell(job: Job, counts: Table, table: Table) -> None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
+
 from fibseg.errors import DataError, UsageError
+from fibseg.measure import shape
+from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.volume import Volume, fingerprint
 
 NEAREST = "nearest"
-"""Columns of this name are the least of all targets."""
+"""Columns of this name are the least of several targets."""
+_OF_TARGET = (
+    "distance_{}_um", "surface_distance_{}_um", "mean_surface_distance_{}_um", "share_in_{}",
+)
 
 
 @dataclass(frozen=True)
@@ -19,8 +28,10 @@ class Job:
 
     Attributes
     ----------
-    objects, to, intensity, keep_border
+    objects, intensity, keep_border, neighbours, classes, correlations
         As in `fibseg.pipeline.measure.run`.
+    to
+        What the table was measured to before, and what else is asked for.
     cell, nucleus
         As in `fibseg.pipeline.measure.run`, None where they are not in the store.
     sources
@@ -35,6 +46,9 @@ class Job:
     nucleus: str | None
     intensity: bool
     keep_border: bool
+    neighbours: int
+    classes: ClassRule | None
+    correlations: Correlating | None
     sources: dict[str, str]
     inputs: str
 
@@ -54,26 +68,54 @@ class Job:
         there = [self.cell, self.nucleus, *self.to, self.objects]
         return list(dict.fromkeys(name for name in there if name is not None))
 
+    @property
+    def membranes(self) -> tuple[str, str] | None:
+        """Nucleus and cell, if it is measured to both."""
+        both = (self.nucleus, self.cell)
+        if both[0] in self.to and both[1] in self.to and both[0] != both[1]:
+            return both  # type: ignore[return-value]
+        return None
+
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """Targets of ``distance_nearest_um``: both membranes of the cytoplasm, else all."""
+        return self.membranes or self.to
+
+    @property
+    def distances(self) -> list[str]:
+        """Columns of distances of centres."""
+        return [f"distance_{name}_um" for name in (*self.to, NEAREST)] if self.to else []
+
+    @property
+    def class_column(self) -> str | None:
+        """What classes depend on, None if nothing is asked for."""
+        if self.classes is None:
+            return None
+        return self.classes.column or f"distance_{self.nucleus or 'nucleus'}_um"
+
     def finished(self, store: Volume) -> bool:
         """Whether the table, made of the same inputs, is there."""
-        if self.objects not in store.table_names():
-            return False
-        try:
-            info = store.table_info(self.objects)
-        except DataError:  # damaged: it can be made again
-            return False
+        info = _info(store, self.objects)
         return bool(info.get("measured", {}).get("inputs") == self.inputs)
 
     def summary(self, store: Volume) -> dict[str, Any]:
-        """Size of the table and profile, by its path."""
+        """Size of the table, profile, classes and correlations, by its path."""
         info = store.table_info(self.objects)
-        told = {"n_objects": info["n_rows"], "n_columns": len(info["columns"])}
-        return {self.path: told | {"profile": info["measured"]["profile"]}}
+        found = info["measured"]
+        null = found["null"]
+        return {self.path: {
+            "n_objects": info["n_rows"], "n_columns": len(info["columns"]),
+            "profile": found["profile"], "classes": found["classes"],
+            "correlations": found["correlations"],
+            "null": null and {k: v for k, v in null.items() if k != "simulated"},
+            "left_out": found["left_out"],
+        }}
 
 
 def planned_job(
-    store: Volume, objects: str, *, to: str | Sequence[str], cell: str | None,
-    nucleus: str | None, intensity: bool, keep_border: bool,
+    store: Volume, objects: str, *, to: str | Sequence[str], extend: bool, cell: str | None,
+    nucleus: str | None, intensity: bool, keep_border: bool, neighbours: int,
+    classes: ClassRule | None, correlations: Correlating | None,
 ) -> Job:
     """What is to be made; checks all that can be known without reading a voxel.
 
@@ -82,9 +124,48 @@ def planned_job(
     DataError
         If there are no such labels.
     UsageError
-        If labels are an annotation, or measured against themselves.
+        If labels are an annotation, or measured against themselves, or there can be no such
+        columns.
     """
-    targets = tuple(dict.fromkeys([to] if isinstance(to, str) else to))
+    asked = [to] if isinstance(to, str) else to
+    there = store.label_names(kind="labels")
+    earlier = _earlier_targets(store, objects, there) if extend else []
+    targets = tuple(dict.fromkeys([*earlier, *asked]))
+    _check_labels(store, objects, targets)
+    if neighbours < 0:
+        raise UsageError(f"neighbours={neighbours} is below 0. Give e.g. 3, or 0 for none.")
+    parts = {key: name if name in there else None
+             for key, name in (("cell", cell), ("nucleus", nucleus))}
+    names = dict.fromkeys([objects, *targets, *filter(None, parts.values())])
+    sources = {f"labels/{name}": store.labels_info(name).digest for name in names}
+    if intensity:
+        sources["raw"] = store.raw_digest
+    settings = {
+        "objects": objects, "to": targets, **parts, "intensity": intensity,
+        "keep_border": keep_border, "sources": sources, "spacing": store.spacing,
+        "neighbours": neighbours, "classes": classes and asdict(classes),
+        "correlations": correlations and asdict(correlations),
+    }
+    job = Job(
+        objects, targets, parts["cell"], parts["nucleus"], intensity, keep_border, neighbours,
+        classes, correlations, sources, fingerprint(settings),
+    )
+    _check_columns(job)
+    return job
+
+
+def columns_of(job: Job) -> list[str]:
+    """Names of the columns with numbers that a job measures."""
+    nothing = np.zeros((0, 0, 0), dtype=np.uint8)
+    found = list(shape.measure(nothing, nothing if job.intensity else None, spacing=(1, 1, 1)))
+    found += [each.format(name) for name in job.to for each in _OF_TARGET]
+    found += [each.format(NEAREST) for each in _OF_TARGET[:2] if job.to]
+    for kind in ("centre", "surface"):
+        found += [f"{kind}_neighbour_{n + 1}_um" for n in range(job.neighbours)]
+    return found
+
+
+def _check_labels(store: Volume, objects: str, targets: Sequence[str]) -> None:
     for name in (objects, *targets):
         store.labels(name)
         if store.labels_info(name).kind == "annotation":
@@ -97,18 +178,35 @@ def planned_job(
         raise UsageError(
             f"to=[{','.join(targets)}]: {wrong!r} cannot be measured against. Leave it out."
         )
-    there = store.label_names(kind="labels")
-    parts = {key: name if name in there else None
-             for key, name in (("cell", cell), ("nucleus", nucleus))}
-    names = dict.fromkeys([objects, *targets, *filter(None, parts.values())])
-    sources = {f"labels/{name}": store.labels_info(name).digest for name in names}
-    if intensity:
-        sources["raw"] = store.raw_digest
-    settings = {
-        "objects": objects, "to": targets, **parts, "intensity": intensity,
-        "keep_border": keep_border, "sources": sources, "spacing": store.spacing,
-    }
-    return Job(
-        objects, targets, parts["cell"], parts["nucleus"], intensity, keep_border, sources,
-        fingerprint(settings),
-    )
+
+
+def _check_columns(job: Job) -> None:
+    """Refuse columns that cannot be; a distance that is not measured only leaves classes out."""
+    known = columns_of(job)
+    wanted = {"classes": job.classes.column if job.classes else None,
+              "correlations": job.correlations.column if job.correlations else None}
+    for part, column in wanted.items():
+        distance = part == "classes" and re.fullmatch(r"\w*distance_.+_um", column or "")
+        if column is not None and column not in known and not distance:
+            near = get_close_matches(column, known, 3)
+            raise UsageError(
+                f"{part}.column={column} is no column that is measured here. "
+                + (f"Did you mean {' or '.join(near)}?" if near
+                   else f"There are {', '.join(known)}.")
+            )
+
+
+def _earlier_targets(store: Volume, objects: str, there: Sequence[str]) -> list[str]:
+    """What the table of the objects was measured to, as far as it is still in the store."""
+    targets = _info(store, objects).get("measured", {}).get("to", [])
+    return [name for name in targets if name in there and name != objects]
+
+
+def _info(store: Volume, objects: str) -> dict[str, Any]:
+    """What is known of the table of the objects; nothing if it is not there, or damaged."""
+    if objects not in store.table_names():
+        return {}
+    try:
+        return store.table_info(objects)
+    except DataError:  # it can be made again
+        return {}

@@ -108,5 +108,6 @@ def require_border(counts: Table, *, names: list[str], objects: str, to: Sequenc
             what = "is empty, all voxels are 0" if not n[name] else "fills the whole volume"
             raise DataError(
                 f"labels/{name} {what}: nothing can be near to where it begins. Leave {name} out "
-                "of to=, or choose other labels."
+                "of to= (with extend=false, if the table was measured to it before), or choose "
+                "other labels."
             )

@@ -91,9 +91,10 @@ def measure_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.pipeline.measure_job import planned_job
 
     store = Volume.open(parts["volume"])
-    keys = ("objects", "to", "cell", "nucleus", "intensity", "keep_border")
+    keys = ("objects", "to", "extend", "cell", "nucleus", "intensity", "keep_border",
+            "neighbours", "classes", "correlations")
     job = planned_job(store, **{key: parts[key] for key in keys})
-    sample = of_store(store, folder, parts | {"csv": None})
+    sample = of_store(store, folder, parts | {"csv": None, "to": list(job.to)})
     for name in job.names:
         _put_labels(store, Volume(sample.parts["volume"]), name, first=(0, 1))
     return sample

@@ -21,6 +21,7 @@ from fibseg.errors import BusyError, DataError, ExistsError, UsageError
 from fibseg.measure import regions, shape
 from fibseg.pipeline import check, measure, objects, report, verify
 from fibseg.pipeline.forecast import forecast
+from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 from fibseg.volume.lock import Holder, lock_path
@@ -90,7 +91,9 @@ def test_the_table_has_shapes_intensities_and_distances(volume):
         np.testing.assert_array_equal(table[name], column)
     targets = {name: labels[name] for name in ("nucleus", "cell")}
     known = brute_force(labels["mitochondria"], targets, SPACING)
-    assert set(table) == {*expected, *known}
+    neighbours = {f"{kind}_neighbour_{n}{unit}" for kind in ("centre", "surface")
+                  for n in (1, 2, 3) for unit in ("", "_um")}
+    assert set(table) == {*expected, *known, *neighbours}
     for name, column in known.items():
         np.testing.assert_allclose(table[name].astype(float), column.astype(float), atol=2e-6)
     assert table["inside_nucleus"].tolist() == [False, False, False, True, False]
@@ -145,8 +148,8 @@ def test_without_a_cell_or_nucleus_shares_are_left_out(volume, change, there, go
     assert not {*gone, "literature"} & set(facts)
 
 
-def test_without_targets_and_intensity_there_are_shapes_only(volume):
-    run(volume, to=[], intensity=False)
+def test_without_targets_neighbours_and_intensity_there_are_shapes_only(volume):
+    run(volume, to=[], intensity=False, neighbours=0)
     expected = shape.measure(cell_labels()["mitochondria"], spacing=SPACING)
     assert set(volume.table("mitochondria")) == set(expected)
 
@@ -159,7 +162,7 @@ def test_the_same_again_does_nothing(volume):
 
 def test_other_settings_make_the_table_again(volume):
     run(volume)
-    run(volume, to="nucleus")
+    run(volume, to="nucleus", extend=False)
     assert "distance_cell_um" not in volume.table("mitochondria")
     run(volume)
     assert "distance_cell_um" in volume.table("mitochondria")
@@ -350,11 +353,12 @@ def test_the_command(volume, capsys):
 
 def test_a_plan_has_the_steps_of_the_command_and_leaves_nothing(volume):
     parts = {"volume": str(volume.path), "objects": "mitochondria", "to": ["nucleus", "cell"],
-             "cell": "cell", "nucleus": "nucleus", "intensity": True, "keep_border": False,
-             "csv": None, "overwrite": False, "blocks": Serial()}
+             "extend": True, "cell": "cell", "nucleus": "nucleus", "intensity": True,
+             "keep_border": False, "neighbours": 3, "classes": ClassRule(),
+             "correlations": Correlating(), "csv": None, "overwrite": False, "blocks": Serial()}
     before = sorted(volume.path.rglob("*"))
     plan = forecast("measure", measure.run, parts)
     assert sorted(volume.path.rglob("*")) == before
-    assert {"shares", "measure", "membrane of nucleus", "distances"} <= {
+    assert {"shares", "measure", "membrane of nucleus", "distances", "corners"} <= {
         step.label for step in plan.steps
     }
