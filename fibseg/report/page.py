@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from fibseg.pictures import OKABE_ITO, Color
+from fibseg.report.lut import PALETTES
+from fibseg.report.object_table import ObjectTable
+from fibseg.report.scene import Scene
 from fibseg.report.views import View
 
 
@@ -17,6 +18,42 @@ class Fact:
 
     value: str
     label: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing or a picture with the words below it.
+
+    Parameters
+    ----------
+    image
+        Data URI, as from `svg_uri` or `png_uri`.
+    wide
+        Whether it takes a row of its own.
+    """
+
+    caption: str
+    image: str
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Objects by class: how many, and medians of their shapes.
+
+    Parameters
+    ----------
+    columns
+        Words above the columns, the first above the names of the classes.
+    rows
+        One per class: its name, then values in words. Colours follow the order.
+    note
+        The rule that made the classes.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
     note: str = ""
 
 
@@ -39,12 +76,16 @@ class ScoreTable:
 
 @dataclass(frozen=True)
 class ObjectSection:
-    """One kind of object: facts, histogram, the largest objects.
+    """One kind of object: facts, figures, the largest objects, and the table of all.
 
     Parameters
     ----------
     color
         Of the kind; None where every object has its own.
+    columns, rows
+        The largest objects in words, for readers without scripts.
+    table
+        All objects, to search, sort, colour by and download; without it the kind stands still.
     """
 
     name: str
@@ -53,6 +94,18 @@ class ObjectSection:
     histogram: str | None = None
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+    note: str = ""
+    figures: tuple[Figure, ...] = ()
+    classes: ClassTable | None = None
+    table: ObjectTable | None = None
+
+
+@dataclass(frozen=True)
+class CellSection:
+    """The cell as a whole: shares of it in numbers and as a figure, and what the raw looks like."""
+
+    facts: tuple[Fact, ...] = ()
+    figures: tuple[Figure, ...] = ()
     note: str = ""
 
 
@@ -71,12 +124,22 @@ class RunRow:
 
 @dataclass(frozen=True)
 class Page:
-    """All that the page shows."""
+    """All that the page shows; what is left out leaves no hole.
+
+    Parameters
+    ----------
+    palettes
+        Colour scales by name, each a few colours from low to high; the first is used first.
+    class_colors
+        Of classes in their order.
+    """
 
     name: str
     subtitle: str
     facts: tuple[Fact, ...]
     headline: tuple[Fact, ...] = ()
+    cell: CellSection | None = None
+    scene: Scene | None = None
     views: tuple[View, ...] = ()
     objects: tuple[ObjectSection, ...] = ()
     scores: tuple[ScoreTable, ...] = ()
@@ -85,32 +148,5 @@ class Page:
     made_with: str = ""
     pictures_note: str = ""
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
-
-
-def render(page: Page) -> str:
-    """HTML of a page; every text in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("fibseg.report", "templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
-    environment.filters["css"] = css_color
-    template = environment.get_template("page.html")
-    return template.render(page=page, many=css_stripes(OKABE_ITO[:5]))
-
-
-def css_color(color: Color) -> str:
-    """Colour as CSS writes it.
-
-    >>> css_color((230, 159, 0))
-    'rgb(230 159 0)'
-    """
-    return "rgb({} {} {})".format(*(int(c) for c in color))
-
-
-def css_stripes(colors: Sequence[Color]) -> str:
-    """Background with all colours side by side, for kinds whose objects have one each."""
-    step = 100 / len(colors)
-    stops = (
-        f"{css_color(c)} {i * step:g}% {(i + 1) * step:g}%" for i, c in enumerate(colors)
-    )
-    return f"linear-gradient(90deg, {', '.join(stops)})"
+    palettes: Mapping[str, Sequence[Color]] = field(default_factory=lambda: PALETTES)
+    class_colors: Sequence[Color] = OKABE_ITO

@@ -10,13 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.pictures import Color, error_layer, gray, label_layer, length_text, scale_bar_nm
-from fibseg.report.encode import jpeg_uri, png_uri
+from fibseg.report.encode import jpeg_uri, packed_numbers, png_uri
 
 AXES = {"xy": (1, 2), "xz": (0, 2), "yz": (0, 1)}
 """Axes of the volume that are the rows and columns of a plane; yz lies on its side, z downwards."""
 
 ALWAYS = "errors"
 """Name of a layer that cannot be switched off."""
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Which object lies in which pixel of a plane, so that the page can colour it anew.
+
+    Parameters
+    ----------
+    kind
+        Number of the kind of object.
+    shape
+        Rows and columns.
+    labels
+        `packed_numbers` of the labels in this plane, ascending, uint32.
+    places
+        `packed_numbers` of every pixel: 0 for none, else 1 + place in `labels`; uint16, or uint32
+        where there are more labels than that.
+    """
+
+    kind: int
+    shape: tuple[int, int]
+    labels: str
+    places: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +58,8 @@ class View:
         Physical width / height.
     bar_percent, bar_text
         Scale bar: share of the width, and its length in words.
+    ids
+        Objects by pixel, one for each numbered layer.
     """
 
     title: str
@@ -44,6 +69,7 @@ class View:
     aspect: float
     bar_percent: float
     bar_text: str
+    ids: tuple[Ids, ...] = ()
 
 
 def plane_view(
@@ -70,7 +96,24 @@ def plane_view(
         (i, png_uri(label_layer(labels, color=color, alpha=0.35 if color is None else 0.16)))
         for i, (labels, color) in enumerate(layers)
     )
-    return _view(base.shape, jpeg_uri(base), pictures, title=title, place=place, spacing=spacing)
+    ids = tuple(object_ids(labels, kind=i) for i, (labels, _) in enumerate(layers))
+    return _view(
+        base.shape, jpeg_uri(base), pictures, title=title, place=place, ids=ids, spacing=spacing
+    )
+
+
+def object_ids(labels: NDArray[Any], *, kind: int) -> Ids:
+    """Objects of a label plane (rows, columns) by pixel."""
+    values = np.asarray(labels).astype(np.uint32)
+    there, places = np.unique(values, return_inverse=True)
+    if not (there.size and there[0] == 0):
+        places = places + 1  # every pixel lies in an object: leave 0 for none
+    named = there[there > 0]
+    dtype = np.uint16 if len(named) < 2**16 else np.uint32
+    n_rows, n_columns = values.shape
+    return Ids(
+        kind, (n_rows, n_columns), packed_numbers(named), packed_numbers(places.astype(dtype))
+    )
 
 
 def error_view(
@@ -88,7 +131,7 @@ def error_view(
 
 def _view(
     shape: Sequence[int], base: str, layers: tuple[tuple[int | str, str], ...], *, title: str,
-    place: str, spacing: tuple[float, float],
+    place: str, ids: tuple[Ids, ...] = (), spacing: tuple[float, float],
 ) -> View:
     height_nm, width_nm = (n * s for n, s in zip(shape, spacing, strict=True))
     bar = scale_bar_nm(width_nm)
@@ -96,4 +139,5 @@ def _view(
         title=title, place=place, base=base, layers=layers,
         aspect=round(width_nm / height_nm, 4),
         bar_percent=round(100 * bar / width_nm, 2), bar_text=length_text(bar),
+        ids=ids,
     )
