@@ -21,6 +21,7 @@ from fibseg.pipeline.report_facts import (
     volume_facts,
 )
 from fibseg.pipeline.report_history import run_rows, text_for_methods
+from fibseg.pipeline.report_scene import scene_of
 from fibseg.pipeline.report_scores import latest_evaluations, score_tables
 from fibseg.report import Page, figure_png, render
 from fibseg.volume import Volume
@@ -114,6 +115,7 @@ def _page(
         subtitle="Segmentation of a volume electron microscopy stack",
         facts=volume_facts(store),
         headline=headline(store, [k.name for k in kinds], evaluations, runs),
+        scene=scene_of(store, kinds),
         views=camera.views(kinds, z),
         objects=tuple(sections),
         scores=score_tables(runs, evaluations, pictures),

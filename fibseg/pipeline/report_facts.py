@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fibseg.errors import DataError
-from fibseg.pictures import Color
+from fibseg.pictures import CLASS_COLORS, Color
 from fibseg.pipeline.report_scores import Recorded, against, latest_evaluations, untested
-from fibseg.report import Fact, ObjectSection, svg_uri, volume_histogram
+from fibseg.report import (
+    ClassTable,
+    Fact,
+    ObjectSection,
+    ObjectTable,
+    column_title,
+    svg_uri,
+    volume_histogram,
+)
 from fibseg.report.methods import plain_name, spacing_text
 from fibseg.types import Table
 from fibseg.volume import Volume
 
 BARS = "#5b8db8"
 N_HEADLINES = 8
+FIRST_COLORS = ("surface_to_volume_per_um", "distance_nearest_um", "volume_um3")
+"""Columns that colour objects when the page opens, the first that is there."""
+BESIDE = re.compile(
+    r"bbox_|axis_major_[zyx]$|mean_surface|share_in_|intensity_m(in|ax)|_neighbour_([2-9]|1$)"
+)
+"""Columns that a reader has to ask for."""
 FEW = 3
 """Kinds of up to this many objects have one colour and no histogram."""
 
@@ -113,8 +128,45 @@ def object_section(
     return ObjectSection(
         plain_name(name), color, _object_facts(store, table, volumes),
         histogram=svg_uri(drawing) if len(volumes) > FEW else None, columns=columns, rows=rows,
-        note=" ".join(notes),
+        note=" ".join(notes), table=_to_explore(table, color), classes=_class_table(store, name),
     )
+
+
+def _to_explore(table: Table, color: Color | None) -> ObjectTable | None:
+    """All rows for the page; objects open in the colours of how they lie or are shaped."""
+    if not len(table["label"]):
+        return None
+    by = next((c for c in FIRST_COLORS if c in table and color is None), "")
+    shown = tuple(c for c in table if not BESIDE.search(c))
+    return ObjectTable(table, color_by=by, shown=shown, classes={"spatial_class": [*CLASS_COLORS]})
+
+
+def _class_table(store: Volume, name: str) -> ClassTable | None:
+    """Counts and medians of the spatial classes."""
+    classes = measured_of(store, name).get("classes")
+    if not classes:
+        return None
+    columns = list(dict.fromkeys(c for row in classes["medians"].values() for c in row))
+    rows = tuple(
+        (word, f"{n:,}", *(_number(classes["medians"].get(word, {}).get(c)) for c in columns))
+        for word, n in classes["counts"].items() if word
+    )
+    titles = (f"median {column_title(c)}" for c in columns)
+    return ClassTable(("spatial class", "objects", *titles), rows, note=str(classes["rule"]))
+
+
+def measured_of(store: Volume, name: str) -> dict[str, Any]:
+    """What `fibseg measure` keeps with a table; empty if that is not there, or from other labels."""
+    if name not in store.table_names():
+        return {}
+    info = store.table_info(name)
+    if info.get("labels_digest") != store.labels_info(name).digest:
+        return {}
+    return dict(info.get("measured") or {})
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _object_facts(store: Volume, table: Table, volumes: Any) -> tuple[Fact, ...]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.pipeline.report_camera import Kind
-from fibseg.report import Mesh, SceneMesh, object_meshes
+from fibseg.report import Mesh, Scene, SceneMesh
+from fibseg.report.meshes import level_within, object_meshes
 from fibseg.types import Shape, Spacing
 from fibseg.volume import Volume
 
@@ -18,6 +19,15 @@ N_TRIANGLES = 240_000
 """Of all meshes together: some 5 MB of the page."""
 SHELL, INNER = 0.2, 0.5
 """Opacity of the largest single body, and of others."""
+
+
+def scene_of(store: Volume, kinds: Sequence[Kind]) -> Scene | None:
+    """The 3D view of all kinds; None where there is nothing to see."""
+    meshes = scene_meshes(store, kinds)
+    if not meshes:
+        return None
+    z, y, x = (n * s * 1e-3 for n, s in zip(store.shape, store.spacing, strict=True))
+    return Scene(meshes, size_um=(z, y, x))
 
 
 def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
@@ -42,10 +52,9 @@ def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
 
 def coarse_level(store: Volume) -> tuple[int, Spacing]:
     """Finest level with at most `MOST_VOXELS`, and its spacing, nm; the coarsest if none has."""
-    for level in range(store.n_levels):
-        shape = store.raw(level).shape
-        if np.prod(shape, dtype=np.int64) <= MOST_VOXELS:
-            break
+    shapes = [store.raw(level).shape for level in range(store.n_levels)]
+    level = level_within(shapes, most_voxels=MOST_VOXELS)
+    shape = shapes[level]
     step = _step(shape)
     seen = [-(-n // step) for n in shape]
     # From the extent, since sizes of coarse levels are rounded.
