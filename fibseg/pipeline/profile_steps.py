@@ -214,10 +214,10 @@ def _measure(recipe: Recipe, name: str, there: Sequence[str]) -> Step:
     }
     left_out = OF_ORGANELLES if name in recipe.membranes else {}
     plain = (recipe.config or {}).get("measure") or {}
-    words = _words(own) + (_words(left_out) if left_out else _typed(recipe, {"measure.": ""}))
+    typed = [w for w in _typed(recipe, {"measure.": ""}) if not w.startswith(tuple(left_out))]
     return _step(
         "measure", f"tables/{name}", recipe, {**own, **(recipe.measure or {}), **left_out},
-        {**own, **plain, **left_out}, words,
+        {**own, **plain, **left_out}, [*_words(own), *_words(left_out), *typed],
     )
 
 

@@ -13,15 +13,21 @@ class Profiled(dict[str, Any]):
 
     def text(self) -> str:
         """Objects, the shares of the cell, and where the page lies."""
-        lines, profile = [], {}
-        for product, found in self.items():
-            for path, facts in found.items() if isinstance(found, Mapping) else ():
-                if isinstance(facts, Mapping) and "n_objects" in facts:
-                    n = facts["n_objects"]
-                    lines.append(f"{path}  {n:,} object{'s' * (n != 1)}")
-                    profile.update(facts.get("profile") or {})
-            if product == "report":
-                lines += ["", *profile_lines(profile), "", f"open {found['report']}"]
-        if "report" not in self:
-            lines += ["", *profile_lines(profile)]
-        return "\n".join(lines)
+        made = {path: facts for found in self.values() for path, facts in found.items()
+                if isinstance(facts, Mapping)}
+        blocks = [
+            [f"{path}  {facts['n_objects']:,} object{'s' * (facts['n_objects'] != 1)}"
+             for path, facts in made.items() if path.startswith("tables/")],
+            profile_lines(_together(made.values())),
+            [f"open {self['report']['report']}"] if "report" in self else [],
+        ]
+        return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def _together(measured: Any) -> dict[str, Any]:
+    """Volumes and shares from all tables: what is told of a part is the same in each."""
+    profile: dict[str, Any] = {}
+    for facts in measured:
+        for part, told in (facts.get("profile") or {}).items():
+            profile[part] = {**profile.get(part, {}), **told}
+    return profile

@@ -121,6 +121,11 @@ def object_section(
             f"tables/{name}.parquet was measured on an earlier version of these labels: "
             "measure again."
         )
+    elif changed := changed_sources(store, name):
+        notes.append(
+            f"tables/{name}.parquet was measured with an earlier version of {', '.join(changed)}: "
+            "measure again."
+        )
     if not len(volumes):
         notes.append("No object was found.")
     columns, rows = _largest(table, n_largest) if len(volumes) > 1 else ((), ())
@@ -156,13 +161,24 @@ def _class_table(store: Volume, name: str) -> ClassTable | None:
 
 
 def measured_of(store: Volume, name: str) -> dict[str, Any]:
-    """What `fibseg measure` keeps with a table; empty if that is not there, or from other labels."""
-    if name not in store.table_names():
+    """What `fibseg measure` keeps with a table; empty if it is not there, or not up to date."""
+    if name not in store.table_names() or changed_sources(store, name):
         return {}
     info = store.table_info(name)
     if info.get("labels_digest") != store.labels_info(name).digest:
         return {}
     return dict(info.get("measured") or {})
+
+
+def changed_sources(store: Volume, name: str) -> list[str]:
+    """Label images that a table was measured with and that are other ones now, or gone."""
+    sources = (store.table_info(name).get("measured") or {}).get("sources", {})
+    there = store.label_names()
+    labels = {path: path.removeprefix("labels/") for path in sources if path.startswith("labels/")}
+    return [
+        path for path, label in labels.items()
+        if label not in there or store.labels_info(label).digest != sources[path]
+    ]
 
 
 def _number(value: float | None) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fibseg
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, forest_digest, load_forest_spec
-from fibseg.pipeline.report_facts import table_of
+from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_scores import Recorded, models_of
 from fibseg.report import RunRow
 from fibseg.report.methods import (
@@ -22,6 +24,7 @@ from fibseg.report.methods import (
     methods_text,
     plain_name,
 )
+from fibseg.report.methods_measure import measurement_text
 from fibseg.volume import Volume
 
 PREDICT = ("infer", "classify")
@@ -55,10 +58,28 @@ def text_for_methods(
         (plain_name(name).capitalize(), f"{r.data['truth']}, {r.data['where']}", found)
         for r in evaluations if not r.stale for name, found in r.data["scores"].items()
     ]
+    measurements = [text for name in names if (text := _measurement(store, name))]
     return methods_text(
         shape=store.shape, dtype=str(store.dtype), version=fibseg.__version__, objects=objects,
-        scores=scores, spacing=store.spacing,
+        scores=scores, measurements=measurements, versions=_versions(runs), spacing=store.spacing,
     )
+
+
+def _measurement(store: Volume, name: str) -> str:
+    measured = measured_of(store, name)
+    if not measured:
+        return ""
+    table = store.table(name)
+    return measurement_text(
+        name, n_objects=len(table["label"]), n_cut=int(np.count_nonzero(table["touches_border"])),
+        measured=measured,
+    )
+
+
+def _versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Of what the last run that finished was computed with."""
+    finished = [r for r in runs if r.get("status") == "done" and r.get("environment")]
+    return {k: str(v) for k, v in finished[-1]["environment"].items()} if finished else {}
 
 
 def _model_facts(name: str, spec: ModelSpec | None) -> ModelFacts:
