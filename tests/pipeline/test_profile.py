@@ -90,7 +90,7 @@ def test_commands_that_it_tells_do_the_same(store: Volume) -> None:
     assert "name=nucleus blocks=serial postprocess=default" in told
     assert "objects=mitochondria 'to=[nucleus,cell]' correlations.n_simulations=9" in told
     assert "neighbours=1" in told
-    nucleus = "objects=nucleus 'to=[cell]' neighbours=0 classes=null correlations=null blocks=serial"
+    nucleus = "objects=nucleus 'to=[cell]' neighbours=0 classes=null correlations=null blocks"
     assert nucleus in told
     assert "stain=dark" in told.splitlines()[-1]
     assert "blocks" not in told.splitlines()[-1], "a report has no blocks"
