@@ -1,5 +1,6 @@
 """Pictures for people: overlays, hatching, palettes, panels. Array to RGB, uint8."""
 
+from fibseg.pictures.camera import Camera, Wedge
 from fibseg.pictures.column_colors import (
     CLASS_COLORS,
     MISSING,
@@ -31,16 +32,33 @@ from fibseg.pictures.planes import (
     overlay,
     probability,
 )
+from fibseg.pictures.shaded import (
+    CELL,
+    NUCLEUS,
+    Scene,
+    Shaded,
+    Shell,
+    quarter,
+    shaded_cell,
+    trace,
+)
 
 __all__ = [
+    "CELL",
     "CLASS_COLORS",
     "CORRECT",
     "INVENTED",
     "MISSED",
     "MISSING",
+    "NUCLEUS",
     "OKABE_ITO",
+    "Camera",
     "Color",
     "ColumnColors",
+    "Scene",
+    "Shaded",
+    "Shell",
+    "Wedge",
     "annotation_overlay",
     "blend",
     "class_color",
@@ -57,7 +75,10 @@ __all__ = [
     "outlines",
     "overlay",
     "probability",
+    "quarter",
     "scale_bar_nm",
     "sequential",
+    "shaded_cell",
     "tile",
+    "trace",
 ]

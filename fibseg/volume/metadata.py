@@ -6,6 +6,7 @@ What fibseg itself must remember of an image or product is the attribute ``fibse
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,10 @@ def omero(
 
 
 def image_label(
-    *, kind: str, classes: dict[str, int], colors: Colors | None, maximum: int, ome_version: str
+    *, kind: str, classes: dict[str, int], colors: Colors | None, maximum: int, ome_version: str,
+    properties: Mapping[int, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """The ``image-label`` entry: where the image is, colours, class names.
+    """The ``image-label`` entry: where the image is, colours, class names, other properties.
 
     Without `colors` every label has one of its own. Beyond 1000 labels there is no list: viewers
     leave labels out that a list does not name, and bring their own colours where there is none.
@@ -143,15 +145,18 @@ def image_label(
         known = {1: "background", **known}
     if colors:
         # Validators want colours and properties to name the same labels.
-        colors = {**{label: distinct_color(label) for label in known}, **colors}
+        named = {*known, *(properties or {})}
+        colors = {**{label: distinct_color(label) for label in named}, **colors}
         entry["colors"] = [
             {"label-value": int(label), "rgba": [*map(int, rgb), 255]}
             for label, rgb in sorted(colors.items())
         ]
-    if known:
+    told = {label: {"class": name} for label, name in known.items()}
+    for label, more in (properties or {}).items():
+        told[label] = {**told.get(label, {}), **more}
+    if any(told.values()):
         entry["properties"] = [
-            {"label-value": label, **({"class": known[label]} if label in known else {})}
-            for label in sorted(map(int, colors or known))
+            {"label-value": label, **told.get(label, {})} for label in sorted(colors or told)
         ]
     return entry
 

@@ -12,7 +12,6 @@ import zarr
 from numpy.typing import DTypeLike
 
 from fibseg.errors import DataError
-from fibseg.types import Table
 from fibseg.volume import metadata
 from fibseg.volume.files import checked_name
 from fibseg.volume.index import complete_names, make_index, names_of_kind
@@ -23,10 +22,10 @@ from fibseg.volume.product import Kind, Product, ProductInfo, info_of
 from fibseg.volume.raw import RawStore
 from fibseg.volume.record import PREFIX, label_name
 from fibseg.volume.runs import Run, new_run, read_runs
-from fibseg.volume.tables import load_info, load_table, save_table
+from fibseg.volume.table_store import TableStore
 
 
-class Volume(RawStore):
+class Volume(RawStore, TableStore):
     """Handle on one store; light and picklable, for it keeps nothing but the path.
 
     `Volume(path)` looks at nothing; use `Volume.open` or `Volume.create`.
@@ -214,29 +213,7 @@ class Volume(RawStore):
         name = "=".join(checked_name(word, what="scratch array") for word in words)
         return self.path / ".scratch" / name
 
-    # --- tables and runs ---------------------------------------------------------------------
-
-    def table_names(self) -> list[str]:
-        """Sorted names of the tables."""
-        return sorted(p.stem for p in (self.path / "tables").glob("*.parquet") if p.name[0] != ".")
-
-    def table(self, name: str) -> Table:
-        """Columns of the table `name`; `DataError` names what is there."""
-        return load_table(self._table_path(name))
-
-    def table_info(self, name: str) -> dict[str, Any]:
-        """``labels_digest`` (of the labels it was measured on), ``n_rows`` … (see `load_info`)."""
-        return load_info(self._table_path(name))
-
-    def write_table(
-        self, name: str, table: Table, *, labels_digest: str, overwrite: bool = True,
-        measured: dict[str, Any] | None = None,
-    ) -> Path:
-        """Write ``tables/NAME.parquet`` as `save_table` does; returns its path."""
-        path = self.path / "tables" / f"{checked_name(name, what='table')}.parquet"
-        return save_table(
-            path, table, labels_digest=labels_digest, overwrite=overwrite, measured=measured
-        )
+    # --- runs --------------------------------------------------------------------------------
 
     def start_run(
         self, verb: str, *, config: dict[str, Any], overrides: list[str], inputs: dict[str, str]
@@ -277,13 +254,6 @@ class Volume(RawStore):
             make_index(folder, ome_version=self.ome_version)
         elif metadata.read_group(folder) is None:
             metadata.write_group(folder, {}, ome_version=self.ome_version)
-
-    def _table_path(self, name: str) -> Path:
-        path = self.path / "tables" / f"{name}.parquet"
-        if not path.is_file():
-            there = ", ".join(self.table_names()) or "none"
-            raise DataError(f"{self.path} has no table {name!r}. There is: {there}.")
-        return path
 
     def _new_state(
         self, kind: str, inputs: str, classes: dict[str, int] | None, derived_from: str | None,
