@@ -10,7 +10,7 @@ import numpy as np
 from benches import MemoryBench
 
 from fibseg.blocks import Serial
-from fibseg.measure import regions
+from fibseg.measure import shape
 from fibseg.pipeline.chain import OWN, arrays_of, function_of, without_arrays
 from fibseg.pipeline.operators import Sheet, Work, find_objects
 from fibseg.postprocess import filter_objects
@@ -33,9 +33,11 @@ def whole(array, operators, spacing, arrays=None):
     """The array functions, one after the other; a table is measured where one is needed."""
     named, current = {**(arrays or {}), OWN: array}, array
     for name, fn in operators.items():
+        if function_of(fn) is filter_objects and fn.keywords["column"] is None:
+            continue
         others = {key: named[value] for key, value in arrays_of(name, fn).items()}
         if function_of(fn) is filter_objects:
-            others = {"table": regions.measure(current, others.get("image"), spacing=spacing)}
+            others = {"table": shape.measure(current, others.get("image"), spacing=spacing)}
         current = functools.partial(without_arrays(fn, spacing=spacing), **others)(current)
     return current
 

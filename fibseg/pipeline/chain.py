@@ -2,8 +2,8 @@
 
 An operator may take arrays beside the one it works on, such as the labels that `mask_by` looks
 through. In a chain such a keyword names the array: ``"labels/cell"``, ``"raw"``, or
-``"probabilities"``, which are those that the chain began with. The names are looked up before any
-block is.
+``"probabilities"``, which are those that the chain began with; and ``table`` names a table of the
+store. The names are looked up before any block is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ FARTHEST = 1000
 
 OWN = "probabilities"
 """Name of the array that a chain begins with."""
+
+TABLE, TABLES = "table", "tables/"
+"""Keyword of an operator that takes a table, and how the names of tables begin in a store."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,9 @@ def planned(
         If `components` is missing or a step stands in the wrong place, an operator is unknown here,
         the steps do not fit each other, or a setting is refused.
     """
-    chain = {name: fn for name, fn in operators.items() if fn is not None}
+    chain = {
+        name: fn for name, fn in operators.items() if fn is not None and not _lets_all_stay(fn)
+    }
     check_order({name: function_of(fn) for name, fn in chain.items()})
     steps = [
         Step(name, without_arrays(fn, spacing=spacing), tuple(arrays_of(name, fn).items()),
@@ -126,15 +131,17 @@ def arrays_of(name: str, fn: Operator) -> dict[str, str]:
     found = {}
     for keyword in _array_keywords(fn):
         value = _given(fn).get(keyword)
-        if value is not None and (keyword == "table" or not isinstance(value, str)):
+        if value is None:
+            continue
+        if not isinstance(value, str):
             what = (
-                "the objects are measured by the chain itself; leave it out" if keyword == "table"
+                'name a table of the store, such as "mitochondria"' if keyword == TABLE
                 else 'name an array, such as "labels/cell" or "raw"'
             )
             raise UsageError(f"{keyword}={value} of {name} cannot be used in a chain: {what}.")
-        if value is not None:
-            found[keyword] = value
-    if function_of(fn) is filter_objects and str(_given(fn).get("column")).startswith(INTENSITY):
+        found[keyword] = value if keyword != TABLE else f"{TABLES}{value.removeprefix(TABLES)}"
+    column = str(_given(fn).get("column"))
+    if function_of(fn) is filter_objects and TABLE not in found and column.startswith(INTENSITY):
         found["image"] = "raw"
     return found
 
@@ -183,6 +190,11 @@ def _given(fn: Operator) -> dict[str, Any]:
     return found
 
 
+def _lets_all_stay(fn: Operator) -> bool:
+    """Whether it is a filter that is given no column."""
+    return function_of(fn) is filter_objects and _given(fn).get("column", "") is None
+
+
 def _array_keywords(fn: Operator) -> list[str]:
     """Arrays come first in a signature, and keywords after them."""
     parameters = inspect.signature(function_of(fn)).parameters.values()
@@ -225,6 +237,7 @@ def _try_on_one_voxel(
             key: np.zeros((1, 1, 1), dtype=arrays[name].dtype) for key, name in step.arrays
         }
         if function_of(step.fn) is filter_objects:
-            others = {"table": no_objects(spacing)}
+            named = dict(step.arrays).get(TABLE)
+            others = {TABLE: arrays[named].no_rows() if named else no_objects(spacing)}
         check_fit(step.name, function_of(step.fn), array)
         array = np.asarray(step.fn(array, **others))

@@ -22,7 +22,7 @@ from fibseg.pipeline.classify_train import (
     refuse_useless,
     untrained,
 )
-from fibseg.pipeline.named import names_in, products_in
+from fibseg.pipeline.named import measured_anew, names_in, products_in
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.sample import Parts, Sample, central_blocks, of_store
 from fibseg.volume import BACKGROUND, Volume
@@ -36,6 +36,7 @@ def sample_of(parts: Parts, folder: Path) -> Sample:
 
     Near painting there is more border than elsewhere: the plan is on the safe side.
     """
+    parts = measured_anew(parts)
     store, asked = Volume.open(parts["volume"]), parts["precision_nm"]
     named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
     if parts["annotation"] is None:

@@ -111,6 +111,11 @@ class Job:
         """Where in the store the labels lie."""
         return f"labels/{self.target}"
 
+    @property
+    def table_path(self) -> str:
+        """Where in the store their table lies."""
+        return f"tables/{self.target}"
+
     def finished(self, store: Volume) -> bool:
         """Whether the labels, made of the same inputs, and their table are there."""
         if self.target not in store.label_names(kind="labels"):
@@ -127,7 +132,7 @@ class Job:
         return {
             "n_objects": len(table["label"]),
             "volume_um3": round(float(table["volume_um3"].sum()), 6),
-            "table": f"tables/{self.target}.parquet",
+            "table": f"{self.table_path}.parquet",
         }
 
 
@@ -162,7 +167,7 @@ def planned_jobs(
         for source in sources
     ]
     for job in jobs:
-        if job.path in names_in(postprocess):
+        if {job.path, job.table_path} & set(names_in(postprocess)):
             raise UsageError(f"{job.path} cannot be made of itself. Choose another out=….")
     return jobs
 

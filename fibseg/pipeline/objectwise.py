@@ -54,6 +54,7 @@ def watershed(
     depth_nm: float,
     strict_level: float | None = None,
     min_seed_distance_nm: float = 0.0,
+    min_angle_deg: float = 0.0,
     max_object_voxels: int = MAX_OBJECT_VOXELS,
     block_shape: Sequence[int],
     runner: Runner,
@@ -68,7 +69,7 @@ def watershed(
         Numbered objects, 0 = none.
     target
         Unsigned integers on the same grid; must not be `labels` itself.
-    probs, depth_nm, strict_level, min_seed_distance_nm, max_object_voxels
+    probs, depth_nm, strict_level, min_seed_distance_nm, min_angle_deg, max_object_voxels
         As in `fibseg.postprocess.watershed`. A worker holds about 80 bytes for every voxel in
         the bounding box of an object.
     block_shape, runner
@@ -85,7 +86,7 @@ def watershed(
     DataError
         If there are more parts than `target` can number.
     """
-    seeds = Seeds(depth_nm, strict_level, min_seed_distance_nm)
+    seeds = Seeds(depth_nm, strict_level, min_seed_distance_nm, min_angle_deg)
     key = layout_key(
         inputs=inputs, step="watershed", seeds=asdict(seeds),
         max_object_voxels=max_object_voxels, spacing=spacing,

@@ -31,8 +31,9 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.export import load_spec
     from fibseg.inference import Backend, make_plan
     from fibseg.inference.block import threads_of
-    from fibseg.pipeline.named import names_in, products_in
+    from fibseg.pipeline.named import measured_anew, names_in, products_in
 
+    parts = measured_anew(parts)
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
     plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
     block = parts["block_shape"] or plan.block_shape(store.block_shape)
@@ -51,11 +52,12 @@ def classify_sample(parts: Parts, folder: Path) -> Sample:
 
 def objects_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of the probabilities."""
-    from fibseg.pipeline.named import names_in, products_in
+    from fibseg.pipeline.named import measured_anew, names_in, products_in
     from fibseg.pipeline.objects import planned_jobs
 
     store = Volume.open(parts["volume"])
     jobs = planned_jobs(store, parts["name"], parts["postprocess"], out=parts["out"])
+    parts = measured_anew(parts)
     named: dict[str, Any] = products_in(names_in(parts["postprocess"]))
     named["probabilities"] = sorted({*named["probabilities"], *(job.source for job in jobs)})
     return of_store(store, folder, parts, **named)

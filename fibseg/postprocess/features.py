@@ -15,9 +15,10 @@ def filter_objects(
     labels: Labels,
     table: Table,
     *,
-    column: str,
+    column: str | None,
     minimum: float | None = None,
     maximum: float | None = None,
+    keep_missing: bool = False,
 ) -> Labels:
     """The objects (uint32) whose value lies in an interval, numbered 1 … N by their first voxels.
 
@@ -28,14 +29,17 @@ def filter_objects(
     table
         One row per object: the column ``label``, and any others, as of `fibseg.measure`.
     column
-        Name of the column; a yes or no counts 1 or 0.
+        Name of the column; a yes or no counts 1 or 0. None: all objects stay.
     minimum, maximum
-        Limits, which belong to the interval; None: no limit. An object without a value (NaN) goes.
+        Limits, which belong to the interval; None: no limit.
+    keep_missing
+        Whether an object stays that has no value (NaN), as one that a face of the volume cuts has
+        no surface.
 
     Raises
     ------
     UsageError
-        If there is no such column, or no number may lie in the interval.
+        If there is no such column, it holds words, or no number may lie in the interval.
     DataError
         If the table lacks an object.
 
@@ -43,7 +47,9 @@ def filter_objects(
     >>> filter_objects(np.array([[[3, 9, 9, 0, 8]]]), table, column="volume_um3", minimum=0.2)
     array([[[1, 2, 2, 0, 0]]], dtype=uint32)
     """
-    stays = within_limits(table, column=column, minimum=minimum, maximum=maximum)
+    stays = within_limits(
+        table, column=column, minimum=minimum, maximum=maximum, keep_missing=keep_missing
+    )
     there, first = first_voxels(labels)
     row = {number: i for i, number in enumerate(table["label"].tolist())}
     lacking = [number for number in there.tolist() if number not in row]
@@ -60,22 +66,29 @@ def filter_objects(
 
 
 def within_limits(
-    table: Table, *, column: str, minimum: float | None, maximum: float | None
+    table: Table, *, column: str | None, minimum: float | None, maximum: float | None,
+    keep_missing: bool,
 ) -> NDArray[np.bool_]:
-    """Whether the value of each row lies in the interval; never where it is missing.
+    """Whether the value of each row lies in the interval, or is missing and may be.
 
     Raises
     ------
     UsageError
-        If there is no such column, or no number may lie in the interval.
+        If there is no such column, it holds words, or no number may lie in the interval.
     """
-    if column not in table:
-        raise UsageError(
-            f"column={column} is not in the table. It has {', '.join(table)}."
-        )
     if minimum is not None and maximum is not None and minimum > maximum:
         raise UsageError(
             f"minimum={minimum:g} is above maximum={maximum:g}: no object could stay. Swap them."
+        )
+    if column is None:
+        return np.ones(len(table["label"]), dtype=bool)
+    if column not in table:
+        raise UsageError(f"column={column} is not in the table. It has {', '.join(table)}.")
+    if table[column].dtype.kind not in "biuf":
+        numbers = [name for name, values in table.items() if values.dtype.kind in "biuf"]
+        raise UsageError(
+            f"column={column} holds words, which no limit parts. Numbers are in "
+            f"{', '.join(numbers)}."
         )
     values = table[column].astype(float)
     inside = ~np.isnan(values)
@@ -83,4 +96,4 @@ def within_limits(
         inside &= values >= minimum
     if maximum is not None:
         inside &= values <= maximum
-    return np.asarray(inside)
+    return np.asarray(inside | np.isnan(values) if keep_missing else inside)

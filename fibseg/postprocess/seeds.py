@@ -16,6 +16,7 @@ from fibseg.errors import UsageError
 from fibseg.geometry import connected
 from fibseg.postprocess.distance import distance
 from fibseg.postprocess.filters import threshold
+from fibseg.postprocess.necks import join_over_no_neck
 from fibseg.types import Labels, Mask, Probs, Spacing
 
 MOST_LEVELS = 32
@@ -37,6 +38,8 @@ class Seeds:
         Parts are looked for where the probability is at least that; None: in the whole object.
     min_seed_distance_nm
         Of two seeds nearer to each other than that, the one in the thinner part goes.
+    min_angle_deg
+        Least angle between axis and wall at which both parts open from a neck, in degrees.
 
     Raises
     ------
@@ -47,12 +50,18 @@ class Seeds:
     depth_nm: float
     strict_level: float | None = None
     min_seed_distance_nm: float = 0.0
+    min_angle_deg: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("depth_nm", "min_seed_distance_nm"):
             value = getattr(self, name)
             if not (value >= 0 and math.isfinite(value)):
                 raise UsageError(f"{name}={value:g} is negative or no number. Give 0 or more.")
+        if not 0 <= self.min_angle_deg < 90:
+            raise UsageError(
+                f"min_angle_deg={self.min_angle_deg:g} is no angle between axis and wall. Give "
+                "degrees from 0, which takes every neck, to below 90."
+            )
         if self.strict_level is not None:
             threshold(np.zeros(0, dtype=np.uint8), level=self.strict_level)
 
@@ -62,8 +71,9 @@ class Seeds:
         """Parts of a mask between its necks, numbered from 1, in any order (uint32).
 
         Seeds are the maxima of the distance to the surface that rise more than `depth_nm` above
-        every way to a higher one [1]_; from them the watershed floods the mask [2]_. The faces of
-        the array are no surface. A component without a seed is a part of its own.
+        every way to a higher one [1]_; from them the watershed floods the mask [2]_. Parts that
+        touch without a neck between them are joined again (`fibseg.postprocess.necks`). The faces
+        of the array are no surface. A component without a seed is a part of its own.
 
         References
         ----------
@@ -89,6 +99,11 @@ class Seeds:
             bare = _without(seeds, pieces, n_pieces)[pieces]
             seeds = np.where(bare, pieces + np.uint32(n), seeds)
         basins = watershed(-inner, seeds.astype(np.int32), connectivity=3, mask=mask)
+        if self.min_angle_deg > 0 and n > n_pieces:
+            basins = join_over_no_neck(
+                basins, inner, min_slope=math.sin(math.radians(self.min_angle_deg)),
+                depth_nm=self.depth_nm, spacing=spacing,
+            )
         return np.asarray(fastremap.renumber(basins, in_place=True)[0], dtype=np.uint32)
 
 

@@ -29,6 +29,7 @@ def watershed(
     depth_nm: float,
     strict_level: float | None = None,
     min_seed_distance_nm: float = 0.0,
+    min_angle_deg: float = 0.0,
     max_object_voxels: int = MAX_OBJECT_VOXELS,
     spacing: Spacing,
 ) -> Labels:
@@ -50,6 +51,10 @@ def watershed(
         stays whole. None: looked for in the whole object.
     min_seed_distance_nm
         Of two parts whose thickest places are nearer to each other than that, one takes both.
+    min_angle_deg
+        From a neck both parts open at least so steeply: angle between axis and wall in degrees.
+        Of mitochondria of phantoms, those that touch open by 17 to 45, and one that is thick here
+        and thin there by up to 14. 0: every neck divides.
     max_object_voxels
         Objects whose bounding box holds more voxels are cut along a fixed grid of cubes of at
         most so many voxels, and the parts stay apart.
@@ -63,7 +68,7 @@ def watershed(
     DataError
         If the arrays differ in shape.
     """
-    seeds = Seeds(depth_nm, strict_level, min_seed_distance_nm)
+    seeds = Seeds(depth_nm, strict_level, min_seed_distance_nm, min_angle_deg)
     if strict_level is None:
         probs = None
     elif probs is None:
@@ -95,6 +100,7 @@ def split_large(
     depth_nm: float,
     strict_level: float | None = None,
     min_seed_distance_nm: float = 0.0,
+    min_angle_deg: float = 0.0,
     max_object_voxels: int = MAX_OBJECT_VOXELS,
     spacing: Spacing,
 ) -> Labels:
@@ -118,8 +124,8 @@ def split_large(
                                            if i > 0 and n > most])
     parts = watershed(
         large, probs, depth_nm=depth_nm, strict_level=strict_level,
-        min_seed_distance_nm=min_seed_distance_nm, max_object_voxels=max_object_voxels,
-        spacing=spacing,
+        min_seed_distance_nm=min_seed_distance_nm, min_angle_deg=min_angle_deg,
+        max_object_voxels=max_object_voxels, spacing=spacing,
     )
     return numbered_anew(parts_or_rest(parts, labels, n_parts=int(parts.max(initial=0))))
 

@@ -33,10 +33,12 @@ def split(labels, block_shape, *, dtype=np.uint32, folder=None, **how):
 @settings(deadline=None, max_examples=40)
 @given(
     touching_objects(), spacings(), block_shapes(low=5), st.sampled_from([0.0, 3.0, 12.0]),
-    st.sampled_from([27, 300, 2**24]),
+    st.sampled_from([0.0, 16.0]), st.sampled_from([27, 300, 2**24]),
 )
-def test_splitting_blockwise_equals_whole(labels, spacing, block_shape, depth_nm, most):
-    how = {"depth_nm": depth_nm, "max_object_voxels": most, "spacing": spacing}
+def test_splitting_blockwise_equals_whole(labels, spacing, block_shape, depth_nm, angle, most):
+    how = {
+        "depth_nm": depth_nm, "min_angle_deg": angle, "max_object_voxels": most, "spacing": spacing
+    }
     out, found = split(labels, block_shape, **how)
     np.testing.assert_array_equal(out, postprocess.watershed(labels, **how))
     assert found.n_objects == out.max(initial=0)

@@ -55,6 +55,10 @@ def test_any_column_and_missing_values():
     assert kept[0, 0].tolist() == [1, 1, 0, 2, 0, 0]
     kept = filter_objects(labels, table, column="label", minimum=100)
     assert not kept.any()
+    kept = filter_objects(labels, table, column="sphericity", minimum=0.6, keep_missing=True)
+    assert kept[0, 0].tolist() == [1, 1, 0, 2, 3, 0]
+    kept = filter_objects(labels, table, column=None, minimum=100)
+    assert kept[0, 0].tolist() == [1, 1, 0, 2, 3, 4]
 
 
 @pytest.mark.parametrize("shape", [(0, 3, 3), (1, 1, 1)])
@@ -72,6 +76,9 @@ def test_what_cannot_be_meant_is_refused():
     table = {"label": np.array([1]), "n_voxels": np.array([1])}
     with pytest.raises(UsageError, match=r"column=volume is not in the table.* label, n_vox"):
         filter_objects(labels, table, column="volume")
+    words = table | {"spatial_class": np.array(["perinuclear"])}
+    with pytest.raises(UsageError, match=r"spatial_class holds words.* in label, n_voxels\."):
+        filter_objects(labels, words, column="spatial_class", minimum=1)
     with pytest.raises(UsageError, match="minimum=9 is above maximum=1"):
         filter_objects(labels, table, column="n_voxels", minimum=9, maximum=1)
     with pytest.raises(DataError, match="table of 1 objects lacks 2 that the labels have, such as"):
