@@ -27,6 +27,7 @@ from fibseg.errors import UsageError
 from fibseg.measure.clouds import Clouds
 from fibseg.measure.runs import first_of_equal
 from fibseg.postprocess import distance
+from fibseg.progress import track
 from fibseg.types import Mask, Spacing
 
 Points = NDArray[np.float64]
@@ -34,7 +35,7 @@ Points = NDArray[np.float64]
 _FAR_POINTS = 32
 _FIRST_POINTS = 8
 _SOME_POINTS = 512
-_AT_ONCE = 2**20
+_AT_ONCE = 2**16
 _CANDIDATES = 512
 OCCUPIED_BYTES = 2**27
 """So much memory the voxels of all simulations that advance together may take."""
@@ -110,17 +111,20 @@ def placed_at_random(
     order = np.argsort(-clouds.sizes, kind="stable")
     centres = np.full((n_simulations, len(clouds), 3), np.nan)
     at_once = min(n_simulations, max(1, OCCUPIED_BYTES // grid.taken.size))
-    for start in range(0, n_simulations, at_once):
-        n = min(at_once, n_simulations - start)
+    starts, turns = range(0, n_simulations, at_once), (*order,) * (1 + n_sweeps)
+    n_steps = len(starts) * len(turns)
+    bar = track(range(n_steps), total=n_steps, label="spatial null", unit="object")
+    for start in starts:
         rng = np.random.default_rng([seed, start])
-        taken = np.repeat(grid.taken[None], n, axis=0)
+        taken = np.repeat(grid.taken[None], min(at_once, n_simulations - start), axis=0)
         standing: dict[int, _Tries] = {}
-        for row in (*order,) * (1 + n_sweeps):
+        for row, _ in zip(turns, bar, strict=False):
             before = standing.get(row, _Tries.none())
             standing[row] = grid.put_anew(bodies[row], before, taken, rng, n_tries)
         for row, each in standing.items():
             places = each.moved(bodies[row].centre[None], grid.voxel_um)[..., 0]
             centres[start + each.simulation, row] = (places - 1.5) * grid.voxel_um
+    next(bar, None)  # it ends after the last one
     return np.asarray(centres + np.asarray(room.first_um))
 
 
@@ -150,7 +154,7 @@ class _Body:
         place = tuple((cells - cells.min(axis=0) + 1).T)
         outside = np.ones(np.max(place, axis=1) + 2, dtype=bool)
         outside[place] = False
-        depth = _depth_um(outside, clouds.cell_um)[place]
+        depth = _depth_um(outside, clouds.cell_um)[place].astype(np.float64)
         deepest = int(depth.argmax())
         # From the point of a cell to its border, and from there to the centre of the next one.
         inner = max(0.0, float(depth[deepest]) - math.hypot(*clouds.cell_um))
@@ -178,10 +182,10 @@ class _Grid:
         """Grid of a room in which nothing is placed yet."""
         taken = np.pad(~room.free, 1, constant_values=True)
         voxel_um = np.asarray(room.spacing) * 1e-3
-        depth = _depth_um(taken, voxel_um)
-        deepest_first = np.argsort(-depth[~taken], kind="stable")
+        depth = _depth_um(taken, voxel_um)[~taken].astype(np.float64)
+        deepest_first = np.argsort(-depth, kind="stable")
         anchors = np.stack(np.nonzero(~taken), axis=1)[deepest_first]
-        return cls(taken, anchors, depth[~taken][deepest_first], voxel_um)
+        return cls(taken, anchors, depth[deepest_first], voxel_um)
 
     def put_anew(
         self, body: _Body, before: _Tries, taken: NDArray[np.bool_], rng: np.random.Generator,
@@ -298,11 +302,11 @@ class _Tries:
         return places
 
 
-def _depth_um(outside: Mask, voxel_um: Sequence[float] | Points) -> NDArray[np.float64]:
+def _depth_um(outside: Mask, voxel_um: Sequence[float] | Points) -> NDArray[np.float32]:
     """From the centre of every voxel to that of the nearest one outside, 0 there."""
     z, y, x = (float(size) for size in voxel_um)
     longest = math.hypot(*(n * size for n, size in zip(outside.shape, (z, y, x), strict=True)))
-    return distance(outside, max_nm=2 * longest, spacing=(z, y, x)).astype(np.float64)
+    return distance(outside, max_nm=2 * longest, spacing=(z, y, x))
 
 
 def _far_first(points: Points) -> Points:

@@ -131,9 +131,8 @@ def run(
                     )
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 record.finish(products={job.path: digest}, metrics=job.summary(store))
-    if csv is not None:
-        _save(store, job, csv, overwrite=overwrite)
-    return Measured(str(volume), job.summary(store), csv=csv)
+    files = () if csv is None else _save(store, job, csv, overwrite=overwrite)
+    return Measured(str(volume), job.summary(store), files=files)
 
 
 def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path:
@@ -201,13 +200,15 @@ def _files(csv: str) -> tuple[Path, Path]:
     return Path(csv), Path(f"{csv.removesuffix('.csv')}.correlations.csv")
 
 
-def _save(store: Volume, job: Job, csv: str, *, overwrite: bool) -> None:
-    """Write the table as text, and the correlations if there are any."""
+def _save(store: Volume, job: Job, csv: str, *, overwrite: bool) -> tuple[str, ...]:
+    """Write the table as text, and the correlations if there are any; returns the files."""
     table, beside = _files(csv)
     facts = store.table_info(job.objects)["measured"]
     save_csv(table, store.table(job.objects), overwrite=overwrite)
-    if facts["correlations"] is not None:
-        save_csv(beside, correlation_rows(facts), overwrite=overwrite)
+    if facts["correlations"] is None:
+        return (str(table),)
+    save_csv(beside, correlation_rows(facts), overwrite=overwrite)
+    return str(table), str(beside)
 
 
 def _tell(job: Job, counts: Table, table: Table) -> None:
