@@ -88,5 +88,5 @@ def test_a_grid_that_had_to_be_coarser_is_told(monkeypatch, caplog, most, said):
             folder=Path(folder), block_shape=(24, 24, 24), spacing=(10.0, 10.0, 10.0),
         )
     assert facts["voxel_nm"] == ([30.0] * 3 if said else [10.0] * 3)
-    assert ("coarser than 10 nm to fit into memory" in caplog.text) == said
+    assert ("coarser than 10 nm for the sake of memory and time" in caplog.text) == said
     assert facts["table"]["with_column"] == list(facts["simulated"]) == ["n", "c", "nearest"]
