@@ -100,10 +100,12 @@ VERBS: dict[str, Verb] = {
     ),
     "measure": Verb(
         "measure",
-        "measure objects: shapes, intensities, distances to membranes, shares of the cell",
+        "measure objects: shapes, distances, neighbours, classes, correlations, shares of the cell",
         (
-            "fibseg measure volume=cell.ome.zarr objects=mitochondria to=[nucleus,cell]",
-            "fibseg measure volume=cell.ome.zarr objects=nucleus to=[cell] csv=nucleus.csv",
+            "fibseg measure volume=cell.ome.zarr objects=mitochondria to=[nucleus,cell] "
+            "csv=mitochondria.csv",
+            "fibseg measure volume=cell.ome.zarr objects=mitochondria to=[nucleus,cell] "
+            "classes.rule=thresholds classes.near_um=0.5 classes.far_um=2",
         ),
         reads=("volume",),
     ),

@@ -24,15 +24,12 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from fibseg.errors import UsageError
+from fibseg.measure.bodies import FAR_POINTS, Body, Points, depth_um
 from fibseg.measure.clouds import Clouds
 from fibseg.measure.runs import first_of_equal
-from fibseg.postprocess import distance
 from fibseg.progress import track
 from fibseg.types import Mask, Spacing
 
-Points = NDArray[np.float64]
-
-_FAR_POINTS = 32
 _FIRST_POINTS = 8
 _SOME_POINTS = 512
 _AT_ONCE = 2**16
@@ -107,7 +104,7 @@ def placed_at_random(
             "nothing. Give at least 1, 1 and 0."
         )
     grid = _Grid.of(room)
-    bodies = [_Body.of(clouds, row) for row in range(len(clouds))]
+    bodies = [Body.of(clouds, row) for row in range(len(clouds))]
     order = np.argsort(-clouds.sizes, kind="stable")
     centres = np.full((n_simulations, len(clouds), 3), np.nan)
     at_once = min(n_simulations, max(1, OCCUPIED_BYTES // grid.taken.size))
@@ -129,41 +126,6 @@ def placed_at_random(
 
 
 @dataclass(frozen=True)
-class _Body:
-    """One object, to be turned about its deepest point.
-
-    Attributes
-    ----------
-    points
-        From the deepest point to all others, µm; the first of them far from each other.
-    centre
-        From there to the centre of geometry.
-    inner_um
-        Radius of a ball around the deepest point that is wholly inside.
-    """
-
-    points: Points
-    centre: Points
-    inner_um: float
-
-    @classmethod
-    def of(cls, clouds: Clouds, row: int) -> _Body:
-        """Body of the object in that row."""
-        own = clouds.of(row)
-        points, cells = clouds.points_um[own], clouds.cells[own]
-        place = tuple((cells - cells.min(axis=0) + 1).T)
-        outside = np.ones(np.max(place, axis=1) + 2, dtype=bool)
-        outside[place] = False
-        depth = _depth_um(outside, clouds.cell_um)[place].astype(np.float64)
-        deepest = int(depth.argmax())
-        # From the point of a cell to its border, and from there to the centre of the next one.
-        inner = max(0.0, float(depth[deepest]) - math.hypot(*clouds.cell_um))
-        moved = points - points[deepest]
-        centre = np.average(moved, axis=0, weights=clouds.n_voxels[own])
-        return cls(_far_first(moved), centre, inner)
-
-
-@dataclass(frozen=True)
 class _Grid:
     """A room with a rim of one voxel around it, in which nothing is free.
 
@@ -182,13 +144,13 @@ class _Grid:
         """Grid of a room in which nothing is placed yet."""
         taken = np.pad(~room.free, 1, constant_values=True)
         voxel_um = np.asarray(room.spacing) * 1e-3
-        depth = _depth_um(taken, voxel_um)[~taken].astype(np.float64)
+        depth = depth_um(taken, voxel_um)[~taken].astype(np.float64)
         deepest_first = np.argsort(-depth, kind="stable")
         anchors = np.stack(np.nonzero(~taken), axis=1)[deepest_first]
         return cls(taken, anchors, depth[deepest_first], voxel_um)
 
     def put_anew(
-        self, body: _Body, before: _Tries, taken: NDArray[np.bool_], rng: np.random.Generator,
+        self, body: Body, before: _Tries, taken: NDArray[np.bool_], rng: np.random.Generator,
         n_tries: int,
     ) -> _Tries:
         """Where the body comes to be in every simulation; where it was, if no other place is found.
@@ -212,7 +174,7 @@ class _Grid:
         return new
 
     def _first_fits(
-        self, tries: _Tries, body: _Body, taken: NDArray[np.bool_]
+        self, tries: _Tries, body: Body, taken: NDArray[np.bool_]
     ) -> NDArray[np.intp]:
         """The first try of every simulation that fits; those of a simulation are together."""
         left = self._fitting(np.arange(len(tries.simulation)), tries, body.points[:_SOME_POINTS],
@@ -234,11 +196,11 @@ class _Grid:
         while start < len(points) and len(rows):
             inside = self._voxels(tries.only(rows), points[start:stop])
             rows = rows[~taken.reshape(-1)[inside].any(axis=1)]
-            more = min(3 * stop, max(_FAR_POINTS, _AT_ONCE // max(1, len(rows))))
+            more = min(3 * stop, max(FAR_POINTS, _AT_ONCE // max(1, len(rows))))
             start, stop = stop, stop + more
         return rows
 
-    def _mark(self, tries: _Tries, body: _Body, taken: NDArray[np.bool_], value: bool) -> None:
+    def _mark(self, tries: _Tries, body: Body, taken: NDArray[np.bool_], value: bool) -> None:
         step = max(1, _AT_ONCE // max(1, len(tries.simulation)))
         for start in range(0, len(body.points), step):
             taken.reshape(-1)[self._voxels(tries, body.points[start : start + step])] = value
@@ -300,23 +262,3 @@ class _Tries:
         places = turn @ points.T.astype(np.float32)
         places += self.place[:, :, None].astype(np.float32)
         return places
-
-
-def _depth_um(outside: Mask, voxel_um: Sequence[float] | Points) -> NDArray[np.float32]:
-    """From the centre of every voxel to that of the nearest one outside, 0 there."""
-    z, y, x = (float(size) for size in voxel_um)
-    longest = math.hypot(*(n * size for n, size in zip(outside.shape, (z, y, x), strict=True)))
-    return distance(outside, max_nm=2 * longest, spacing=(z, y, x))
-
-
-def _far_first(points: Points) -> Points:
-    """The same points, the first each as far as can be from those before, the rest in no order."""
-    length = np.einsum("ij,ij->i", points, points)
-    away, chosen = length, list[int]()
-    for _ in range(min(_FAR_POINTS, len(points))):
-        chosen.append(int(away.argmax()))
-        away = np.minimum(away, length - 2 * points @ points[chosen[-1]] + length[chosen[-1]])
-        away[chosen[-1]] = -1
-    rest = np.ones(len(points), dtype=bool)
-    rest[chosen] = False
-    return np.concatenate([points[chosen], np.random.default_rng(0).permutation(points[rest])])

@@ -91,7 +91,7 @@ def _tell(grid: WorkingGrid, wanted_nm: float) -> None:
     size = " x ".join(f"{nm:g}" for nm in grid.spacing)
     pairs = zip(grid.factors, grid.spacing, strict=True)
     coarse = any(f > 1 and nm > wanted_nm * (1 + 1e-9) for f, nm in pairs)
-    note = f", coarser than {wanted_nm:.3g} nm to fit into memory" if coarse else ""
+    note = f", coarser than {wanted_nm:.3g} nm for the sake of memory and time" if coarse else ""
     _log.info("spatial null: objects are placed on voxels of %s nm%s", size, note)
 
 

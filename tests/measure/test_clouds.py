@@ -89,3 +89,25 @@ def test_no_object_has_no_points():
 def test_a_cell_without_width_is_refused(width):
     with pytest.raises(UsageError, match="no width of a cell"):
         clouds.cell_voxels(width, spacing=(10, 10, 10))
+
+
+@given(label_volumes(high=8), st.tuples(*[st.integers(1, 3)] * 3), spacings())
+def test_finer_clouds_are_those_of_finer_voxels(labels, times, spacing):
+    """A point for each part of a voxel, as if every voxel were cut."""
+    coarse = in_blocks(labels, labels.shape, (1, 1, 1), spacing)
+    found, fine = coarse.finer(times), labels
+    for axis, n in enumerate(times):
+        fine = fine.repeat(n, axis=axis)
+    smaller = tuple(s / n for s, n in zip(spacing, times, strict=True))
+    expected = in_blocks(fine, fine.shape, (1, 1, 1), smaller)
+    # The first voxel's centre is at 0, and that of its first part before it.
+    shift = [(s - t) / 2000 for s, t in zip(spacing, smaller, strict=True)]
+    assert found.label.tolist() == expected.label.tolist()
+    assert found.first.tolist() == expected.first.tolist()
+    for row in range(len(found)):
+        own, other = found.of(row), expected.of(row)
+        order = np.lexsort(found.cells[own].T[::-1])
+        np.testing.assert_array_equal(found.cells[own][order], expected.cells[other])
+        points = found.points_um[own][order]
+        np.testing.assert_allclose(points, expected.points_um[other] - shift, atol=1e-9)
+    np.testing.assert_allclose(found.centres_um, coarse.centres_um, atol=1e-9)

@@ -9,6 +9,7 @@ from scipy.spatial.distance import cdist
 
 from fibseg.errors import UsageError
 from fibseg.measure import clouds, placing
+from fibseg.measure.bodies import Body
 from fibseg.measure.placing import Room, placed_at_random
 
 SPACING = (100.0, 100.0, 100.0)
@@ -73,7 +74,7 @@ def test_orientations_are_uniform():
     labels[1, 1] = 1
     labels[:, :, :3] = 1
     rod = clouds.measure(labels, cell_nm=50, spacing=(50.0,) * 3)
-    body = placing._Body.of(rod, 0)
+    body = Body.of(rod, 0)
     tries = placing._Tries.drawn(np.zeros((1, 3), int), np.zeros(4000, int),
                                  np.random.default_rng(0))
     moved = tries.moved(body.points, np.ones(3)).transpose(0, 2, 1) - tries.place[:, None]
@@ -102,7 +103,7 @@ def test_a_rod_finds_the_only_orientation_that_fits():
 def test_the_inner_ball_never_forbids_what_fits(seed, n):
     rng = np.random.default_rng(seed)
     shape = tuple(rng.integers(1, 9, 3))
-    body = placing._Body.of(boxes(shape), 0)
+    body = Body.of(boxes(shape), 0)
     assert body.inner_um <= min(shape) * 0.05 / 2 + 1e-9
     away = np.linalg.norm(body.points, axis=1)
     assert len(body.points) == np.prod(shape)
@@ -171,7 +172,7 @@ def test_the_sweeps_leave_no_trace_of_where_objects_were():
     three, room = boxes((6, 6, 6), (5, 5, 5), (4, 4, 4)), Room(free(8), SPACING)
     grid = placing._Grid.of(room)
     taken, rng = np.repeat(grid.taken[None], 4, axis=0), np.random.default_rng(0)
-    body = placing._Body.of(three, 1)
+    body = Body.of(three, 1)
     stands = placing._Tries.none()
     for _ in range(5):
         stands = grid.put_anew(body, stands, taken, rng, 500)
