@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fibseg.errors import DataError
 
 if TYPE_CHECKING:  # each takes a second to import
@@ -17,6 +19,8 @@ INPUT, OUTPUT = "features", "probabilities"
 
 OPSET = {"": 18, "ai.onnx.ml": 3}
 NODE = "TreeEnsembleClassifier"
+
+_ROUNDING = 1e-4
 
 
 def forest_to_onnx(forest: ExtraTreesClassifier) -> bytes:
@@ -35,7 +39,8 @@ def check_onnx(data: bytes, where: Path, *, n_features: int, n_values: int) -> N
     """Nothing, if `data` are a forest as `forest_to_onnx` makes them.
 
     A model travels between people, so that all but trees is refused: other operators, references
-    to other files, numbers that are not finite.
+    to other files, numbers that are not finite, features that there are not, leaves that share out
+    more than the whole. That the nodes are trees is for ONNX Runtime to tell.
 
     Raises
     ------
@@ -65,6 +70,27 @@ def check_onnx(data: bytes, where: Path, *, n_features: int, n_values: int) -> N
     for attribute in graph.node[0].attribute:
         if not all(map(math.isfinite, attribute.floats)):
             raise DataError(f"{where} has NaN or infinite {attribute.name}. {_REMEDY}")
+    _check_trees(graph.node[0], where, n_features=n_features)
+
+
+def _check_trees(node: Any, where: Path, *, n_features: int) -> None:
+    """Nothing, if the trees ask for features that there are, and each voxel gets shares up to 1."""
+    numbers = {a.name: np.array(a.floats or a.ints) for a in node.attribute}
+    asked = numbers["nodes_featureids"]
+    if ((asked < 0) | (asked >= n_features)).any():
+        raise DataError(
+            f"{where} asks for feature {asked.max()} (least {asked.min()}), but there are "
+            f"{n_features}, counted from 0. {_REMEDY}"
+        )
+    trees, shares = numbers["class_treeids"], numbers["class_weights"]
+    _, leaf = np.unique([trees, numbers["class_nodeids"]], axis=1, return_inverse=True)
+    # A tree has one voice of n, which its leaf shares out; the rest is of the first value.
+    of_leaf = np.bincount(leaf.reshape(-1), shares) * len(np.unique(trees))
+    if (shares < 0).any() or (of_leaf > 1 + _ROUNDING).any():
+        raise DataError(
+            f"{where} has leaves with shares from {shares.min():g} to {of_leaf.max():g} of a "
+            f"whole: its probabilities would be none. {_REMEDY}"
+        )
 
 
 def _features_of(graph: Any) -> int:

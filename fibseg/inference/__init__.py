@@ -2,6 +2,7 @@
 
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
+from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.orientations import ORIENTATIONS
 from fibseg.inference.pixel_block import ForestBlocks
 from fibseg.inference.pixel_plan import PixelPlan, Stage, coarsest_within, plan_pixels
@@ -16,6 +17,7 @@ __all__ = [
     "ORIENTATIONS",
     "PRECISIONS",
     "Backend",
+    "FolderBlocks",
     "ForestBlocks",
     "ModelBlocks",
     "PixelClassifier",

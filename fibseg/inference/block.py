@@ -1,73 +1,42 @@
-"""Inference as a function of blocks: picklable, its network loaded once per process."""
+"""A network as a function of blocks."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Block, usable_cores
-from fibseg.data import Normalisation
 from fibseg.export import load_network
-from fibseg.geometry import Box
 from fibseg.inference.backends import Backend
+from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.plan import Plan
 from fibseg.inference.predict import Predictor
-from fibseg.types import Shape
 
 THREADS = 4
 """So many share a window well on a CPU."""
 
 
 @dataclass(frozen=True)
-class ModelBlocks:
-    """A model folder as a block function for `fibseg.blocks.map_blocks`.
-
-    It returns one uint8 array per class, so it takes one target per class.
+class ModelBlocks(FolderBlocks[Plan]):
+    """The folder of a network; `digest` is `fibseg.export.weights_digest`, `plan` of `make_plan`.
 
     Parameters
     ----------
-    folder
-        The model folder.
-    digest
-        `fibseg.export.weights_digest` of it, so that a folder that changed is loaded again.
-    plan
-        From `fibseg.inference.make_plan`.
-    normalisation
-        That of the volume.
     backend
         What runs the network.
     tta
         Name of a set of orientations.
     """
 
-    folder: str
-    digest: str
-    plan: Plan
-    normalisation: Normalisation
     backend: Backend
     tta: str = "none"
 
-    @property
-    def level(self) -> int:
-        """Pyramid level that is read."""
-        return self.plan.level
-
-    def block_shape(self, shards: Sequence[int]) -> Shape:
-        """Voxels per block, where nobody asks for others."""
-        return self.plan.block_shape(shards)
-
-    def settings(self) -> dict[str, Any]:
-        """All that the output depends on but the model and the raw, as plain data."""
-        names = ("plan", "normalisation", "backend")
-        return {**{name: asdict(getattr(self, name)) for name in names}, "tta": self.tta}
-
     def note(self) -> str:
-        """How it works, in words."""
+        """Backend, and windows."""
         y, x = self.plan.y, self.plan.x
         return (
             f"{self.backend.name} in {self.backend.precision}, windows of {y.window} x {x.window} "
@@ -78,10 +47,6 @@ class ModelBlocks:
     def threads(self) -> int:
         """Those of `threads_of`."""
         return threads_of(self.backend)
-
-    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
-        """Box of the pyramid level that is read for the voxels `write` of level 0."""
-        return self.plan.read_box(write)
 
     def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""

@@ -80,6 +80,11 @@ class PixelPlan:
         return self.border or self.volume
 
     @property
+    def level(self) -> int:
+        """Pyramid level that is read."""
+        return self.source.level
+
+    @property
     def ratio(self) -> Shape:
         """Voxels of the source in a voxel of the volume's level, per axis."""
         z, y, x = (

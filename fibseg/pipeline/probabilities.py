@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from fibseg.blocks import Grid, Runner, Serial, map_blocks
-from fibseg.blocks.functions import BlockFunction
 from fibseg.blocks.grid import check_shards
 from fibseg.errors import ExistsError
+from fibseg.inference import FolderBlocks
 from fibseg.pipeline import objects
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.products import Products
@@ -26,37 +26,6 @@ from fibseg.volume.lock import free
 from fibseg.volume.record import label_name
 
 log = logging.getLogger("fibseg.infer")
-
-
-class Predictor(BlockFunction, Protocol):
-    """A model on a volume as a block function that returns one uint8 array per class."""
-
-    @property
-    def folder(self) -> str:
-        """The model folder."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """Of all in the folder that decides about the output."""
-        ...
-
-    @property
-    def level(self) -> int:
-        """Pyramid level that is read."""
-        ...
-
-    def block_shape(self, shards: Sequence[int]) -> tuple[int, ...]:
-        """Voxels per block, where nobody asks for others."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """All that the output depends on but the model and the raw, as plain data."""
-        ...
-
-    def note(self) -> str:
-        """How it works, in words, for the log."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -70,14 +39,14 @@ class Order:
     store
         The store.
     task
-        The predictor.
+        The model on that volume.
     names
         Names of the products, one per class.
     """
 
     verb: str
     store: Volume
-    task: Predictor
+    task: FolderBlocks[Any]
     names: Sequence[str]
 
     def inputs(self, channel: int | None = None) -> str:
@@ -194,8 +163,8 @@ def write_probabilities(
     started = time.monotonic()
     # The journal lies beside the first product, so that one is finished last.
     map_blocks(
-        task, [store.raw(task.level)], [_target(p) for p in products],
-        block_shape=block_shape or task.block_shape(products[0].block_shape), runner=runner,
+        task, [store.raw(task.plan.level)], [_target(p) for p in products],
+        block_shape=block_shape or task.plan.block_shape(products[0].block_shape), runner=runner,
         journal=products[0].journal_path, fingerprint=order.inputs(), label=order.verb,
     )
     seconds = time.monotonic() - started

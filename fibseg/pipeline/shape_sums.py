@@ -53,20 +53,8 @@ def shape_table(
 ) -> Table:
     """Table of all objects of a stored label image; columns of `fibseg.measure.shape.finish`.
 
-    Parameters
-    ----------
-    labels
-        Numbered objects, 0 = none.
-    image
-        Intensities on the same grid, integers of at most 16 bits; None leaves them out.
-    keep_border
-        As in `fibseg.measure.shape.finish`.
-    block_shape, runner, scratch
-        As in `fibseg.blocks.reduce_blocks`.
-    inputs
-        Hash of what `labels` and `image` are, for `scratch`.
-    spacing
-        Size of a voxel in nm, (z, y, x).
+    Parameters as of `fibseg.pipeline.region_sums.region_table`, and `keep_border` as of
+    `fibseg.measure.shape.finish`.
 
     Raises
     ------

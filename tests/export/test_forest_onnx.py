@@ -113,6 +113,41 @@ def test_numbers_that_are_none_are_refused(name):
         check_onnx(edited(forest_to_onnx(made()[0]), spoil), HERE, n_features=7, n_values=2)
 
 
+@pytest.mark.parametrize("wrong", [7, 5000, 2**31, -1])
+def test_features_that_there_are_not_are_refused(wrong):
+    """ONNX Runtime would find out in the middle of a volume, or read what is no feature."""
+    def spoil(model):
+        attribute(model, "nodes_featureids").ints[0] = wrong
+
+    with pytest.raises(DataError, match="but there are 7, counted from 0"):
+        check_onnx(edited(forest_to_onnx(made()[0]), spoil), HERE, n_features=7, n_values=2)
+
+
+@pytest.mark.parametrize("n_values", [2, 3])
+@pytest.mark.parametrize("share", [-0.01, 0.1, 300.0])
+def test_leaves_share_out_no_more_than_the_whole(n_values, share):
+    def spoil(model):
+        attribute(model, "class_weights").floats[3] = share
+
+    data = edited(forest_to_onnx(made(n_values)[0]), spoil)
+    with pytest.raises(DataError, match="leaves with shares from"):
+        check_onnx(data, HERE, n_features=7, n_values=n_values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("nodes_truenodeids", 0), ("nodes_falsenodeids", 10**6), ("class_nodeids", 10**6),
+     ("class_ids", 77), ("nodes_treeids", 500)],
+)
+def test_nodes_that_are_no_trees_are_refused_before_they_are_asked(name, value):
+    """A way back to the root would be walked for ever."""
+    def spoil(model):
+        attribute(model, name).ints[1] = value
+
+    with pytest.raises(DataError, match="ONNX Runtime cannot use the forest"):
+        Forest(edited(forest_to_onnx(made()[0]), spoil))
+
+
 def test_the_forests_of_other_tests_pass_too():
     forests, spec = random_forests(n_classes=2)
     for stage, data in forests.items():

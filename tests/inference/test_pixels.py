@@ -45,7 +45,8 @@ def by_blocks(model, volume, block_shape):
 @settings(max_examples=40)
 @given(
     st.tuples(*[st.integers(1, 40)] * 3), st.tuples(*[st.integers(3, 40)] * 3),
-    st.sampled_from([(20.0, 20.0, 20.0), (10.0, 10.0, 10.0)]), st.sampled_from([1, 2, 3]),
+    st.sampled_from([(20.0,) * 3, (10.0,) * 3, (40.0, 10.0, 10.0), (8.0, 20.0, 12.5)]),
+    st.sampled_from([1, 2, 3]),
     st.sampled_from([1, 2]), st.booleans(), st.integers(0, 99),
 )
 def test_blocks_are_parts_of_the_whole(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from classified import CHAIN, blank, make_store, painted, run
 from inference_fakes import random_model
+from onnx import ModelProto
 
 from fibseg.cli import main
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import save_model_folder
-from fibseg.pipeline import classify
+from fibseg.pipeline import classify, ingest
 
 
 def test_another_painting_replaces_nothing_unasked(tmp_path):
@@ -96,6 +97,42 @@ def test_foreign_and_damaged_models_are_one_clear_error(tmp_path):
     with pytest.raises(DataError, match="not a whole ONNX file"):
         run(store, annotation=None, model=str(tmp_path / "m"))
     assert store.probability_names() == ["first"]
+
+
+def test_a_tampered_forest_is_one_error_before_any_block(tmp_path):
+    store = blank(tmp_path / "a.ome.zarr", painted({1: 50, 2: 50}))
+    run(store, name="first", model=str(tmp_path / "m"))
+    n_runs, forest = len(store.runs()), tmp_path / "m" / "volume.onnx"
+    model = ModelProto.FromString(forest.read_bytes())
+    ids = next(a for a in model.graph.node[0].attribute if a.name == "nodes_featureids")
+    ids.ints[0] = 999
+    forest.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError, match="asks for feature 999"):
+        run(store, annotation=None, model=str(tmp_path / "m"), name="again")
+    assert store.probability_names() == ["first"]
+    assert len(store.runs()) == n_runs
+
+
+def test_a_painting_of_another_grid_never_comes_into_the_store(tmp_path):
+    store = blank(tmp_path / "a.ome.zarr")
+    for shape, said in (((13, 30, 30), "13 planes, the volume 12"), ((12, 30, 29), "30, 29")):
+        np.save(tmp_path / "paint.npy", painted({1: 50, 2: 50}, shape))
+        with pytest.raises(DataError, match=said):
+            ingest.run(
+                source=tmp_path / "paint.npy", volume=store.path, kind="annotation", name="cell"
+            )
+    with pytest.raises(DataError, match="no annotation 'cell'"):
+        run(store)
+
+
+def test_a_model_for_other_voxels_is_refused_before_any_work(tmp_path):
+    """Trained for 40 nm, asked for on voxels of 200."""
+    store = blank(tmp_path / "a.ome.zarr", painted({1: 50, 2: 50}))
+    run(store, model=str(tmp_path / "m"))
+    coarse = blank(tmp_path / "b.ome.zarr", spacing=(200.0, 200.0, 200.0))
+    with pytest.raises(UsageError, match="voxels of the volume are 200 nm"):
+        run(coarse, annotation=None, model=str(tmp_path / "m"))
+    assert coarse.runs() == []
 
 
 @pytest.mark.parametrize("shape", [(1, 30, 30), (2, 25, 1), (5, 20, 20)])
