@@ -81,6 +81,12 @@ class Scene:
     camera: Camera
     background: Color
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the picture."""
+        n = self.camera.supersampling
+        return self.bundle.shape[0] // n, self.bundle.shape[1] // n
+
     def colored(self, colors: NDArray[np.uint8], *, numbers: NDArray[np.integer]) -> Shaded:
         """The picture with these colours of objects.
 
@@ -254,7 +260,7 @@ def _shrunk(
 ) -> Shaded:
     """Mean over the samples of every pixel, and the object of the one nearest its middle."""
     n = camera.supersampling
-    rows, columns = bundle.shape[0] // n, bundle.shape[1] // n
+    rows, columns = (size // n for size in bundle.shape)
     mean = picture.reshape(rows, n, columns, n, 3).mean(axis=(1, 3))
     middle = objects.reshape(rows, n, columns, n)[:, n // 2, :, n // 2]
     rgb = mean.round().clip(0, 255).astype(np.uint8)

@@ -1,9 +1,11 @@
 """The report of one volume: a self-contained HTML page with figures."""
 
+from fibseg.report.cells import cell_figure, picture_figure
 from fibseg.report.columns import column_title, column_unit
 from fibseg.report.encode import jpeg_uri, png_uri, svg_uri
-from fibseg.report.figures import plane_scores, volume_histogram
-from fibseg.report.meshes import Mesh
+from fibseg.report.figures import plane_scores, png_bytes, svg_text, write_figures
+from fibseg.report.histograms import column_histogram, volume_histogram
+from fibseg.report.meshes import Mesh, level_within, object_meshes
 from fibseg.report.object_table import ObjectTable, color_range
 from fibseg.report.overview import Panel, figure_png
 from fibseg.report.page import (
@@ -17,40 +19,45 @@ from fibseg.report.page import (
     ScoreTable,
 )
 from fibseg.report.render import PAGE_BYTES, SCENE_TRIANGLES, css_color, render
+from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
+from fibseg.report.shares import shares_figure
 from fibseg.report.views import AXES, Ids, View, error_view, object_ids, plane_view
 
 __all__ = [
     "AXES",
     "PAGE_BYTES",
     "SCENE_TRIANGLES",
-    "CellSection",
-    "ClassTable",
-    "Fact",
-    "Figure",
     "Ids",
     "Mesh",
-    "ObjectSection",
     "ObjectTable",
-    "Page",
     "Panel",
-    "RunRow",
     "Scene",
     "SceneMesh",
-    "ScoreTable",
     "View",
+    "cell_figure",
     "color_range",
+    "column_histogram",
     "column_title",
     "column_unit",
     "css_color",
     "error_view",
     "figure_png",
     "jpeg_uri",
+    "level_within",
     "object_ids",
+    "object_meshes",
+    "picture_figure",
     "plane_scores",
     "plane_view",
+    "png_bytes",
     "png_uri",
+    "relations",
     "render",
+    "scatter_figure",
+    "shares_figure",
+    "svg_text",
     "svg_uri",
     "volume_histogram",
+    "write_figures",
 ]

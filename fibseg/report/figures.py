@@ -1,20 +1,26 @@
-"""Drawings of the report, as SVG."""
+"""How figures of the report look, and how they become SVG text, PNG bytes, and files."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
+from matplotlib.ticker import MaxNLocator
+
+from fibseg.pictures import Color
+from fibseg.volume.files import checked_name, write_bytes
 
 INK = "#1f2933"
 MUTED = "#7b8794"
+GRID = "#e4e7eb"
+ACCENT: Color = (0, 114, 178)
+"""Of what has no colour of its own: the blue of Okabe and Ito."""
 FONTS = "Inter, system-ui, &quot;Segoe UI&quot;, Roboto, Arial"
 STYLE: Any = {
     "font.family": "sans-serif",
@@ -27,58 +33,9 @@ STYLE: Any = {
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "text.color": INK,
+    "text.parse_math": False,  # names may hold a dollar sign
 }
-MANY = 10.0
-"""Axes that span more than this factor are logarithmic."""
-
-
-def volume_histogram(volume_um3: NDArray[np.floating], *, color: str, unit: str = "µm³") -> str:
-    """SVG of how many objects have which volume, median marked.
-
-    Parameters
-    ----------
-    volume_um3
-        Of every object, positive.
-    color
-        Of the bars, as CSS writes it.
-    """
-    values = np.asarray(volume_um3, float)
-    values = values[np.isfinite(values) & (values > 0)]
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 2.9), layout="constrained")
-        axes = figure.subplots()
-        if values.size:
-            _bars(axes, values, color)
-        axes.set_xlabel(f"volume ({unit})")
-        axes.set_ylabel("objects")
-        _bare(axes)
-        return _svg(figure)
-
-
-def _bars(axes: Axes, values: NDArray[np.float64], color: str) -> None:
-    low, high = float(values.min()), float(values.max())
-    logarithmic = high > MANY * low
-    n_bins = int(np.clip(np.ceil(2 * np.cbrt(values.size)), 6, 40))
-    if logarithmic:
-        bins = np.geomspace(low * 0.98, high * 1.02, n_bins + 1)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        if high > 100 * low:
-            axes.xaxis.set_minor_formatter(NullFormatter())
-        else:
-            axes.xaxis.set_minor_formatter(FuncFormatter(_two_and_five))
-    else:
-        pad = max((high - low) * 0.02, high * 0.05)
-        bins = np.linspace(max(0, low - pad), high + pad, n_bins + 1)
-    axes.hist(values, bins=bins.tolist(), color=color, edgecolor="white", linewidth=0.7)
-    axes.set_ylim(top=axes.get_ylim()[1] * 1.14)  # room for the word at the median
-    median = float(np.median(values))
-    axes.axvline(median, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.annotate(
-        f"median {median:.3g}", (median, 1.0), xycoords=("data", "axes fraction"),
-        xytext=(5, -2), textcoords="offset points", va="top", fontsize=10,
-    )
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+DPI = 200
 
 
 def plane_scores(z: Sequence[int], scores: Mapping[str, Sequence[float | None]]) -> str:
@@ -103,31 +60,95 @@ def plane_scores(z: Sequence[int], scores: Mapping[str, Sequence[float | None]])
         axes.set_xlabel("plane z")
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.legend(frameon=False, ncols=4, loc="lower left", fontsize=10)
-        _bare(axes)
-        return _svg(figure)
+        bare(axes)
+    return svg_text(figure)
 
 
-def _two_and_five(value: float, _: int | None = None) -> str:
-    """Label of a minor tick, where it is 2 or 5 times a power of ten.
+def svg_text(figure: Figure) -> str:
+    """SVG of a figure, on no ground: equal for equal figures, as it holds no date and no version.
 
-    >>> _two_and_five(0.05), _two_and_five(0.06)
-    ('0.05', '')
+    Text stays text.
     """
-    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
-
-
-def _bare(axes: Axes) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(which="both", length=3, pad=4)
-    axes.grid(axis="y", color="#e4e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata=metadata, transparent=True, dpi=DPI)
     text = buffer.getvalue()
     # Measured with a font that comes with matplotlib, drawn with one that the reader has.
     return text[text.index("<svg") :].replace("'DejaVu Sans'", FONTS)
+
+
+def png_bytes(figure: Figure, *, dpi: int = DPI) -> bytes:
+    """PNG of a figure on white, without date or version."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Paths of ``NAME.svg`` and ``NAME.png`` in `folder`, one of each for every figure.
+
+    The same figures give the same bytes; a crash leaves the old file or the new one.
+
+    Raises
+    ------
+    UsageError
+        If a name cannot be that of a file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in figures.items():
+        checked_name(name, what="figure")
+        drawn = {"svg": svg_text(figure).encode(), "png": png_bytes(figure)}
+        for kind, data in drawn.items():
+            path = folder / f"{name}.{kind}"
+            write_bytes(path, data)
+            written.append(path)
+    return written
+
+
+def bare(axes: Axes, *, grid: bool = True) -> None:
+    """Take away what axes do not need."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(which="both", length=3, pad=4)
+    if grid:
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def say(axes: Axes, text: str) -> None:
+    """Text in the middle of axes that have nothing to show, and nothing else."""
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, text, ha="center", va="center", color=MUTED, fontsize=10,
+        transform=axes.transAxes, wrap=True,
+    )
+
+
+def css(color: Color) -> str:
+    """Colour as matplotlib and SVG write it.
+
+    >>> css((0, 114, 178))
+    '#0072b2'
+    """
+    return "#{:02x}{:02x}{:02x}".format(*(int(c) for c in color))
+
+
+def number(value: float) -> str:
+    """A number with two digits and a true minus.
+
+    >>> number(-0.4235), number(0.0), number(12345.0)
+    ('−0.42', '0.00', '12345.00')
+    """
+    return f"{value:.2f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """A p-value as papers write it.
+
+    >>> p_value(0.0421), p_value(3e-7), p_value(0.5)
+    ('p = 0.042', 'p < 0.001', 'p = 0.5')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -1,53 +1,50 @@
 from __future__ import annotations
 
+import io
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from fibseg.report import plane_scores, volume_histogram
+from fibseg.errors import UsageError
+from fibseg.report import column_histogram, plane_scores, png_bytes, svg_text, write_figures
 
-BAR = "#5b8db8"
-
-
-def bars(svg: str) -> int:
-    return svg.count(f"fill: {BAR}")
-
-
-@pytest.mark.parametrize("n", [1, 2, 30, 2000])
-@pytest.mark.parametrize("spread", [0.05, 2.0])
-def test_histogram_is_well_formed_and_shows_every_object(n: int, spread: float) -> None:
-    values = np.exp(np.random.default_rng(n).normal(0, spread, n))
-    svg = volume_histogram(values, color=BAR)
-    ET.fromstring(svg)
-    assert 6 <= bars(svg) <= 40
-    assert f"median {np.median(values):.3g}" in svg
-
-
-def test_axis_is_logarithmic_only_where_volumes_span_decades() -> None:
-    narrow = volume_histogram(np.linspace(1, 2, 50), color=BAR)
-    wide = volume_histogram(np.geomspace(0.01, 10, 50), color=BAR)
-    assert "0.1" in wide
-    assert "0.01" in wide
-    assert "1.0" in narrow
-    assert "0.01" not in narrow
-
-
-def test_empty_and_undefined_volumes_leave_an_empty_figure() -> None:
-    for values in (np.zeros(0), np.array([np.nan, 0.0])):
-        svg = volume_histogram(values, color=BAR)
-        ET.fromstring(svg)
-        assert bars(svg) == 0
-
-
-def test_same_data_give_the_same_bytes_and_no_date() -> None:
-    values = np.arange(1.0, 20.0)
-    one, two = (volume_histogram(values, color=BAR) for _ in range(2))
-    assert one == two
-    assert "<dc:date>" not in one
+VALUES = np.random.default_rng(0).lognormal(size=50)
 
 
 def test_plane_scores_have_a_gap_where_undefined() -> None:
     svg = plane_scores([3, 13, 23], {"IoU": [0.5, None, 0.7], "boundary F1": [0.1, 0.2, 0.3]})
     ET.fromstring(svg)
     assert "boundary F1" in svg
+
+
+def test_files_are_the_same_bytes_when_written_again(tmp_path: Path) -> None:
+    def files(folder: str) -> dict[str, bytes]:
+        figures = {"volume": column_histogram(VALUES, title="volume (µm³)")}
+        return {p.name: p.read_bytes() for p in write_figures(figures, tmp_path / folder / "new")}
+
+    one, two = files("a"), files("b")
+    assert one == two
+    assert sorted(one) == ["volume.png", "volume.svg"]
+    assert files("a") == one  # over those that are there
+    assert b"volume (\xc2\xb5m\xc2\xb3)" in one["volume.svg"]
+    ET.fromstring(one["volume.svg"])
+    for trace in (b"dc:date", b"Matplotlib", b"matplotlib.org"):
+        assert trace not in one["volume.svg"]
+        assert trace not in one["volume.png"]
+
+
+def test_svg_has_no_ground_and_png_a_white_one() -> None:
+    figure = column_histogram(VALUES, title="volume (µm³)")
+    picture = np.asarray(Image.open(io.BytesIO(png_bytes(figure, dpi=50))).convert("RGB"))
+    assert picture[0, 0].tolist() == [255, 255, 255]
+    assert picture.shape[:2] == (150, 230)
+    ground = svg_text(figure).split('id="patch_1"')[1].split("/>")[0]
+    assert "fill: none" in ground or "opacity: 0" in ground
+
+
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        write_figures({"../a": column_histogram(VALUES, title="x")}, tmp_path)
