@@ -24,6 +24,7 @@ PERCENTILES = (2.0, 98.0)
 """Values below and above have the first and the last colour, so that one object cannot take all."""
 MOST_CLASSES = 12
 """Columns of words with more different ones are text, not classes."""
+SAMPLE = 1000
 _IDENTITY = re.compile(r"label|\w+_neighbour_\d+|bbox_[zyx]_(start|stop)")
 
 
@@ -66,11 +67,10 @@ def table_data(table: ObjectTable, *, n_bytes: int) -> dict[str, Any]:
             "and as many values in every column."
         )
     n_objects = lengths["label"]
-    rows = np.arange(n_objects)
+    rows = _largest(columns, _n_fitting(columns, n_bytes))
     values = _packed_values(columns, rows)
     while len(values) > n_bytes and len(rows):
-        n_rows = int(len(rows) * min(0.95, n_bytes / len(values)))
-        rows = _largest(columns, n_rows)
+        rows = _largest(columns, int(len(rows) * min(0.95, n_bytes / len(values))))
         values = _packed_values(columns, rows)
     described = [
         _described(name, column, table.classes.get(name, ())) for name, column in columns.items()
@@ -125,6 +125,15 @@ def _type_of(name: str, values: NDArray[Any]) -> str:
     return "class" if len(set(values.tolist()) - {""}) <= MOST_CLASSES else "text"
 
 
+def _n_fitting(columns: Mapping[str, NDArray[Any]], n_bytes: int) -> int:
+    """How many rows are about `n_bytes`, from a sample: to pack all of a huge table takes long."""
+    n_objects = len(columns["label"])
+    sample = np.arange(0, n_objects, max(1, n_objects // SAMPLE))
+    if not len(sample):
+        return 0
+    return min(n_objects, len(sample) * n_bytes // len(_packed_values(columns, sample)))
+
+
 def _largest(columns: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.intp]:
     """Rows of the `n` largest objects, in the order of the table."""
     sizes = columns.get("volume_um3", columns.get("n_voxels"))
@@ -154,4 +163,5 @@ def _rounded(value: float) -> float:
     >>> _rounded(0.123456789), _rounded(1234567.0)
     (0.12346, 1234600.0)
     """
-    return float(f"{value:.{DIGITS}g}")
+    rounded = float(f"{value:.{DIGITS}g}")
+    return rounded if math.isfinite(rounded) else value  # next to the largest number there is

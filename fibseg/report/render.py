@@ -52,7 +52,7 @@ def render(page: Page) -> str:
     html = environment.get_template("page.html").render(
         page=page, many=css_stripes(OKABE_ITO[:5]),
         script=Markup(script) if script else None, data=Markup(data) if data else None,
-        script_source=f"script-src '{script_hash(script)}'; " if script else "",
+        script_source=Markup(f"script-src '{script_hash(script)}'; ") if script else "",
     )
     n_bytes = len(html.encode("utf-8", "replace"))
     if n_bytes > PAGE_BYTES:

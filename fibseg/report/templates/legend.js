@@ -71,7 +71,6 @@ function scaleLegend(state, about) {
   const bar = element("span", { className: "scale" });
   bar.style.background = scaleBackground(state);
   const end = (value) => element("span", { className: "end", textContent: shownValue(value) });
-  const unit = about.unit ? `${about.unit}; ` : "";
-  const said = element("span", { className: "said", textContent: `${unit}2nd to 98th percentile, grey: no value` });
+  const said = element("span", { className: "said", textContent: "2nd to 98th percentile; grey: no value" });
   return [end(low), bar, end(high), said];
 }

@@ -8,8 +8,7 @@ function showPanel(state, viewer, panel) {
   connectCut(viewer, panel);
   for (const button of panel.querySelectorAll("[data-from]")) {
     button.addEventListener("click", () => {
-      viewer.camera.reset();
-      viewer.camera.turn = VIEWS[button.dataset.from] || START;
+      viewer.camera.reset(VIEWS[button.dataset.from]);
       viewer.requestDraw();
     });
   }

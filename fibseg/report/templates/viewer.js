@@ -1,7 +1,5 @@
 // The 3D view: draws meshes, solid ones first, then shells from back to front; picks objects.
 
-const PICKED_FROM = 0.5; // opacity from which a click means an object, not what lies behind it
-
 class Viewer {
   constructor(canvas, meshes, sizeUm) {
     this.canvas = canvas;
@@ -13,6 +11,7 @@ class Viewer {
     this.ground = [0.047, 0.075, 0.102];
     this.cut = null; // {axis, place from 0 to 1, flipped}
     this.marked = { selected: null, hovered: null }; // {kind, label}
+    this.active = -1; // kind in the table
     this.drawn = new EventTarget();
     this.gl = canvas.getContext("webgl2", { antialias: true, alpha: false });
     if (!this.gl) throw new Error("This browser shows no WebGL 2.");
@@ -88,6 +87,7 @@ class Viewer {
     const { gl } = this;
     if (gl.isContextLost()) return;
     this.resize();
+    this.camera.fit(this.aspect);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.depthMask(true);
@@ -185,7 +185,7 @@ class Viewer {
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     this.useMeshes(this.camera.matrix(this.aspect), true);
-    this.drawSolids(this.parts.filter((part) => part.visible && part.opacity >= PICKED_FROM));
+    this.drawSolids(this.parts.filter((part) => this.canBePicked(part)));
     const bytes = new Uint8Array(4);
     gl.readPixels(column, row, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
     gl.disable(gl.SCISSOR_TEST);
@@ -193,6 +193,11 @@ class Viewer {
     const part = this.parts[bytes[3] - 1];
     const place = bytes[0] + 256 * bytes[1] + 65536 * bytes[2] - 1;
     return part ? { kind: part.mesh.kind, label: part.mesh.labels[place] } : null;
+  }
+
+  /** A click goes through shells, such as the cell, but not through the kind in the table. */
+  canBePicked(part) {
+    return part.visible && part.opacity > 0 && (part.opacity >= 1 || part.mesh.kind === this.active);
   }
 
   /** Picture without smoothing of edges, whose colours are numbers of objects. */
