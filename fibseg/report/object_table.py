@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.errors import DataError
+from fibseg.pictures import OKABE_ITO, Color
 from fibseg.report.columns import column_help, column_title, column_unit
 from fibseg.report.encode import packed
 from fibseg.types import Table
@@ -41,14 +42,14 @@ class ObjectTable:
     shown
         Columns that stand in the table when the page opens, all if left out; a reader can choose.
     classes
-        For columns of words their order, which gives the colours; alphabetical if left out. The
-        empty word is a missing value.
+        For columns of words the colour of every class, in the order of the legend; classes that
+        are not named follow in the order of the alphabet. The empty word is a missing value.
     """
 
     columns: Table
     color_by: str = ""
     shown: tuple[str, ...] = ()
-    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, Color]] = field(default_factory=dict)
 
 
 def table_data(table: ObjectTable, *, n_bytes: int) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def table_data(table: ObjectTable, *, n_bytes: int) -> dict[str, Any]:
         rows = _largest(columns, int(len(rows) * min(0.95, n_bytes / len(values))))
         values = _packed_values(columns, rows)
     described = [
-        _described(name, column, table.classes.get(name, ())) for name, column in columns.items()
+        _described(name, column, table.classes.get(name, {})) for name, column in columns.items()
     ]
     return {
         "n_objects": n_objects, "n_rows": len(rows), "columns": described, "values": values,
@@ -96,7 +97,7 @@ def color_range(values: NDArray[Any]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _described(name: str, values: NDArray[Any], order: Sequence[str]) -> dict[str, Any]:
+def _described(name: str, values: NDArray[Any], colors: Mapping[str, Color]) -> dict[str, Any]:
     """A column without its values: what it is called, and how it colours objects."""
     about: dict[str, Any] = {
         "name": name, "title": column_title(name), "unit": column_unit(name),
@@ -107,10 +108,13 @@ def _described(name: str, values: NDArray[Any], order: Sequence[str]) -> dict[st
         about["range"] = None if limits is None else [_rounded(v) for v in limits]
     elif about["type"] == "class":
         words = Counter(_plain(v) for v in values)
-        named = [w for w in order if w in words]
-        named += sorted(w for w in words if w not in order and w != "")
-        about["classes"] = named
-        about["counts"] = [words[w] for w in named]
+        named = [w for w in colors if w in words]
+        others = sorted(w for w in words if w not in colors and w != "")
+        free = [c for c in OKABE_ITO if c not in colors.values()] or OKABE_ITO
+        about["classes"] = named + others
+        about["colors"] = [colors[w] for w in named]
+        about["colors"] += [free[i % len(free)] for i in range(len(others))]
+        about["counts"] = [words[w] for w in about["classes"]]
     return about
 
 

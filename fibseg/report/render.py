@@ -90,7 +90,7 @@ def page_data(page: Page) -> dict[str, Any]:
             for view in page.views
         ],
         "palettes": {k: list(v) for k, v in page.palettes.items()},
-        "class_colors": list(page.class_colors), "object_colors": OBJECT_COLORS,
+        "missing": page.missing, "object_colors": OBJECT_COLORS,
     }
 
 

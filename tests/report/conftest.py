@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,20 +34,27 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
-@pytest.fixture
-def open_page(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+@pytest.fixture(scope="module")
+def open_page(
+    browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Any]]:
     """A function that opens a `Page`; in the end no error and no request may have been seen."""
+    folder = tmp_path_factory.mktemp("pages")
     contexts: list[Any] = []
     complaints: list[str] = []
+    numbers = itertools.count()
 
     def opened(
         page: Page | str, *, width: int = 1000, alive: bool = True, before: str = "",
         quiet: bool = True, **options: Any,
     ) -> Any:
+        for old in contexts[1:]:  # tests share the first one
+            old.close()
+        del contexts[1:]
         context = browser.new_context(viewport={"width": width, "height": 560}, **options)
         contexts.append(context)
         tab = context.new_page()
-        path = tmp_path / "page.html"
+        path = folder / f"page {next(numbers)}.html"
         path.write_text(page if isinstance(page, str) else render(page), encoding="utf-8")
         if quiet:
             _watch(tab, path.as_uri(), complaints)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fibseg.errors import DataError
+from fibseg.pictures import OKABE_ITO
 from fibseg.report import ObjectTable, color_range
 from fibseg.report.object_table import table_data
 
@@ -58,10 +59,10 @@ def test_types_tell_what_can_be_a_color() -> None:
 
 def test_classes_come_in_the_order_given_and_all_of_them() -> None:
     words = np.array(["far", "near", "near", "else"])
-    found = described(
-        {"label": np.arange(4), "c": words}, classes={"c": ("near", "middle", "far")}
-    )["c"]
+    colors = {"near": OKABE_ITO[0], "middle": (1, 1, 1), "far": (2, 2, 2)}
+    found = described({"label": np.arange(4), "c": words}, classes={"c": colors})["c"]
     assert found["classes"] == ["near", "far", "else"]
+    assert found["colors"] == [OKABE_ITO[0], (2, 2, 2), OKABE_ITO[1]]
     assert found["counts"] == [2, 1, 1]
 
 

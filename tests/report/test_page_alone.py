@@ -37,7 +37,7 @@ def test_names_are_text_wherever_scripts_write_them(open_page: Callable[..., Any
     words = np.array([EVIL, "plain"] * 6)
     table = dataclasses.replace(
         section.table, columns=section.table.columns | {EVIL: words},
-        shown=("label", EVIL), color_by=EVIL, classes={EVIL: (EVIL, "plain")},
+        shown=("label", EVIL), color_by=EVIL, classes={EVIL: {EVIL: (1, 2, 3)}},
     )
     objects = (*made.objects[:2], dataclasses.replace(section, table=table))
     tab = open_page(dataclasses.replace(

@@ -23,9 +23,18 @@ def page() -> Page:
     return dataclasses.replace(cell_page(n_mitochondria=N), scene=None)
 
 
-@pytest.fixture
-def tab(open_page: Callable[..., Any], page: Page) -> Any:
+@pytest.fixture(scope="module")
+def shared(open_page: Callable[..., Any], page: Page) -> Any:
+    """The page, which some tests leave as they find it."""
     return open_page(page)
+
+
+@pytest.fixture
+def tab(shared: Any) -> Any:
+    """The page as it opens."""
+    shared.reload()
+    shared.wait_for_selector("html.alive")
+    return shared
 
 
 def table_page(table: dict[str, Any], **words: Any) -> Page:
@@ -63,15 +72,15 @@ TABLE = measured(cell(N)["mitochondria"])
         ("sphericity > 2", np.zeros(N, bool)),
     ],
 )
-def test_search_finds_what_numpy_finds(tab: Any, query: str, expected: np.ndarray) -> None:
-    tab.fill("#search", query)
+def test_search_finds_what_numpy_finds(shared: Any, query: str, expected: np.ndarray) -> None:
+    shared.fill("#search", query)
     n = int(expected.sum())
-    assert tab.inner_text("#count") == f"{n} of {N} objects"
-    found = [int(v) for v in column(tab)]
+    assert shared.inner_text("#count") == f"{n} of {N} objects"
+    found = [int(v) for v in column(shared)]
     assert found == (np.flatnonzero(expected) + 1).tolist()[: len(found)]
     assert len(found) == n or len(found) > 20
-    tab.fill("#search", "")
-    assert tab.inner_text("#count") == f"{N} objects"
+    shared.fill("#search", "")
+    assert shared.inner_text("#count") == f"{N} objects"
 
 
 @pytest.mark.parametrize(
@@ -82,12 +91,14 @@ def test_search_finds_what_numpy_finds(tab: Any, query: str, expected: np.ndarra
         ("volume_um3 > big", ["“big” is no number to compare volume_um3 with"]),
     ],
 )
-def test_a_search_that_makes_no_sense_is_answered(tab: Any, query: str, words: list[str]) -> None:
-    tab.fill("#search", query)
+def test_a_search_that_makes_no_sense_is_answered(
+    shared: Any, query: str, words: list[str]
+) -> None:
+    shared.fill("#search", query)
     for word in words:
-        assert word in tab.inner_text("#complaint")
-    tab.fill("#search", "")
-    assert not tab.locator("#complaint").is_visible()
+        assert word in shared.inner_text("#complaint")
+    shared.fill("#search", "")
+    assert not shared.locator("#complaint").is_visible()
 
 
 def test_a_click_sorts_down_then_up_then_not_with_missing_values_last(tab: Any) -> None:

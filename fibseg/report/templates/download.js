@@ -54,7 +54,7 @@ function drawLegend(context, state, unit) {
   else {
     about.classes.forEach((word, i) => {
       const y = (38 + 20 * i) * unit;
-      context.fillStyle = css(state.data.class_colors[i % state.data.class_colors.length]);
+      context.fillStyle = css(about.colors[i]);
       context.fillRect(18 * unit, y, 12 * unit, 12 * unit);
       context.fillStyle = ink;
       context.fillText(word, 36 * unit, y + 11 * unit);

@@ -63,6 +63,13 @@ class Viewer {
     this.requestDraw();
   }
 
+  /** Shows all, turned as given, or as at first. */
+  reset(turn) {
+    this.camera.reset(turn);
+    this.camera.fit(this.aspect);
+    this.requestDraw();
+  }
+
   /** Draws with the next frame, once however often it is asked. */
   requestDraw() {
     if (this.frame) return;
