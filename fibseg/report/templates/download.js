@@ -28,7 +28,7 @@ function savePicture(state, viewer) {
   const context = canvas.getContext("2d");
   context.drawImage(viewer.canvas, 0, 0);
   const unit = width / viewer.canvas.clientWidth;
-  context.fillStyle = context.strokeStyle = viewer.ground[0] > 0.5 ? "#1b2733" : "#ffffff";
+  context.fillStyle = context.strokeStyle = viewer.isLight ? "#1b2733" : "#ffffff";
   context.font = `600 ${13 * unit}px system-ui, sans-serif`;
   drawBar(context, viewer, unit);
   drawLegend(context, state, unit);

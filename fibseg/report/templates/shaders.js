@@ -24,7 +24,7 @@ precision highp float;
 precision highp int;
 uniform highp sampler2D u_colors;
 uniform vec4 u_cut;        // cut away where dot(place, xyz) > w
-uniform vec3 u_ground;
+uniform vec3 u_ground, u_mark;
 uniform float u_opacity;
 uniform int u_selected, u_hovered, u_part;
 uniform bool u_picking;
@@ -56,7 +56,7 @@ void main() {
   bool solid = u_opacity >= 1.0;
   // The inside of a solid object is seen where it is cut: flat, as the face of the cut.
   vec3 lit = solid && inside ? base.rgb * 0.62 : shaded(base.rgb, normal);
-  if (int(v_object) == u_selected) lit = mix(lit, vec3(1.0, 0.96, 0.55), 0.62);
+  if (int(v_object) == u_selected) lit = mix(lit, u_mark, 0.7);
   else if (int(v_object) == u_hovered) lit = mix(lit, vec3(1.0), 0.38);
   lit = mix(lit, u_ground, 0.26 * smoothstep(-0.4, 0.9, v_depth));
   // A shell is seen best at its rim (as glass is), and through in its middle.

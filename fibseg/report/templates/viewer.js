@@ -88,6 +88,8 @@ class Viewer {
     }
   }
 
+  get isLight() { return this.ground[0] > 0.5; }
+
   get aspect() { return this.canvas.width / this.canvas.height; }
 
   draw() {
@@ -111,11 +113,10 @@ class Viewer {
 
   drawEdges(view) {
     const { gl } = this;
-    const light = this.ground[0] > 0.5;
     gl.disable(gl.BLEND);
     gl.useProgram(this.line.program);
     gl.uniformMatrix4fv(this.line.at.u_view, false, view);
-    gl.uniform4fv(this.line.at.u_color, light ? [0.8, 0.83, 0.86, 1] : [0.2, 0.26, 0.31, 1]);
+    gl.uniform4fv(this.line.at.u_color, this.isLight ? [0.8, 0.83, 0.86, 1] : [0.2, 0.26, 0.31, 1]);
     gl.bindVertexArray(this.edges.array);
     gl.drawArrays(gl.LINES, 0, this.edges.n);
   }
@@ -127,6 +128,7 @@ class Viewer {
     gl.uniformMatrix4fv(at.u_view, false, view);
     gl.uniformMatrix3fv(at.u_turn, false, this.camera.normals);
     gl.uniform3fv(at.u_ground, this.ground);
+    gl.uniform3fv(at.u_mark, this.isLight ? [0.84, 0.05, 0.28] : [1, 0.97, 0.62]);
     gl.uniform4fv(at.u_cut, this.cutPlane());
     gl.uniform1i(at.u_picking, picking ? 1 : 0);
   }
