@@ -30,7 +30,7 @@ def packed(data: bytes) -> str:
 
     Numbers are not sent as the colours of a PNG: some browsers blur what is read from a picture.
     """
-    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
 
 
 def packed_numbers(values: NDArray[np.integer]) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 
 from fibseg.pictures import Color
 
-N_STOPS = 32
-"""Colours between are mixed: with 32 stops no channel is off by more than 2 of 255."""
+N_STOPS = 33
+"""Colours between are mixed: with 33 stops no channel is off by more than 2 of 255."""
 
 
 def stops(name: str) -> tuple[Color, ...]:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.errors import DataError
+from fibseg.pictures import OKABE_ITO, Color
 from fibseg.report.columns import column_help, column_title, column_unit
 from fibseg.report.encode import packed
 from fibseg.types import Table
@@ -24,6 +25,7 @@ PERCENTILES = (2.0, 98.0)
 """Values below and above have the first and the last colour, so that one object cannot take all."""
 MOST_CLASSES = 12
 """Columns of words with more different ones are text, not classes."""
+SAMPLE = 1000
 _IDENTITY = re.compile(r"label|\w+_neighbour_\d+|bbox_[zyx]_(start|stop)")
 
 
@@ -40,14 +42,14 @@ class ObjectTable:
     shown
         Columns that stand in the table when the page opens, all if left out; a reader can choose.
     classes
-        For columns of words their order, which gives the colours; alphabetical if left out. The
-        empty word is a missing value.
+        For columns of words the colour of every class, in the order of the legend; classes that
+        are not named follow in the order of the alphabet. The empty word is a missing value.
     """
 
     columns: Table
     color_by: str = ""
     shown: tuple[str, ...] = ()
-    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, Color]] = field(default_factory=dict)
 
 
 def table_data(table: ObjectTable, *, n_bytes: int) -> dict[str, Any]:
@@ -66,14 +68,13 @@ def table_data(table: ObjectTable, *, n_bytes: int) -> dict[str, Any]:
             "and as many values in every column."
         )
     n_objects = lengths["label"]
-    rows = np.arange(n_objects)
+    rows = _largest(columns, _n_fitting(columns, n_bytes))
     values = _packed_values(columns, rows)
     while len(values) > n_bytes and len(rows):
-        n_rows = int(len(rows) * min(0.95, n_bytes / len(values)))
-        rows = _largest(columns, n_rows)
+        rows = _largest(columns, int(len(rows) * min(0.95, n_bytes / len(values))))
         values = _packed_values(columns, rows)
     described = [
-        _described(name, column, table.classes.get(name, ())) for name, column in columns.items()
+        _described(name, column, table.classes.get(name, {})) for name, column in columns.items()
     ]
     return {
         "n_objects": n_objects, "n_rows": len(rows), "columns": described, "values": values,
@@ -96,7 +97,7 @@ def color_range(values: NDArray[Any]) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def _described(name: str, values: NDArray[Any], order: Sequence[str]) -> dict[str, Any]:
+def _described(name: str, values: NDArray[Any], colors: Mapping[str, Color]) -> dict[str, Any]:
     """A column without its values: what it is called, and how it colours objects."""
     about: dict[str, Any] = {
         "name": name, "title": column_title(name), "unit": column_unit(name),
@@ -107,10 +108,13 @@ def _described(name: str, values: NDArray[Any], order: Sequence[str]) -> dict[st
         about["range"] = None if limits is None else [_rounded(v) for v in limits]
     elif about["type"] == "class":
         words = Counter(_plain(v) for v in values)
-        named = [w for w in order if w in words]
-        named += sorted(w for w in words if w not in order and w != "")
-        about["classes"] = named
-        about["counts"] = [words[w] for w in named]
+        named = [w for w in colors if w in words]
+        others = sorted(w for w in words if w not in colors and w != "")
+        free = [c for c in OKABE_ITO if c not in colors.values()] or OKABE_ITO
+        about["classes"] = named + others
+        about["colors"] = [colors[w] for w in named]
+        about["colors"] += [free[i % len(free)] for i in range(len(others))]
+        about["counts"] = [words[w] for w in about["classes"]]
     return about
 
 
@@ -123,6 +127,15 @@ def _type_of(name: str, values: NDArray[Any]) -> str:
     if values.dtype.kind in "iuf":
         return "number"
     return "class" if len(set(values.tolist()) - {""}) <= MOST_CLASSES else "text"
+
+
+def _n_fitting(columns: Mapping[str, NDArray[Any]], n_bytes: int) -> int:
+    """How many rows are about `n_bytes`, from a sample: to pack all of a huge table takes long."""
+    n_objects = len(columns["label"])
+    sample = np.arange(0, n_objects, max(1, n_objects // SAMPLE))
+    if not len(sample):
+        return 0
+    return min(n_objects, len(sample) * n_bytes // len(_packed_values(columns, sample)))
 
 
 def _largest(columns: Mapping[str, NDArray[Any]], n: int) -> NDArray[np.intp]:
@@ -154,4 +167,5 @@ def _rounded(value: float) -> float:
     >>> _rounded(0.123456789), _rounded(1234567.0)
     (0.12346, 1234600.0)
     """
-    return float(f"{value:.{DIGITS}g}")
+    rounded = float(f"{value:.{DIGITS}g}")
+    return rounded if math.isfinite(rounded) else value  # next to the largest number there is

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fibseg.pictures import OKABE_ITO, Color
+from fibseg.pictures import Color
 from fibseg.report.lut import PALETTES
 from fibseg.report.object_table import ObjectTable
 from fibseg.report.scene import Scene
@@ -47,13 +47,16 @@ class ClassTable:
     columns
         Words above the columns, the first above the names of the classes.
     rows
-        One per class: its name, then values in words. Colours follow the order.
+        One per class: its name, then values in words.
+    colors
+        Of the classes, in their order; none if left out.
     note
         The rule that made the classes.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    colors: tuple[Color, ...] = ()
     note: str = ""
 
 
@@ -130,8 +133,8 @@ class Page:
     ----------
     palettes
         Colour scales by name, each a few colours from low to high; the first is used first.
-    class_colors
-        Of classes in their order.
+    missing
+        Colour of objects without a value.
     """
 
     name: str
@@ -149,4 +152,4 @@ class Page:
     pictures_note: str = ""
     legend: tuple[tuple[str, str], ...] = field(default_factory=tuple)
     palettes: Mapping[str, Sequence[Color]] = field(default_factory=lambda: PALETTES)
-    class_colors: Sequence[Color] = OKABE_ITO
+    missing: Color = (150, 150, 150)

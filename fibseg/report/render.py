@@ -52,7 +52,7 @@ def render(page: Page) -> str:
     html = environment.get_template("page.html").render(
         page=page, many=css_stripes(OKABE_ITO[:5]),
         script=Markup(script) if script else None, data=Markup(data) if data else None,
-        script_source=f"script-src '{script_hash(script)}'; " if script else "",
+        script_source=Markup(f"script-src '{script_hash(script)}'; ") if script else "",
     )
     n_bytes = len(html.encode("utf-8", "replace"))
     if n_bytes > PAGE_BYTES:
@@ -90,7 +90,7 @@ def page_data(page: Page) -> dict[str, Any]:
             for view in page.views
         ],
         "palettes": {k: list(v) for k, v in page.palettes.items()},
-        "class_colors": list(page.class_colors), "object_colors": OBJECT_COLORS,
+        "missing": page.missing, "object_colors": OBJECT_COLORS,
     }
 
 

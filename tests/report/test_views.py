@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import base64
+import zlib
 
 import imagecodecs
 import numpy as np
 import pytest
 
 from fibseg.pictures import CORRECT, INVENTED, MISSED
-from fibseg.report import error_view, jpeg_uri, plane_view, png_uri, svg_uri
+from fibseg.report import error_view, jpeg_uri, object_ids, plane_view, png_uri, svg_uri
 
 KIND = {"title": "XZ", "place": "y = 3", "low": 0.0, "high": 255.0}
 
@@ -67,3 +68,18 @@ def test_errors_are_in_the_colors_of_the_legend() -> None:
         assert tuple(rgba[row, 0, :3]) == color
         assert rgba[row, 0, 3] > 100
     assert (rgba[7] == 0).all()
+
+
+@pytest.mark.parametrize("background", [True, False])
+@pytest.mark.parametrize("n", [6, 70_000])
+def test_every_pixel_tells_its_object(n: int, background: bool) -> None:
+    rng = np.random.default_rng(n)
+    labels = rng.permutation(n).reshape(2, -1) * 5 + (0 if background else 7)
+    if n == 6:
+        labels = np.array([[9, 9, 4], [4, 2**32 - 1, 0 if background else 4]])
+    ids = object_ids(labels, kind=2)
+    named = np.frombuffer(zlib.decompress(base64.b64decode(ids.labels)), "<u4")
+    dtype = "<u2" if n == 6 else "<u4"
+    places = np.frombuffer(zlib.decompress(base64.b64decode(ids.places)), dtype)
+    assert (ids.kind, ids.shape) == (2, labels.shape)
+    np.testing.assert_array_equal(np.append(0, named)[places].reshape(ids.shape), labels)

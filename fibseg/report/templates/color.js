@@ -1,7 +1,5 @@
 // Colours of objects: of their kind, their own, or by a column.
 
-const MISSING = [150, 156, 163];
-
 /** Colour at a place from 0 to 1 of a scale given as a few colours. */
 function mixed(stops, place) {
   const at = Math.min(Math.max(place, 0), 1) * (stops.length - 1);
@@ -25,15 +23,12 @@ function colorer(state, index) {
   }
   const values = table.values.get(column.name);
   const color = column.type === "class" ? classColorer(state, column) : valueColorer(state, column);
-  return (label, row) => (row < 0 || values[row] === null ? MISSING : color(values[row]));
+  return (label, row) => (row < 0 || values[row] === null ? state.data.missing : color(values[row]));
 }
 
 function classColorer(state, column) {
-  const colors = state.data.class_colors;
-  return (word) => {
-    const place = column.classes.indexOf(word);
-    return place < 0 ? MISSING : colors[place % colors.length];
-  };
+  const colors = new Map(column.classes.map((word, i) => [word, column.colors[i]]));
+  return (word) => colors.get(word) || state.data.missing;
 }
 
 function valueColorer(state, column) {

@@ -28,7 +28,7 @@ function savePicture(state, viewer) {
   const context = canvas.getContext("2d");
   context.drawImage(viewer.canvas, 0, 0);
   const unit = width / viewer.canvas.clientWidth;
-  context.fillStyle = context.strokeStyle = viewer.ground[0] > 0.5 ? "#1b2733" : "#ffffff";
+  context.fillStyle = context.strokeStyle = viewer.isLight ? "#1b2733" : "#ffffff";
   context.font = `600 ${13 * unit}px system-ui, sans-serif`;
   drawBar(context, viewer, unit);
   drawLegend(context, state, unit);
@@ -54,7 +54,7 @@ function drawLegend(context, state, unit) {
   else {
     about.classes.forEach((word, i) => {
       const y = (38 + 20 * i) * unit;
-      context.fillStyle = css(state.data.class_colors[i % state.data.class_colors.length]);
+      context.fillStyle = css(about.colors[i]);
       context.fillRect(18 * unit, y, 12 * unit, 12 * unit);
       context.fillStyle = ink;
       context.fillText(word, 36 * unit, y + 11 * unit);

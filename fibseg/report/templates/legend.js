@@ -58,10 +58,9 @@ function chip(background, text) {
 }
 
 function classLegend(state, about) {
-  const colors = state.data.class_colors;
-  const chips = about.classes.map((word, i) => chip(css(colors[i % colors.length]), `${word} ${about.counts[i]}`));
+  const chips = about.classes.map((word, i) => chip(css(about.colors[i]), `${word} ${about.counts[i]}`));
   const n = about.counts.reduce((sum, count) => sum + count, 0);
-  if (n < state.table.n_objects) chips.push(chip(css(MISSING), `none ${state.table.n_objects - n}`));
+  if (n < state.table.n_objects) chips.push(chip(css(state.data.missing), `none ${state.table.n_objects - n}`));
   return chips;
 }
 
@@ -71,7 +70,6 @@ function scaleLegend(state, about) {
   const bar = element("span", { className: "scale" });
   bar.style.background = scaleBackground(state);
   const end = (value) => element("span", { className: "end", textContent: shownValue(value) });
-  const unit = about.unit ? `${about.unit}; ` : "";
-  const said = element("span", { className: "said", textContent: `${unit}2nd to 98th percentile, grey: no value` });
+  const said = element("span", { className: "said", textContent: "2nd to 98th percentile; grey: no value" });
   return [end(low), bar, end(high), said];
 }

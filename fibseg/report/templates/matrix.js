@@ -32,14 +32,22 @@ const START = times(turnAbout(0, 0.42), times(turnAbout(1, -0.55), VIEWS.z));
 class Camera {
   constructor(low, high) {
     this.middle = low.map((v, i) => (v + high[i]) / 2);
-    this.radius = Math.max(Math.hypot(...high.map((v, i) => v - low[i])) / 2, 1e-3);
+    this.half = low.map((v, i) => Math.max((high[i] - v) / 2, 1e-3));
+    this.radius = Math.hypot(...this.half);
     this.reset();
   }
 
-  reset() {
-    this.turn = START;
+  reset(turn = START) {
+    this.turn = turn;
     this.center = [...this.middle];
-    this.halfHeight = this.radius * 1.02; // µm from the middle of the picture to its upper edge
+    this.halfHeight = 0; // µm from the middle of the picture to its upper edge; 0 until `fit`
+  }
+
+  /** Shows the whole box, once after a reset: the picture may have no size before. */
+  fit(aspect) {
+    if (this.halfHeight) return;
+    const reach = (row) => this.half.reduce((sum, v, i) => sum + Math.abs(this.turn[3 * row + i]) * v, 0);
+    this.halfHeight = 1.06 * Math.max(reach(1), reach(0) / aspect);
   }
 
   rotate(right, down) {

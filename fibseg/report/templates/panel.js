@@ -7,11 +7,7 @@ function showPanel(state, viewer, panel) {
   for (const slider of panel.querySelectorAll("[data-opacity]")) connectOpacity(viewer, slider);
   connectCut(viewer, panel);
   for (const button of panel.querySelectorAll("[data-from]")) {
-    button.addEventListener("click", () => {
-      viewer.camera.reset();
-      viewer.camera.turn = VIEWS[button.dataset.from] || START;
-      viewer.requestDraw();
-    });
+    button.addEventListener("click", () => viewer.reset(VIEWS[button.dataset.from]));
   }
   panel.querySelector("#light").addEventListener("change", (event) => {
     viewer.ground = GROUNDS[event.target.checked ? "light" : "dark"];

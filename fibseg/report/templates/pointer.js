@@ -101,7 +101,7 @@ class Pointer {
     else if (arrow) camera.rotate(arrow[0] * STEP, arrow[1] * STEP);
     else if (event.key === "+" || event.key === "=") camera.zoom(1.15);
     else if (event.key === "-") camera.zoom(1 / 1.15);
-    else if (event.key === "0" || event.key === "Home") camera.reset();
+    else if (event.key === "0" || event.key === "Home") this.viewer.reset();
     else if (event.key === "Escape") this.click(null);
     else return;
     event.preventDefault();

@@ -24,7 +24,7 @@ precision highp float;
 precision highp int;
 uniform highp sampler2D u_colors;
 uniform vec4 u_cut;        // cut away where dot(place, xyz) > w
-uniform vec3 u_ground;
+uniform vec3 u_ground, u_mark;
 uniform float u_opacity;
 uniform int u_selected, u_hovered, u_part;
 uniform bool u_picking;
@@ -37,7 +37,7 @@ vec3 shaded(vec3 base, vec3 normal) {
   float key = 0.5 + 0.5 * dot(normal, normalize(vec3(-0.45, 0.65, 0.75)));
   float fill = 0.5 + 0.5 * dot(normal, normalize(vec3(0.7, -0.4, 0.3)));
   float gloss = pow(max(dot(normal, normalize(vec3(-0.26, 0.37, 0.9))), 0.0), 40.0);
-  return base * (0.34 + 0.62 * key * key + 0.18 * fill) + 0.10 * gloss;
+  return base * (0.46 + 0.62 * key * key + 0.16 * fill) + 0.03 * key + 0.12 * gloss;
 }
 
 void main() {
@@ -56,9 +56,9 @@ void main() {
   bool solid = u_opacity >= 1.0;
   // The inside of a solid object is seen where it is cut: flat, as the face of the cut.
   vec3 lit = solid && inside ? base.rgb * 0.62 : shaded(base.rgb, normal);
-  if (int(v_object) == u_selected) lit = mix(lit, vec3(1.0, 0.96, 0.55), 0.62);
+  if (int(v_object) == u_selected) lit = mix(lit, u_mark, 0.7);
   else if (int(v_object) == u_hovered) lit = mix(lit, vec3(1.0), 0.38);
-  lit = mix(lit, u_ground, 0.34 * smoothstep(-0.5, 1.0, v_depth));
+  lit = mix(lit, u_ground, 0.26 * smoothstep(-0.4, 0.9, v_depth));
   // A shell is seen best at its rim (as glass is), and through in its middle.
   float rim = pow(1.0 - abs(normal.z), 1.8);
   color = vec4(lit, solid ? 1.0 : u_opacity * mix(0.42, 1.6, rim));

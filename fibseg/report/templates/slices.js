@@ -1,6 +1,6 @@
 // Planes: layers of objects drawn from their numbers, so that any column can colour them.
 
-const INSIDE = { kind: 0.16, own: 0.35, column: 0.5 }; // opacity of the inside of objects
+const INSIDE = { kind: 0.16, own: 0.35, column: 0.6 }; // opacity of the inside of objects
 const RIM = 2 ** 31; // bit that marks the rim of an object in the number of a pixel
 
 /** Objects of one kind in one plane. */

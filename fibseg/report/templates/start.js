@@ -71,6 +71,7 @@ function connectViewer(state, viewer, card) {
     viewer.requestDraw();
   });
   state.watch(["active", "columns", "palette", "found"], () => {
+    viewer.active = state.active;
     for (const part of viewer.parts) viewer.setColors(part, colorsOf(state, part.mesh.kind, part.mesh.labels));
   });
 }

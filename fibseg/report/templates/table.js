@@ -18,6 +18,8 @@ class TableView {
     this.body.addEventListener("dblclick", () => state.dispatchEvent(new Event("open")));
     this.body.addEventListener("pointerover", (event) => this.over(event));
     this.body.addEventListener("pointerleave", () => state.set({ hovered: null }));
+    const chooser = this.chooser.parentElement;
+    document.addEventListener("click", (event) => { chooser.open &&= chooser.contains(event.target); });
     at("csv-shown").addEventListener("click", () => this.download(this.order, this.names));
     at("csv-all").addEventListener("click", () => this.download(state.table.labels.map((_, row) => row), [...state.table.byName.keys()]));
     state.watch(["active"], () => this.start());

@@ -1,7 +1,5 @@
 // The 3D view: draws meshes, solid ones first, then shells from back to front; picks objects.
 
-const PICKED_FROM = 0.5; // opacity from which a click means an object, not what lies behind it
-
 class Viewer {
   constructor(canvas, meshes, sizeUm) {
     this.canvas = canvas;
@@ -13,6 +11,7 @@ class Viewer {
     this.ground = [0.047, 0.075, 0.102];
     this.cut = null; // {axis, place from 0 to 1, flipped}
     this.marked = { selected: null, hovered: null }; // {kind, label}
+    this.active = -1; // kind in the table
     this.drawn = new EventTarget();
     this.gl = canvas.getContext("webgl2", { antialias: true, alpha: false });
     if (!this.gl) throw new Error("This browser shows no WebGL 2.");
@@ -64,6 +63,13 @@ class Viewer {
     this.requestDraw();
   }
 
+  /** Shows all, turned as given, or as at first. */
+  reset(turn) {
+    this.camera.reset(turn);
+    this.camera.fit(this.aspect);
+    this.requestDraw();
+  }
+
   /** Draws with the next frame, once however often it is asked. */
   requestDraw() {
     if (this.frame) return;
@@ -82,12 +88,15 @@ class Viewer {
     }
   }
 
+  get isLight() { return this.ground[0] > 0.5; }
+
   get aspect() { return this.canvas.width / this.canvas.height; }
 
   draw() {
     const { gl } = this;
     if (gl.isContextLost()) return;
     this.resize();
+    this.camera.fit(this.aspect);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.depthMask(true);
@@ -104,11 +113,10 @@ class Viewer {
 
   drawEdges(view) {
     const { gl } = this;
-    const light = this.ground[0] > 0.5;
     gl.disable(gl.BLEND);
     gl.useProgram(this.line.program);
     gl.uniformMatrix4fv(this.line.at.u_view, false, view);
-    gl.uniform4fv(this.line.at.u_color, light ? [0.8, 0.83, 0.86, 1] : [0.2, 0.26, 0.31, 1]);
+    gl.uniform4fv(this.line.at.u_color, this.isLight ? [0.8, 0.83, 0.86, 1] : [0.2, 0.26, 0.31, 1]);
     gl.bindVertexArray(this.edges.array);
     gl.drawArrays(gl.LINES, 0, this.edges.n);
   }
@@ -120,6 +128,7 @@ class Viewer {
     gl.uniformMatrix4fv(at.u_view, false, view);
     gl.uniformMatrix3fv(at.u_turn, false, this.camera.normals);
     gl.uniform3fv(at.u_ground, this.ground);
+    gl.uniform3fv(at.u_mark, this.isLight ? [0.84, 0.05, 0.28] : [1, 0.97, 0.62]);
     gl.uniform4fv(at.u_cut, this.cutPlane());
     gl.uniform1i(at.u_picking, picking ? 1 : 0);
   }
@@ -185,7 +194,7 @@ class Viewer {
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     this.useMeshes(this.camera.matrix(this.aspect), true);
-    this.drawSolids(this.parts.filter((part) => part.visible && part.opacity >= PICKED_FROM));
+    this.drawSolids(this.parts.filter((part) => this.canBePicked(part)));
     const bytes = new Uint8Array(4);
     gl.readPixels(column, row, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
     gl.disable(gl.SCISSOR_TEST);
@@ -193,6 +202,11 @@ class Viewer {
     const part = this.parts[bytes[3] - 1];
     const place = bytes[0] + 256 * bytes[1] + 65536 * bytes[2] - 1;
     return part ? { kind: part.mesh.kind, label: part.mesh.labels[place] } : null;
+  }
+
+  /** A click goes through shells, such as the cell, but not through the kind in the table. */
+  canBePicked(part) {
+    return part.visible && part.opacity > 0 && (part.opacity >= 1 || part.mesh.kind === this.active);
   }
 
   /** Picture without smoothing of edges, whose colours are numbers of objects. */
