@@ -43,6 +43,9 @@ def fitted(
     """
     start = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
     hints = typing.get_type_hints(start)
+    if values.get("_partial_"):  # of an operator arrays come first: a chain gives them by name
+        parameters = inspect.signature(start).parameters.values()
+        hints |= {p.name: Any for p in parameters if p.kind is not p.KEYWORD_ONLY}
     return {
         key: _fitted(value, hints.get(key, Any), prefix + key, typed)
         for key, value in values.items()

@@ -20,10 +20,10 @@ import numpy as np
 from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
 from fibseg.measure import profile
+from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
 from fibseg.pipeline.distance_sums import distance_table
 from fibseg.pipeline.measure_job import Job, planned_job
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.measured import Measured
 from fibseg.pipeline.profile_sums import count_voxels, require_border
 from fibseg.pipeline.shape_sums import shape_table

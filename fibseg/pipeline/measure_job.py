@@ -12,7 +12,7 @@ import numpy as np
 
 from fibseg.errors import DataError, UsageError
 from fibseg.measure import shape
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
+from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.volume import Volume, fingerprint
 
 NEAREST = "nearest"

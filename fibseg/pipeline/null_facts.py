@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fibseg.blocks import Runner
 from fibseg.measure.cytoplasm import DISTANCES
 from fibseg.measure.null import SpatialNull, spatial_null
+from fibseg.measure.settings import Correlating
 from fibseg.measure.working_grid import OF_RADIUS, WorkingGrid, working_grid
 from fibseg.pipeline.bench import Array
 from fibseg.pipeline.cell_room import coarse_cell, object_clouds
-from fibseg.pipeline.measure_settings import Correlating
 from fibseg.types import Spacing, Table
 
 _log = logging.getLogger("fibseg.pipeline")

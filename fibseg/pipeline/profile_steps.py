@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +113,7 @@ def planned_steps(recipe: Recipe) -> list[Step]:
     painted = _painted(store, recipe)
     names = recipe.names if {"objects", "measure"} & set(recipe.steps) else []
     there = [n for n in names if _is_there(store, n, recipe, painted=painted)]
-    makers = {
+    makers: dict[str, Callable[[], Iterable[Step]]] = {
         "classify": lambda: [_classify(recipe, painted)] if painted else [],
         "objects": lambda: _objects(store, recipe, there, painted=painted),
         "measure": lambda: [_measure(recipe, name, there) for name in there],
@@ -200,8 +200,8 @@ def _with_clean_up(verb: str, recipe: Recipe, name: str, own: Mapping[str, Any])
     if not any(word.startswith("postprocess=") for word in typed):
         typed = [f"postprocess={name}", *typed]
     return _step(
-        verb, f"labels/{name}", recipe, own | {"postprocess": recipe.clean[name]},
-        own | {"postprocess": plain}, [*_words(own), *typed],
+        verb, f"labels/{name}", recipe, {**own, "postprocess": recipe.clean[name]},
+        {**own, "postprocess": plain}, [*_words(own), *typed],
     )
 
 

@@ -143,7 +143,7 @@ def _to_explore(table: Table, color: Color | None) -> ObjectTable | None:
         return None
     by = next((c for c in FIRST_COLORS if c in table and color is None), "")
     shown = tuple(c for c in table if not BESIDE.search(c))
-    return ObjectTable(table, color_by=by, shown=shown, classes={"spatial_class": [*CLASS_COLORS]})
+    return ObjectTable(table, color_by=by, shown=shown, classes={"spatial_class": CLASS_COLORS})
 
 
 def _class_table(store: Volume, name: str) -> ClassTable | None:

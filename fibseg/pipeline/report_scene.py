@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fibseg.pipeline.report_camera import Kind
 from fibseg.report import Mesh, Scene, SceneMesh
 from fibseg.report.meshes import level_within, object_meshes
-from fibseg.types import Shape, Spacing
+from fibseg.types import Spacing
 from fibseg.volume import Volume
 
 MOST_VOXELS = 2**24
@@ -75,7 +75,7 @@ def first_voxel_um(store: Volume, spacing: Spacing) -> tuple[float, float, float
     return z, y, x
 
 
-def _step(shape: Shape) -> int:
+def _step(shape: Sequence[int]) -> int:
     n_voxels = int(np.prod(shape, dtype=np.int64))
     return max(1, int(np.ceil(np.cbrt(n_voxels / MOST_VOXELS))))
 

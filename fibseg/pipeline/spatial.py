@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from fibseg.blocks import Runner
 from fibseg.measure import statistics
 from fibseg.measure.classes import MISSING, NAMES, Classes, by_mixture, by_thresholds
+from fibseg.measure.settings import ClassRule
 from fibseg.pipeline.bench import Array
 from fibseg.pipeline.measure_job import NEAREST, Job
-from fibseg.pipeline.measure_settings import ClassRule
 from fibseg.pipeline.null_facts import null_facts
 from fibseg.types import Spacing, Table
 

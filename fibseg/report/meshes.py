@@ -15,7 +15,7 @@ from skimage.measure import marching_cubes
 
 from fibseg.errors import DataError, UsageError
 from fibseg.report.triangles import enclosed_volumes, is_closed, unpinched, with_volumes
-from fibseg.types import Labels, Mask, Shape, Spacing
+from fibseg.types import Labels, Mask, Spacing
 
 FEWEST = 20
 """Triangles that every object keeps: those of an icosahedron."""
@@ -98,7 +98,7 @@ def object_meshes(
     return _joined(pieces, known, n_voxels * math.prod(spacing) * _NM**3, spacing, first_um)
 
 
-def level_within(shapes: Sequence[Shape], *, most_voxels: int) -> int:
+def level_within(shapes: Sequence[Sequence[int]], *, most_voxels: int) -> int:
     """The finest pyramid level of at most so many voxels; the coarsest where none is.
 
     Parameters

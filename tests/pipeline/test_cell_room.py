@@ -13,10 +13,10 @@ from strategies import block_shapes, label_volumes, masks, shapes, spacings
 
 from fibseg.measure import clouds
 from fibseg.measure.cytoplasm import Cell
+from fibseg.measure.settings import Correlating
 from fibseg.measure.working_grid import WorkingGrid, majority
 from fibseg.pipeline import null_facts
 from fibseg.pipeline.cell_room import coarse_cell, object_clouds
-from fibseg.pipeline.measure_settings import Correlating
 
 FACTORS = st.tuples(*[st.integers(1, 5)] * 3)
 

@@ -19,9 +19,9 @@ from fibseg.blocks import Processes, Serial
 from fibseg.cli import main
 from fibseg.errors import BusyError, DataError, ExistsError, UsageError
 from fibseg.measure import regions, shape
+from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pipeline import check, measure, objects, report, verify
 from fibseg.pipeline.forecast import forecast
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 from fibseg.volume.lock import Holder, lock_path

@@ -10,8 +10,8 @@ from small_cells import MIDDLE, SHAPE, away_nm, balls, cell_and_nucleus, small_c
 from stores import untouched
 
 from fibseg.errors import DataError, UsageError
+from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pipeline import measure
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.profile_sums import count_voxels
 
 QUICK = Correlating(n_bootstrap=100, n_simulations=9)

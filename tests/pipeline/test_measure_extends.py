@@ -9,8 +9,8 @@ from stores import untouched
 
 from fibseg.errors import DataError
 from fibseg.measure import regions
+from fibseg.measure.settings import Correlating
 from fibseg.pipeline import measure, verify
-from fibseg.pipeline.measure_settings import Correlating
 
 NAME = "mitochondria"
 

@@ -16,10 +16,10 @@ from fibseg.blocks import Processes
 from fibseg.measure import clouds, shape, statistics
 from fibseg.measure.cytoplasm import Cell
 from fibseg.measure.null import spatial_null
+from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.measure.working_grid import majority
 from fibseg.phantom import make_cell
 from fibseg.pipeline import measure, verify
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.volume import Volume
 

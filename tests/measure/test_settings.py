@@ -5,7 +5,7 @@ from stores import noise_store, untouched
 
 from fibseg.cli import main
 from fibseg.errors import UsageError
-from fibseg.pipeline.measure_settings import ClassRule, Correlating
+from fibseg.measure.settings import ClassRule, Correlating
 
 
 @pytest.fixture(scope="module")
