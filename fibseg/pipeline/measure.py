@@ -21,6 +21,7 @@ from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
 from fibseg.measure import profile
 from fibseg.measure.settings import ClassRule, Correlating
+from fibseg.pictures import column_colors
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
 from fibseg.pipeline.distance_sums import distance_table
 from fibseg.pipeline.measure_job import Job, planned_job
@@ -33,6 +34,14 @@ from fibseg.pipeline.table_csv import check_csv, save_csv
 from fibseg.types import Table
 from fibseg.volume import Volume
 from fibseg.volume.lock import free
+
+COLORED_BY = ("surface_to_volume_per_um",)
+"""Column that colours the labels in viewers, as it colours the page when that opens."""
+DESCRIBED = (
+    "volume_um3", "surface_area_um2", "surface_to_volume_per_um", "sphericity",
+    "distance_nucleus_um", "distance_cell_um", "distance_nearest_um", "spatial_class",
+)
+"""Columns that viewers show of an object."""
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -131,8 +140,19 @@ def run(
                     )
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 record.finish(products={job.path: digest}, metrics=job.summary(store))
+    describe_objects(store, objects)
     files = () if csv is None else _save(store, job, csv, overwrite=overwrite)
     return Measured(str(volume), job.summary(store), files=files)
+
+
+def describe_objects(store: Volume, objects: str) -> None:
+    """Give the labels the colours and the numbers of their table, for viewers such as napari."""
+    table = store.table(objects)
+    by = next((column for column in COLORED_BY if column in table), "volume_um3")
+    store.describe_labels(
+        objects, table["label"], colors=column_colors(table[by]).rgb,
+        properties={column: table[column] for column in DESCRIBED if column in table},
+    )
 
 
 def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path:

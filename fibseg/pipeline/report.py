@@ -13,6 +13,7 @@ import fibseg
 from fibseg.errors import DataError, UsageError
 from fibseg.pictures import Color, class_color
 from fibseg.pipeline.report_camera import Camera, Kind
+from fibseg.pipeline.report_cell import share_facts, whole_profile
 from fibseg.pipeline.report_facts import (
     FEW,
     headline,
@@ -21,9 +22,21 @@ from fibseg.pipeline.report_facts import (
     volume_facts,
 )
 from fibseg.pipeline.report_history import run_rows, text_for_methods
+from fibseg.pipeline.report_pictures import Drawings, Drawn, drawn
 from fibseg.pipeline.report_scene import scene_of
 from fibseg.pipeline.report_scores import latest_evaluations, score_tables
-from fibseg.report import Page, figure_png, render
+from fibseg.report import (
+    CellSection,
+    Figure,
+    Page,
+    figure_png,
+    picture_uri,
+    png_bytes,
+    render,
+    svg_text,
+    svg_uri,
+    write_figures,
+)
 from fibseg.volume import Volume
 
 _log = logging.getLogger("fibseg.report")
@@ -80,8 +93,10 @@ def run(
     runs = store.runs(skip_damaged=True)
     names = shown_labels(store, labels, runs)
     kinds = [Kind(name, _color(store, name, i)) for i, name in enumerate(names)]
+    kinds.sort(key=lambda kind: kind.color is not None)  # first what there are many of
     camera = Camera(store, max_pixels, invert=stain != store.polarity)
-    text = render(_page(camera, kinds, numbers, runs, stain, n_largest))
+    drawings = drawn(store, kinds)
+    text = render(_page(camera, kinds, numbers, runs, stain, n_largest, drawings))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name in another encoding than UTF-8 is no reason for no report.
     path.write_text(text, encoding="utf-8", errors="replace")
@@ -89,9 +104,13 @@ def run(
     legend = {k.name: k.color for k in kinds}
     middle = numbers[len(numbers) // 2]
     figure.write_bytes(figure_png(camera.panels(kinds, middle), legend=legend))
+    found = {"report": str(path), "figure": str(figure)}
+    if files := drawings.files():
+        folder = path.with_suffix(".figures")
+        write_figures(files, folder)
+        found["figures"] = str(folder)
     _log.info("report of %s written to %s", store.name, path)
-    size = round(path.stat().st_size / 1e6, 2)
-    return {"report": str(path), "megabytes": size, "figure": str(figure)}
+    return found | {"megabytes": round(path.stat().st_size / 1e6, 2)}
 
 
 def report_path(store: Volume, out: str | None) -> Path:
@@ -101,11 +120,14 @@ def report_path(store: Volume, out: str | None) -> Path:
 
 def _page(
     camera: Camera, kinds: Sequence[Kind], z: Sequence[int], runs: Sequence[Mapping[str, Any]],
-    stain: str, n_largest: int,
+    stain: str, n_largest: int, drawings: Drawn,
 ) -> Page:
     store = camera.store
     evaluations = latest_evaluations(store, runs)
-    sections = [object_section(store, k.name, k.color, n_largest) for k in kinds]
+    sections = [
+        object_section(store, k.name, k.color, n_largest, _figures(drawings.objects[k.name]))
+        for k in kinds
+    ]
     pictures = {
         i: views for i, e in enumerate(evaluations)
         if (views := camera.error_views(e.data, z))
@@ -115,6 +137,7 @@ def _page(
         subtitle="Segmentation of a volume electron microscopy stack",
         facts=volume_facts(store),
         headline=headline(store, [k.name for k in kinds], evaluations, runs),
+        cell=_cell_section(store, [k.name for k in kinds], drawings.cell),
         scene=scene_of(store, kinds),
         views=camera.views(kinds, z),
         objects=tuple(sections),
@@ -124,6 +147,23 @@ def _page(
         made_with=f"Made with fibseg {fibseg.__version__} from {store.path.name}",
         pictures_note=f"stain is {stain}" + ("; click a name to hide it" if kinds else ""),
     )
+
+
+def _figures(drawings: Drawings) -> tuple[Figure, ...]:
+    """Drawings for the page; several panels side by side take a row of their own."""
+    return tuple(
+        Figure(caption, svg_uri(svg_text(drawing)), wide=len(drawing.axes) > 2)
+        for caption, drawing in drawings.items()
+    )
+
+
+def _cell_section(store: Volume, names: Sequence[str], drawings: Drawings) -> CellSection | None:
+    facts = share_facts(whole_profile(store, names))
+    figures = tuple(
+        Figure(caption, picture_uri(png_bytes(drawing, dpi=110)), wide=len(drawing.axes) > 2)
+        for caption, drawing in drawings.items()
+    )
+    return CellSection(facts=facts, figures=figures) if facts or figures else None
 
 
 def _chosen_planes(store: Volume, planes: Sequence[int] | None) -> list[int]:

@@ -14,6 +14,7 @@ from fibseg.pipeline.report_scores import Recorded, against, latest_evaluations,
 from fibseg.report import (
     ClassTable,
     Fact,
+    Figure,
     ObjectSection,
     ObjectTable,
     column_title,
@@ -106,7 +107,8 @@ def headline(
 
 
 def object_section(
-    store: Volume, name: str, color: Color | None, n_largest: int
+    store: Volume, name: str, color: Color | None, n_largest: int,
+    figures: Sequence[Figure] = (),
 ) -> ObjectSection:
     """Facts, histogram and largest objects of one label image."""
     table = table_of(store, name)
@@ -134,6 +136,7 @@ def object_section(
         plain_name(name), color, _object_facts(store, table, volumes),
         histogram=svg_uri(drawing) if len(volumes) > FEW else None, columns=columns, rows=rows,
         note=" ".join(notes), table=_to_explore(table, color), classes=_class_table(store, name),
+        figures=tuple(figures),
     )
 
 

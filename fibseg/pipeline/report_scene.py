@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,22 +51,34 @@ def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
     )
 
 
-def coarse_level(store: Volume) -> tuple[int, Spacing]:
-    """Finest level with at most `MOST_VOXELS`, and its spacing, nm; the coarsest if none has."""
+def coarse_level(store: Volume, *, most_voxels: int = MOST_VOXELS) -> tuple[int, Spacing]:
+    """Finest level with at most so many voxels, and its spacing, nm; the coarsest if none has."""
     shapes = [store.raw(level).shape for level in range(store.n_levels)]
-    level = level_within(shapes, most_voxels=MOST_VOXELS)
+    level = level_within(shapes, most_voxels=most_voxels)
     shape = shapes[level]
-    step = _step(shape)
+    step = _step(shape, most_voxels)
     seen = [-(-n // step) for n in shape]
     # From the extent, since sizes of coarse levels are rounded.
     z, y, x = (n * s / k for n, s, k in zip(store.shape, store.spacing, seen, strict=True))
     return level, (z, y, x)
 
 
-def read_coarse(store: Volume, name: str, level: int) -> NDArray[np.generic]:
+def read_coarse(
+    store: Volume, name: str, level: int, *, most_voxels: int = MOST_VOXELS
+) -> NDArray[Any]:
     """Labels of a level, every n-th voxel where that is too large."""
-    array = store.labels(name, level)
-    step = _step(array.shape)
+    return _thinned(store.labels(name, level), most_voxels)
+
+
+def read_coarse_raw(
+    store: Volume, level: int, *, most_voxels: int = MOST_VOXELS
+) -> NDArray[Any]:
+    """Raw image of a level, as `read_coarse`."""
+    return _thinned(store.raw(level), most_voxels)
+
+
+def _thinned(array: Any, most_voxels: int) -> NDArray[Any]:
+    step = _step(array.shape, most_voxels)
     return np.asarray(array[::step, ::step, ::step])
 
 
@@ -75,9 +88,9 @@ def first_voxel_um(store: Volume, spacing: Spacing) -> tuple[float, float, float
     return z, y, x
 
 
-def _step(shape: Sequence[int]) -> int:
+def _step(shape: Sequence[int], most_voxels: int) -> int:
     n_voxels = int(np.prod(shape, dtype=np.int64))
-    return max(1, int(np.ceil(np.cbrt(n_voxels / MOST_VOXELS))))
+    return max(1, int(np.ceil(np.cbrt(n_voxels / most_voxels))))
 
 
 def _extent(mesh: Mesh) -> float:

@@ -2,8 +2,8 @@
 
 from fibseg.report.cells import cell_figure, picture_figure
 from fibseg.report.columns import column_title, column_unit
-from fibseg.report.encode import jpeg_uri, png_uri, svg_uri
-from fibseg.report.figures import plane_scores, png_bytes, svg_text, write_figures
+from fibseg.report.encode import jpeg_uri, picture_uri, png_uri, svg_uri
+from fibseg.report.figures import Drawing, plane_scores, png_bytes, svg_text, write_figures
 from fibseg.report.histograms import column_histogram, volume_histogram
 from fibseg.report.meshes import Mesh, level_within, object_meshes
 from fibseg.report.object_table import ObjectTable, color_range
@@ -30,6 +30,7 @@ __all__ = [
     "SCENE_TRIANGLES",
     "CellSection",
     "ClassTable",
+    "Drawing",
     "Fact",
     "Figure",
     "Ids",
@@ -56,6 +57,7 @@ __all__ = [
     "object_ids",
     "object_meshes",
     "picture_figure",
+    "picture_uri",
     "plane_scores",
     "plane_view",
     "png_bytes",

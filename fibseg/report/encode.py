@@ -20,6 +20,11 @@ def png_uri(picture: NDArray[np.uint8]) -> str:
     return _uri("image/png", imagecodecs.png_encode(np.ascontiguousarray(picture), level=6))
 
 
+def picture_uri(png: bytes) -> str:
+    """Data URI of a PNG file."""
+    return _uri("image/png", png)
+
+
 def svg_uri(svg: str) -> str:
     """Data URI of a drawing; as an image it can neither run scripts nor load anything."""
     return _uri("image/svg+xml", svg.encode())

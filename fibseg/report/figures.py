@@ -16,6 +16,8 @@ from matplotlib.ticker import MaxNLocator
 from fibseg.pictures import Color
 from fibseg.volume.files import checked_name, write_bytes
 
+Drawing = Figure
+"""What drawing functions return, and `svg_text`, `png_bytes` and `write_figures` take."""
 INK = "#1f2933"
 MUTED = "#7b8794"
 GRID = "#e4e7eb"
