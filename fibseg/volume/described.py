@@ -56,32 +56,39 @@ def describe(
         If another run writes to the label image.
     """
     _check(numbers, colors, properties or {})
-    with locked(path):
-        state = metadata.read_state(path) if path.parent.name == LISTED else None
-        if state is None or not state["complete"] or state["kind"] != "labels":
-            raise DataError(
-                f"{path} is no finished label image with numbered objects. Only such can be "
-                "described."
-            )
-        version = state["ome_version"]
-        before = _ome(path, version)
-        after = dict(before)
-        few = len(numbers) <= MOST_DESCRIBED
-        if not few:
-            _log.warning(
-                "%s has %d objects: colours and properties of more than %d are not written into "
-                "its metadata; the table has them", path, len(numbers), MOST_DESCRIBED,
-            )
-        told = _entries(numbers, colors, properties or {}) if few else ({}, {})
-        known = {e["label-value"] for e in before["image-label"].get("colors", [])} if few else {}
-        after["image-label"] = metadata.image_label(
-            kind="labels", classes=state["classes"], maximum=0, ome_version=version,
-            colors={**{n: metadata.distinct_color(n) for n in known}, **told[0]},
-            properties=told[1],
+    few = len(numbers) <= MOST_DESCRIBED
+    if not few:
+        _log.warning(
+            "%s has %d objects: colours and properties of more than %d are not written into "
+            "its metadata; the table has them", path, len(numbers), MOST_DESCRIBED,
         )
-        if after != before:
+    told = _entries(numbers, colors, properties or {}) if few else ({}, {})
+    state, before, after = _changed(path, told)
+    # Said before: nothing is touched. Else looked at again, now that nobody else can write.
+    if after != before:
+        with locked(path):
+            state, _, after = _changed(path, told)
             metadata.write_state(path, state, ome=after)
-    return len(numbers) if few else 0
+    return len(told[0])
+
+
+def _changed(
+    path: Path, told: tuple[metadata.Colors, dict[int, dict[str, Any]]]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """State of a label image, and its OME metadata before and after this is told."""
+    state = metadata.read_state(path) if path.parent.name == LISTED else None
+    if state is None or not state["complete"] or state["kind"] != "labels":
+        raise DataError(
+            f"{path} is no finished label image with numbered objects. Only such can be described."
+        )
+    version = state["ome_version"]
+    before = _ome(path, version)
+    known = {e["label-value"] for e in before["image-label"].get("colors", [])} if told[0] else {}
+    label = metadata.image_label(
+        kind="labels", classes=state["classes"], maximum=0, ome_version=version,
+        colors={**{n: metadata.distinct_color(n) for n in known}, **told[0]}, properties=told[1],
+    )
+    return state, before, before | {"image-label": label}
 
 
 def _ome(path: Path, version: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import zarr
 from ome_zarr.io import parse_url
 from ome_zarr.reader import Reader
 from ome_zarr_models import v04, v05
+from stores import untouched
 
 from fibseg.errors import BusyError, DataError, UsageError
 from fibseg.pipeline import verify
@@ -144,7 +145,13 @@ def test_a_run_that_writes_the_labels_keeps_others_away(labelled):
         "host": "elsewhere", "pid": 1, "started": 0.0, "command": "fibseg objects", "token": "t",
     }))  # fmt: skip
     with pytest.raises(BusyError, match="elsewhere"):
-        labelled.describe_labels("mitochondria", NUMBERS)
+        labelled.describe_labels("mitochondria", NUMBERS, colors=COLORS)
+
+
+def test_telling_the_same_again_touches_nothing(labelled):
+    labelled.describe_labels("mitochondria", NUMBERS, colors=COLORS, properties=PROPERTIES)
+    with untouched(labelled.path):
+        labelled.describe_labels("mitochondria", NUMBERS, colors=COLORS, properties=PROPERTIES)
 
 
 def test_only_numbered_objects_can_be_described(volume):
