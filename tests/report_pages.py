@@ -14,6 +14,7 @@ from fibseg.report import (
     Fact,
     Figure,
     Mesh,
+    ObjectLayer,
     ObjectSection,
     ObjectTable,
     Page,
@@ -132,7 +133,7 @@ def cell_page(
             return np.take(array, index, axis=axis)
 
         views.append(plane_view(
-            plane(raw), [(plane(labels[k]), colors[k]) for k in parts], title=title,
+            plane(raw), [ObjectLayer(plane(labels[k]), colors[k]) for k in parts], title=title,
             place=f"{'zyx'[axis]} = {index}", low=20, high=240, spacing=spacing[:2],
         ))
     table = measured(parts["mitochondria"])

@@ -27,7 +27,7 @@ from fibseg.types import Image, Labels, Mask, Spacing
 WHITE: Color = (255, 255, 255)
 BODY: Color = (214, 203, 186)
 CELL: Color = (120, 140, 165)
-NUCLEUS: Color = (70, 95, 150)
+NUCLEUS: Color = (88, 122, 196)
 CAMERA = Camera()
 _CONTRAST = (0.5, 99.5)
 

@@ -7,21 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import fibseg
 from fibseg.errors import DataError, UsageError
-from fibseg.pictures import Color, class_color
-from fibseg.pipeline.report_camera import Camera, Kind
+from fibseg.pipeline.report_camera import Camera
 from fibseg.pipeline.report_cell import share_facts, whole_profile
-from fibseg.pipeline.report_facts import (
-    FEW,
-    headline,
-    object_section,
-    shown_labels,
-    volume_facts,
-)
+from fibseg.pipeline.report_facts import headline, object_section, shown_labels, volume_facts
 from fibseg.pipeline.report_history import run_rows, text_for_methods
+from fibseg.pipeline.report_kinds import Kind, kinds_of
 from fibseg.pipeline.report_pictures import Drawings, Drawn, drawn
 from fibseg.pipeline.report_scene import scene_of
 from fibseg.pipeline.report_scores import latest_evaluations, score_tables
@@ -92,8 +84,7 @@ def run(
     numbers = _chosen_planes(store, planes)
     runs = store.runs(skip_damaged=True)
     names = shown_labels(store, labels, runs)
-    kinds = [Kind(name, _color(store, name, i)) for i, name in enumerate(names)]
-    kinds.sort(key=lambda kind: kind.color is not None)  # first what there are many of
+    kinds = kinds_of(store, names)
     camera = Camera(store, max_pixels, invert=stain != store.polarity)
     drawings = drawn(store, kinds)
     text = render(_page(camera, kinds, numbers, runs, stain, n_largest, drawings))
@@ -125,7 +116,7 @@ def _page(
     store = camera.store
     evaluations = latest_evaluations(store, runs)
     sections = [
-        object_section(store, k.name, k.color, n_largest, _figures(drawings.objects[k.name]))
+        object_section(store, k, n_largest, _figures(drawings.objects[k.name]))
         for k in kinds
     ]
     pictures = {
@@ -138,7 +129,7 @@ def _page(
         facts=volume_facts(store),
         headline=headline(store, [k.name for k in kinds], evaluations, runs),
         cell=_cell_section(store, [k.name for k in kinds], drawings.cell),
-        scene=scene_of(store, kinds),
+        scene=scene_of(store, kinds, picture=drawings.still),
         views=camera.views(kinds, z),
         objects=tuple(sections),
         scores=score_tables(runs, evaluations, pictures),
@@ -183,13 +174,3 @@ def _chosen_planes(store: Volume, planes: Sequence[int] | None) -> list[int]:
             f"planes={list(planes)}: {store.path} has the planes 0 to {n - 1}. Choose some of them."
         )
     return list(planes)
-
-
-def _color(store: Volume, name: str, index: int) -> Color | None:
-    """One colour for a few objects or a lone kind without table, else None."""
-    if name in store.table_names():
-        few = int(store.table_info(name)["n_rows"]) <= FEW
-    else:
-        level = store.n_levels - 1
-        few = len(np.unique(store.labels(name, level)[...])) <= FEW + 1
-    return class_color(index) if few else None

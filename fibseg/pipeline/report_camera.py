@@ -9,19 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.pictures import Color, gray, overlay
-from fibseg.report import AXES, Panel, View, error_view, plane_view
+from fibseg.pictures import gray, overlay
+from fibseg.pipeline.report_kinds import Kind
+from fibseg.report import AXES, ObjectLayer, Panel, View, error_view, plane_view
 from fibseg.volume import Volume
 
 NORMAL = {"xy": 0, "xz": 1, "yz": 2}
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One label image to show and its colour, None for one per object."""
-
-    name: str
-    color: Color | None
 
 
 @dataclass(frozen=True)
@@ -83,14 +76,18 @@ class Camera:
         picture = gray(raw, low=low, high=high, invert=self.invert)
         for kind in kinds:
             labels = self._read(self.store.labels(kind.name, level), plane, index)
-            picture = overlay(picture, labels, color=kind.color, alpha=0.4)
+            picture = overlay(picture, labels, color=kind.color, alpha=0 if kind.shell else 0.4)
         place = f"{plane.upper()}, {'zyx'[NORMAL[plane]]} = {index}"
         return Panel(picture, place, spacing)
 
     def _view(self, kinds: Sequence[Kind], plane: str, index: int) -> View:
         level, spacing = self._level(plane)
         layers = [
-            (self._read(self.store.labels(k.name, level), plane, index), k.color) for k in kinds
+            ObjectLayer(
+                self._read(self.store.labels(k.name, level), plane, index), k.color,
+                filled=not k.shell,
+            )
+            for k in kinds
         ]
         axis = "zyx"[NORMAL[plane]]
         return plane_view(

@@ -27,9 +27,11 @@ def whole_profile(store: Volume, names: Sequence[str]) -> Profile:
 
 def share_facts(profile: Mapping[str, Mapping[str, Any]]) -> tuple[Fact, ...]:
     """Volume of every part, and its share of the cell and the cytoplasm."""
+    # The sort keeps the order of equals: first what the cell consists of, then what lies in it.
+    parts = sorted(profile.items(), key=lambda item: item[1].get("share_of_cytoplasm") is not None)
     return tuple(
         Fact(f"{facts['volume_um3']:.4g} µm³", plain_name(part), _shares(facts))
-        for part, facts in profile.items()
+        for part, facts in parts
     )
 
 

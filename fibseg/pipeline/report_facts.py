@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fibseg.errors import DataError
-from fibseg.pictures import CLASS_COLORS, Color
+from fibseg.pictures import CLASS_COLORS
+from fibseg.pipeline.report_kinds import FEW, Kind
 from fibseg.pipeline.report_scores import Recorded, against, latest_evaluations, untested
 from fibseg.report import (
     ClassTable,
@@ -18,6 +19,7 @@ from fibseg.report import (
     ObjectSection,
     ObjectTable,
     column_title,
+    column_unit,
     svg_uri,
     volume_histogram,
 )
@@ -33,8 +35,8 @@ BESIDE = re.compile(
     r"bbox_|axis_major_[zyx]$|mean_surface|share_in_|intensity_m(in|ax)|_neighbour_([2-9]|1$)"
 )
 """Columns that a reader has to ask for."""
-FEW = 3
-"""Kinds of up to this many objects have one colour and no histogram."""
+IN_BODIES = ("surface_area_um2", "surface_to_volume_per_um", "sphericity")
+"""Columns that are facts of a kind with one object."""
 
 
 def shown_labels(
@@ -84,11 +86,7 @@ def headline(
     for name in names:
         table = table_of(store, name)
         if table is not None:
-            total = float(np.nansum(table["volume_um3"]))
-            facts.append(Fact(
-                f"{len(table['label']):,}", plain_name(name),
-                f"{total:.3g} µm³ in all, {_share(store, total)} of the volume",
-            ))
+            facts.append(_in_short(store, name, table))
     for record in evaluations:
         if not record.stale:
             for name, scores in record.data["scores"].items():
@@ -106,11 +104,20 @@ def headline(
     return tuple(facts[:N_HEADLINES])
 
 
+def _in_short(store: Volume, name: str, table: Table) -> Fact:
+    """How many objects there are, or how large the only one is."""
+    total = float(np.nansum(table["volume_um3"]))
+    size, share = f"{total:.3g} µm³", f"{_share(store, total)} of the volume"
+    if len(table["label"]) == 1:
+        return Fact(size, plain_name(name), share)
+    return Fact(f"{len(table['label']):,}", plain_name(name), f"{size} in all, {share}")
+
+
 def object_section(
-    store: Volume, name: str, color: Color | None, n_largest: int,
-    figures: Sequence[Figure] = (),
+    store: Volume, kind: Kind, n_largest: int, figures: Sequence[Figure] = ()
 ) -> ObjectSection:
     """Facts, histogram and largest objects of one label image."""
+    name, color = kind.name, kind.color
     table = table_of(store, name)
     if table is None:
         return ObjectSection(
@@ -131,20 +138,21 @@ def object_section(
     if not len(volumes):
         notes.append("No object was found.")
     columns, rows = _largest(table, n_largest) if len(volumes) > 1 else ((), ())
-    drawing = volume_histogram(volumes, color=css_hex(color) if color else BARS)
+    few = len(volumes) <= FEW or bool(figures)
     return ObjectSection(
         plain_name(name), color, _object_facts(store, table, volumes),
-        histogram=svg_uri(drawing) if len(volumes) > FEW else None, columns=columns, rows=rows,
-        note=" ".join(notes), table=_to_explore(table, color), classes=_class_table(store, name),
+        histogram=None if few else svg_uri(volume_histogram(volumes, color=BARS)),
+        columns=columns, rows=rows,
+        note=" ".join(notes), table=_to_explore(table, kind), classes=_class_table(store, name),
         figures=tuple(figures),
     )
 
 
-def _to_explore(table: Table, color: Color | None) -> ObjectTable | None:
-    """All rows for the page; objects open in the colours of how they lie or are shaped."""
-    if not len(table["label"]):
+def _to_explore(table: Table, kind: Kind) -> ObjectTable | None:
+    """All rows of what there are many of; they open in colours of how they lie or are shaped."""
+    if kind.color is not None or not len(table["label"]):
         return None
-    by = next((c for c in FIRST_COLORS if c in table and color is None), "")
+    by = next((c for c in FIRST_COLORS if c in table), "")
     shown = tuple(c for c in table if not BESIDE.search(c))
     return ObjectTable(table, color_by=by, shown=shown, classes={"spatial_class": CLASS_COLORS})
 
@@ -160,7 +168,11 @@ def _class_table(store: Volume, name: str) -> ClassTable | None:
         for word, n in classes["counts"].items() if word
     )
     titles = (f"median {column_title(c)}" for c in columns)
-    return ClassTable(("spatial class", "objects", *titles), rows, note=str(classes["rule"]))
+    colors = tuple(CLASS_COLORS[row[0]] for row in rows if row[0] in CLASS_COLORS)
+    return ClassTable(
+        ("spatial class", "objects", *titles), rows, note=str(classes["rule"]),
+        colors=colors if len(colors) == len(rows) else (),
+    )
 
 
 def measured_of(store: Volume, name: str) -> dict[str, Any]:
@@ -202,10 +214,20 @@ def _object_facts(store: Volume, table: Table, volumes: Any) -> tuple[Fact, ...]
                  f"half lie between {low:.3g} and {high:.3g}"),
             Fact(f"{np.nanmax(volumes):.3g} µm³", "largest"),
         ]
+    if len(volumes) == 1:
+        facts += [_body_fact(table, column) for column in IN_BODIES if column in table]
     if "touches_border" in table:
         n = int(np.count_nonzero(table["touches_border"]))
         facts.append(Fact(f"{n:,}", "at the border", "cut off, so too small" if n else ""))
     return tuple(facts)
+
+
+def _body_fact(table: Table, column: str) -> Fact:
+    value, unit = float(table[column][0]), column_unit(column)
+    words = column_title(column).removesuffix(f" ({unit})")
+    if not np.isfinite(value):
+        return Fact("–", words, "not stated for what is cut off")
+    return Fact(f"{value:.4g} {unit}".rstrip(), words)
 
 
 def _largest(table: Table, n: int) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -247,12 +269,3 @@ def _with_prefix(n: int) -> str:
         if n >= size:
             return f"{n / size:.3g} {prefix}"
     return f"{n:,} "
-
-
-def css_hex(color: Color) -> str:
-    """Colour for a drawing.
-
-    >>> css_hex((230, 159, 0))
-    '#e69f00'
-    """
-    return "#{:02x}{:02x}{:02x}".format(*color)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.pipeline.report_camera import Kind
+from fibseg.pipeline.report_kinds import Kind
 from fibseg.report import Mesh, Scene, SceneMesh
 from fibseg.report.meshes import level_within, object_meshes
 from fibseg.types import Spacing
@@ -19,16 +19,16 @@ MOST_VOXELS = 2**24
 N_TRIANGLES = 240_000
 """Of all meshes together: some 5 MB of the page."""
 SHELL, INNER = 0.2, 0.5
-"""Opacity of the largest single body, and of others."""
+"""Opacity of the body around all others, and of others."""
 
 
-def scene_of(store: Volume, kinds: Sequence[Kind]) -> Scene | None:
-    """The 3D view of all kinds; None where there is nothing to see."""
+def scene_of(store: Volume, kinds: Sequence[Kind], *, picture: str = "") -> Scene | None:
+    """The 3D view of all kinds, with its still picture; None where there is nothing to see."""
     meshes = scene_meshes(store, kinds)
     if not meshes:
         return None
     z, y, x = (n * s * 1e-3 for n, s in zip(store.shape, store.spacing, strict=True))
-    return Scene(meshes, size_um=(z, y, x))
+    return Scene(meshes, size_um=(z, y, x), picture=picture)
 
 
 def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
@@ -42,11 +42,9 @@ def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
         mesh = object_meshes(labels, n_triangles=share, spacing=spacing, first_um=first_um)
         if len(mesh.faces):
             found.append((number, mesh))
-    bodies = [(number, mesh) for number, mesh in found if kinds[number].color is not None]
-    largest = max(bodies, key=lambda pair: _extent(pair[1]), default=(None, None))[0]
     alone = len(found) == 1
     return tuple(
-        SceneMesh(number, mesh, opacity=_opacity(kinds[number], number == largest, alone=alone))
+        SceneMesh(number, mesh, opacity=1.0 if alone else _opacity(kinds[number]))
         for number, mesh in found
     )
 
@@ -93,11 +91,7 @@ def _step(shape: Sequence[int], most_voxels: int) -> int:
     return max(1, int(np.ceil(np.cbrt(n_voxels / most_voxels))))
 
 
-def _extent(mesh: Mesh) -> float:
-    return float(np.prod(np.ptp(mesh.vertices_um, axis=0)))
-
-
-def _opacity(kind: Kind, is_largest: bool, *, alone: bool) -> float:
-    if alone or kind.color is None:
+def _opacity(kind: Kind) -> float:
+    if kind.color is None:
         return 1.0
-    return SHELL if is_largest else INNER
+    return SHELL if kind.shell else INNER

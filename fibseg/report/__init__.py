@@ -22,7 +22,7 @@ from fibseg.report.render import PAGE_BYTES, SCENE_TRIANGLES, css_color, render
 from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
 from fibseg.report.shares import shares_figure
-from fibseg.report.views import AXES, Ids, View, error_view, object_ids, plane_view
+from fibseg.report.views import AXES, Ids, ObjectLayer, View, error_view, object_ids, plane_view
 
 __all__ = [
     "AXES",
@@ -35,6 +35,7 @@ __all__ = [
     "Figure",
     "Ids",
     "Mesh",
+    "ObjectLayer",
     "ObjectSection",
     "ObjectTable",
     "Page",

@@ -46,9 +46,12 @@ def column_title(name: str) -> str:
 
     >>> column_title("volume_um3"), column_title("surface_to_volume_per_um")
     ('volume (µm³)', 'surface to volume (1/µm)')
+    >>> column_title("surface_distance_nucleus_um"), column_title("distance_nearest_um")
+    ('surface distance to nucleus (µm)', 'distance to nearest membrane (µm)')
     """
     stem, unit = _parts(name)
-    words = stem.replace("_", " ")
+    words = re.sub(r"^((?:mean_)?(?:surface_)?distance)_", r"\1_to_", stem)
+    words = re.sub(r"_to_nearest$", "_to_nearest_membrane", words).replace("_", " ")
     return f"{words} ({unit})" if unit else words
 
 

@@ -76,7 +76,10 @@ def column_histogram(
         axes.set_ylabel("objects")
         bare(axes)
         if colors:
-            axes.legend(frameon=False, fontsize=9, loc="upper right", bbox_to_anchor=(1, 0.94))
+            figure.legend(
+                frameon=False, fontsize=9, loc="outside upper left", ncols=4, handlelength=1.2,
+                columnspacing=1.2,
+            )
         n_missing = int(np.count_nonzero(~known))
         if n_missing:
             axes.set_title(f"{n_missing:,} without a value", fontsize=9, loc="right", color=INK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fibseg.report.columns import column_title
 from fibseg.report.methods import listed, plain_name
 
 
@@ -67,9 +68,9 @@ def _classes(classes: Mapping[str, Any] | None) -> str:
 def _correlations(correlations: Mapping[str, Sequence[Any]] | None) -> str:
     if not correlations or not correlations["column"]:
         return ""
-    others = listed([plain_name(c.removesuffix("_um")) for c in correlations["with_column"]])
+    others = listed([_words(c) for c in correlations["with_column"]])
     return (
-        f"Correlations of {plain_name(correlations['column'][0].removesuffix('_per_um'))} with "
+        f"Correlations of {_words(correlations['column'][0])} with "
         f"{others} are Pearson's r and Spearman's ρ with percentile bootstrap intervals "
         f"({max(correlations['n_draws']):,} draws)."
     )
@@ -88,3 +89,8 @@ def _null(null: Mapping[str, Any] | None) -> str:
     if null.get("n_unplaced"):
         text += f" {null['n_unplaced']} objects found no place in some of them."
     return text
+
+
+def _words(column: str) -> str:
+    """Name of a column without its unit."""
+    return column_title(column).partition(" (")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -87,8 +88,8 @@ def shares_figure(
     colors = _colors(profile, cell, nucleus)
     with mpl.rc_context(STYLE):
         lower = max(len(known), 1)
-        figure = Figure(figsize=(7.2, 1.5 + 0.42 * lower + 0.8), layout="constrained")
-        above, below = figure.subplots(2, 1, height_ratios=(1.15, 0.45 * lower + 0.3))
+        figure = Figure(figsize=(5.2, 2.1 + 0.55 * lower + 0.8), layout="constrained")
+        above, below = figure.subplots(2, 1, height_ratios=(1.3, 0.5 * lower + 0.35))
         if parts:
             _draw_cell(above, parts, colors, _volume(profile, cell))
         else:
@@ -109,7 +110,7 @@ def _draw_cell(
         axes.barh(0, share, left=left, height=0.8, color=css(color), edgecolor="white")
         words = f"{_words(name)}\n{share:.1%}"
         dark = sum(color) / 3 < _WHITE_ON
-        if share >= max(_NARROW, 0.014 * len(_words(name))):
+        if share >= max(_NARROW, 0.019 * len(_words(name))):
             axes.text(
                 left + share / 2, 0, words, ha="center", va="center", fontsize=9,
                 color="white" if dark else INK,
@@ -137,11 +138,13 @@ def _draw_organelles(
     longest, sources = max(known.values()), []
     for row, (name, share) in enumerate(known.items()):
         axes.barh(row, share, height=0.55, color=css(colors[name]))
+        literature = _share(profile, name, "literature")
+        # A mark just behind the end of the bar would cross the words.
+        end = literature if literature and share <= literature < 1.25 * share else share
         axes.annotate(
-            f"{share:.1%}", (share, row), xytext=(4, 0), textcoords="offset points", va="center",
+            f"{share:.1%}", (end, row), xytext=(4, 0), textcoords="offset points", va="center",
             fontsize=9,
         )
-        literature = _share(profile, name, "literature")
         if literature is not None:
             axes.plot([literature] * 2, [row - 0.42, row + 0.42], color=INK, linewidth=1.6)
             longest = max(longest, literature)
@@ -152,7 +155,8 @@ def _draw_organelles(
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if longest > 0.04 else 1))
     axes.set_title("Share of the cytoplasm", fontsize=10, loc="left", color=INK)
     if sources:
-        axes.set_xlabel("mark: " + "; ".join(sources), fontsize=8.5, color=MUTED)
+        words = textwrap.fill("mark: " + "; ".join(sources), 70)
+        axes.set_xlabel(words, fontsize=8.5, color=MUTED)
     bare(axes, grid=False)
 
 

@@ -72,9 +72,33 @@ class View:
     ids: tuple[Ids, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class ObjectLayer:
+    """One kind of object in a plane.
+
+    Parameters
+    ----------
+    labels
+        (rows, columns).
+    color
+        Of all objects; None for one per object.
+    filled
+        Whether more than the outline is coloured.
+    """
+
+    labels: NDArray[Any]
+    color: Color | None = None
+    filled: bool = True
+
+    def picture(self) -> str:
+        """Data URI of the layer as it stands while no column colours it."""
+        alpha = 0.0 if not self.filled else 0.35 if self.color is None else 0.16
+        return png_uri(label_layer(self.labels, color=self.color, alpha=alpha))
+
+
 def plane_view(
-    raw: NDArray[Any], layers: Sequence[tuple[NDArray[Any], Color | None]], *, title: str,
-    place: str, low: float, high: float, invert: bool = False, spacing: tuple[float, float],
+    raw: NDArray[Any], layers: Sequence[ObjectLayer], *, title: str, place: str, low: float,
+    high: float, invert: bool = False, spacing: tuple[float, float],
 ) -> View:
     """View of a plane with objects over it.
 
@@ -83,7 +107,7 @@ def plane_view(
     raw
         Intensities (rows, columns).
     layers
-        Label planes of the same shape, each with its one colour, or None for one per object.
+        Of the same shape.
     low, high
         Intensities shown black and white.
     invert
@@ -92,11 +116,8 @@ def plane_view(
         Distance of rows and of columns, nm.
     """
     base = gray(raw, low=low, high=high, invert=invert)
-    pictures = tuple(
-        (i, png_uri(label_layer(labels, color=color, alpha=0.35 if color is None else 0.16)))
-        for i, (labels, color) in enumerate(layers)
-    )
-    ids = tuple(object_ids(labels, kind=i) for i, (labels, _) in enumerate(layers))
+    pictures = tuple((i, layer.picture()) for i, layer in enumerate(layers))
+    ids = tuple(object_ids(layer.labels, kind=i) for i, layer in enumerate(layers))
     return _view(
         base.shape, jpeg_uri(base), pictures, title=title, place=place, ids=ids, spacing=spacing
     )

@@ -28,7 +28,7 @@ def test_every_parameter_is_told() -> None:
     assert "Distances to nucleus and plasma membrane are" in text
     assert "the nearest is the least of them." in text
     assert "Spatial classes: perinuclear where x ≤ 1 (7 perinuclear, 4 peripheral)." in text
-    assert "of surface to volume with distance nucleus and distance nearest are" in text
+    assert "of surface to volume with distance to nucleus and distance to nearest " in text
     assert "2,000 draws" in text
     assert "199 simulations" in text
     assert "working voxels of 60 × 40 × 40 nm, seed 3" in text

@@ -6,6 +6,7 @@ import numpy as np
 
 from fibseg.report import (
     Fact,
+    ObjectLayer,
     ObjectSection,
     Page,
     RunRow,
@@ -19,7 +20,7 @@ EVIL = "<b onmouseover=\"x('1')\">&"
 
 
 def full_page(word: str) -> Page:
-    view = plane_view(np.zeros((4, 4)), [(np.ones((4, 4), int), None)], title=word, place=word,
+    view = plane_view(np.zeros((4, 4)), [ObjectLayer(np.ones((4, 4), int))], title=word, place=word,
                       low=0, high=1, spacing=(1.0, 1.0))
     return Page(
         name=word, subtitle=word, facts=(Fact(word, word, word),), headline=(Fact(word, word),),

@@ -123,7 +123,7 @@ def test_a_click_sorts_down_then_up_then_not_with_missing_values_last(tab: Any) 
 def test_columns_can_be_chosen_and_say_what_they_are(tab: Any) -> None:
     shown = tab.locator("#rows-head th").all_inner_texts()
     assert shown == ["label", "volume (µm³)", "surface to volume (1/µm)", "sphericity",
-                     "distance nucleus (µm)", "spatial class", "touches border"]
+                     "distance to nucleus (µm)", "spatial class", "touches border"]
     title = tab.locator("#rows-head th button").nth(4).get_attribute("title")
     assert "from the centre of the object to the surface of the nucleus" in title
     assert "(distance_nucleus_um)" in title

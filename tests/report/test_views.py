@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from fibseg.pictures import CORRECT, INVENTED, MISSED
-from fibseg.report import error_view, jpeg_uri, object_ids, plane_view, png_uri, svg_uri
+from fibseg.report import (
+    ObjectLayer,
+    error_view,
+    jpeg_uri,
+    object_ids,
+    plane_view,
+    png_uri,
+    svg_uri,
+)
 
 KIND = {"title": "XZ", "place": "y = 3", "low": 0.0, "high": 255.0}
 
@@ -42,12 +50,22 @@ def test_layers_are_numbered_and_empty_where_there_is_no_object() -> None:
     labels = np.zeros((20, 20), int)
     labels[5:9, 5:9] = 4
     view = plane_view(
-        np.full((20, 20), 9), [(labels, None), (labels > 0, (1, 2, 3))], spacing=(1.0, 1.0), **KIND
+        np.full((20, 20), 9), [ObjectLayer(labels), ObjectLayer(labels > 0, (1, 2, 3))],
+        spacing=(1.0, 1.0), **KIND,
     )
     assert [n for n, _ in view.layers] == [0, 1]
     for _, uri in view.layers:
         np.testing.assert_array_equal(decoded(uri)[..., 3] > 0, labels > 0)
     assert tuple(decoded(view.layers[1][1])[5, 5, :3]) == (1, 2, 3)
+
+
+def test_of_what_is_not_filled_only_the_outline_is_drawn() -> None:
+    labels = np.zeros((20, 20), int)
+    labels[5:9, 5:9] = 1
+    uri = ObjectLayer(labels, (1, 2, 3), filled=False).picture()
+    rim = labels.copy()
+    rim[6:8, 6:8] = 0
+    np.testing.assert_array_equal(decoded(uri)[..., 3], 255 * rim)
 
 
 def test_stain_is_inverted_only_on_request() -> None:
