@@ -220,7 +220,7 @@ def make_objects(
             store.probabilities(job.source), target, postprocess, work=work, inputs=job.inputs
         )
         finish_product(product, runner=runner)
-        _log.info("%s: %d objects", job.path, n)
+        _log.info("%s: %d object%s", job.path, n, "" if n == 1 else "s")
     if not measured(store, job.target):
         digest = store.labels_info(job.target).digest
         table = region_table(

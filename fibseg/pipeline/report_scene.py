@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fibseg.pipeline.report_kinds import Kind
 from fibseg.report import Mesh, Scene, SceneMesh
 from fibseg.report.meshes import level_within, object_meshes
+from fibseg.report.methods import listed, plain_name
 from fibseg.types import Spacing
 from fibseg.volume import Volume
 
@@ -18,35 +19,49 @@ MOST_VOXELS = 2**24
 """Of a label image that is looked at as a whole, 16 megavoxels."""
 N_TRIANGLES = 240_000
 """Of all meshes together: some 5 MB of the page."""
+TRIANGLES_EACH = 40
+"""Of an object at least; where there are too many objects for that, small ones are left out."""
 SHELL, INNER = 0.2, 0.5
 """Opacity of the body around all others, and of others."""
 
 
 def scene_of(store: Volume, kinds: Sequence[Kind], *, picture: str = "") -> Scene | None:
     """The 3D view of all kinds, with its still picture; None where there is nothing to see."""
-    meshes = scene_meshes(store, kinds)
-    if not meshes:
-        return None
-    z, y, x = (n * s * 1e-3 for n, s in zip(store.shape, store.spacing, strict=True))
-    return Scene(meshes, size_um=(z, y, x), picture=picture)
-
-
-def scene_meshes(store: Volume, kinds: Sequence[Kind]) -> tuple[SceneMesh, ...]:
-    """Meshes of all kinds; single bodies are translucent where there is something else to see."""
+    found: dict[Kind, Mesh] = {}
+    left_out = []
     level, spacing = coarse_level(store)
-    first_um = first_voxel_um(store, spacing)
-    found: list[tuple[int, Mesh]] = []
-    for number, kind in enumerate(kinds):
-        labels = read_coarse(store, kind.name, level)
-        share = N_TRIANGLES // len(kinds)
-        mesh = object_meshes(labels, n_triangles=share, spacing=spacing, first_um=first_um)
-        if len(mesh.faces):
-            found.append((number, mesh))
-    alone = len(found) == 1
-    return tuple(
-        SceneMesh(number, mesh, opacity=1.0 if alone else _opacity(kinds[number]))
-        for number, mesh in found
+    share = N_TRIANGLES // max(len(kinds), 1)
+    for kind in kinds:
+        labels, n_seen, n = largest_objects(
+            read_coarse(store, kind.name, level), most=share // TRIANGLES_EACH
+        )
+        if n:
+            found[kind] = object_meshes(
+                labels, n_triangles=share, spacing=spacing, first_um=first_voxel_um(store, spacing)
+            )
+        if n_seen < n:
+            left_out.append(f"the {n_seen:,} largest of {n:,} {plain_name(kind.name)}")
+    meshes = tuple(
+        SceneMesh(kinds.index(kind), mesh, opacity=1.0 if len(found) == 1 else _opacity(kind))
+        for kind, mesh in found.items()
     )
+    z, y, x = (n * s * 1e-3 for n, s in zip(store.shape, store.spacing, strict=True))
+    caption = f"Shown: {listed(left_out)}." if left_out else ""
+    return Scene(meshes, size_um=(z, y, x), picture=picture, caption=caption) if meshes else None
+
+
+def largest_objects(labels: NDArray[Any], *, most: int) -> tuple[NDArray[Any], int, int]:
+    """Labels of at most so many objects, the largest; how many these are, and how many there were.
+
+    >>> largest_objects(np.array([1, 2, 2, 0, 3, 3]), most=2)[0].tolist()
+    [0, 2, 2, 0, 3, 3]
+    """
+    known, sizes = np.unique(labels, return_counts=True)
+    known, sizes = known[known > 0], sizes[known > 0]
+    if known.size <= most:
+        return labels, int(known.size), int(known.size)
+    kept = known[np.argsort(-sizes, kind="stable")[:most]]
+    return np.where(np.isin(labels, kept), labels, 0), most, int(known.size)
 
 
 def coarse_level(store: Volume, *, most_voxels: int = MOST_VOXELS) -> tuple[int, Spacing]:

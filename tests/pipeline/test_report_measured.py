@@ -232,3 +232,12 @@ def test_what_was_measured_with_another_nucleus_is_not_drawn(tmp_path):
     assert section.classes is None
     assert not drawn(store, kinds(store)).objects["mitochondria"]
     assert "nucleus" not in whole_profile(store, ["mitochondria"])
+
+
+def test_of_too_many_objects_the_largest_are_seen_in_3d(store, monkeypatch):
+    monkeypatch.setattr(report_scene, "N_TRIANGLES", 3 * 5 * report_scene.TRIANGLES_EACH)
+    scene = report_scene.scene_of(store, kinds(store))
+    table = store.table("mitochondria")
+    largest = table["label"][np.argsort(-table["n_voxels"], kind="stable")[:5]]
+    assert scene.meshes[0].mesh.labels.tolist() == sorted(largest.tolist())
+    assert scene.caption == "Shown: the 5 largest of 14 mitochondria."
