@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ JITTER = 0.25
 
 WHERE, TURN, DROPOUT = 1, 2, 3
 """The purposes that random numbers are drawn for, part of every key."""
+
+
+Crop = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]
+"""Image (c, s, s), annotation and inside (s, s)."""
 
 
 class Batch(NamedTuple):
@@ -120,9 +124,7 @@ class Patches:
         x = np.flatnonzero(self.stacks[stack].annotation[plane, y] == channel + 1)
         return stack, plane, y, int(x[random.integers(len(x))])
 
-    def _crop(
-        self, stack: int, plane: int, y: int, x: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+    def _crop(self, stack: int, plane: int, y: int, x: int) -> Crop:
         """One crop; beyond the plane the image is mirrored and the annotation 0."""
         s = self.stacks[stack]
         height, width = s.annotation.shape[1:]
@@ -135,10 +137,18 @@ class Patches:
         return normalise(image, s.normalisation), annotation, inside
 
 
+class Batches(Protocol):
+    """Anything that makes the batch of a step."""
+
+    def batch(self, step: int) -> Crop:
+        """Crops of a step: image (b, c, s, s), annotation and inside (b, s, s)."""
+        ...
+
+
 class Steps(IterableDataset[Batch]):
     """Batches of step `start`, `start` + 1 and so on, without end."""
 
-    def __init__(self, patches: Patches, *, start: int) -> None:
+    def __init__(self, patches: Batches, *, start: int) -> None:
         self.patches, self.start = patches, start
 
     def __iter__(self) -> Iterator[Batch]:

@@ -3,7 +3,7 @@
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
 from fibseg.inference.folder_block import FolderBlocks
-from fibseg.inference.orientations import ORIENTATIONS
+from fibseg.inference.symmetries import SYMMETRIES
 from fibseg.inference.pixel_block import ForestBlocks
 from fibseg.inference.pixel_plan import PixelPlan, Stage, coarsest_within, plan_pixels
 from fibseg.inference.pixel_samples import features_at
@@ -14,7 +14,7 @@ from fibseg.inference.predict import Predictor
 
 __all__ = [
     "BACKENDS",
-    "ORIENTATIONS",
+    "SYMMETRIES",
     "PRECISIONS",
     "Backend",
     "FolderBlocks",

@@ -29,7 +29,7 @@ class ModelBlocks(FolderBlocks[Plan]):
     backend
         What runs the network.
     tta
-        Name of a set of orientations.
+        Name of a set of symmetries.
     """
 
     backend: Backend

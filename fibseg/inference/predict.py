@@ -16,7 +16,7 @@ from fibseg.export import ModelSpec
 from fibseg.geometry import Box
 from fibseg.inference.axis import mirrored, resample
 from fibseg.inference.backends import Backend
-from fibseg.inference.orientations import orientations
+from fibseg.inference.symmetries import symmetries
 from fibseg.inference.plan import Plan
 from fibseg.inference.windows import Windows
 
@@ -38,7 +38,7 @@ class Predictor:
     backend
         What runs the network.
     tta
-        Name of a set of orientations.
+        Name of a set of symmetries.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Predictor:
         self.plan = plan
         self.n_classes = len(spec.classes)
         self._normalisation = normalisation
-        self._windows = Windows(backend.compile(network, shape), plan, orientations(tta))
+        self._windows = Windows(backend.compile(network, shape), plan, symmetries(tta))
 
     def box(self, read: Reader, write: Box) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities, uint8, 0 to 255, of the voxels `write` of level 0, one array per class.

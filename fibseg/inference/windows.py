@@ -15,7 +15,7 @@ from torch import Tensor
 from fibseg.errors import DataError
 from fibseg.inference.backends import Compiled
 from fibseg.inference.finer import Slots
-from fibseg.inference.orientations import Orientation, average
+from fibseg.inference.symmetries import Symmetry, average
 from fibseg.inference.plan import Plan
 
 
@@ -29,10 +29,10 @@ class Windows:
     plan
         The grid.
     ways
-        Orientations whose probabilities are averaged.
+        Symmetries whose probabilities are averaged.
     """
 
-    def __init__(self, network: Compiled, plan: Plan, ways: tuple[Orientation, ...]) -> None:
+    def __init__(self, network: Compiled, plan: Plan, ways: tuple[Symmetry, ...]) -> None:
         self.plan = plan
         self.slots = Slots(plan.y, plan.x, blended=plan.blended)
         self._network = network

@@ -10,7 +10,7 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.export import load_network, load_spec, weights_digest
 from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
-from fibseg.inference.orientations import orientations
+from fibseg.inference.symmetries import symmetries
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.probabilities import Order, carry_out, product_names
 from fibseg.pipeline.products import Products
@@ -43,7 +43,7 @@ def run(
     precision
         ``"float32"``, ``"bfloat16"`` or ``"auto"`` (bfloat16 where the hardware has it).
     tta
-        Orientations that are averaged: ``"none"``, ``"flips"`` (4) or ``"d4"`` (8).
+        Ways to lay down a plane that are averaged: ``"none"``, ``"flips"`` (4) or ``"d4"`` (8).
     overlap
         0: windows equal the whole plane. Above 0: windows overlap by that share and are blended.
     postprocess
@@ -67,7 +67,7 @@ def run(
         If blocks failed, or a signal came; the same command continues.
     """
     store, spec = Volume.open(volume), load_spec(model)
-    orientations(tta)
+    symmetries(tta)
     task = ModelBlocks(
         folder=str(Path(model).resolve()), digest=weights_digest(model),
         plan=make_plan(spec, store, overlap=overlap, square=tta == "d4"),

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fibseg.errors import DataError
 from fibseg.inference import make_plan
-from fibseg.inference.orientations import orientations
+from fibseg.inference.symmetries import symmetries
 from fibseg.inference.windows import Windows
 
-ONE = orientations("none")
+ONE = symmetries("none")
 
 
 def setup(batch: int = 3):

@@ -1,4 +1,4 @@
-"""Test-time augmentation: a set of orientations is data, and one loop folds over it."""
+"""Test-time augmentation: a set of symmetries of the square is data, and one loop folds over it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fibseg.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Orientation:
+class Symmetry:
     """One way to lay down a plane: transposed or not, then mirrored along y and x."""
 
     transpose: bool = False
@@ -34,29 +34,29 @@ class Orientation:
 
 
 _BOTH = (False, True)
-ORIENTATIONS: dict[str, tuple[Orientation, ...]] = {
-    "none": (Orientation(),),
-    "flips": tuple(Orientation(False, y, x) for y in _BOTH for x in _BOTH),
-    "d4": tuple(Orientation(t, y, x) for t in _BOTH for y in _BOTH for x in _BOTH),
+SYMMETRIES: dict[str, tuple[Symmetry, ...]] = {
+    "none": (Symmetry(),),
+    "flips": tuple(Symmetry(False, y, x) for y in _BOTH for x in _BOTH),
+    "d4": tuple(Symmetry(t, y, x) for t in _BOTH for y in _BOTH for x in _BOTH),
 }
 """Sets by name: the plane as it is, its mirror images, and all eight ways to lay it down."""
 
 
-def orientations(tta: str) -> tuple[Orientation, ...]:
-    """Orientations of the set `tta`.
+def symmetries(tta: str) -> tuple[Symmetry, ...]:
+    """Symmetries of the set `tta`.
 
     Raises
     ------
     UsageError
         If there is no such set.
     """
-    if tta not in ORIENTATIONS:
-        raise UsageError(f"tta={tta!r} is not known. Use one of: {', '.join(ORIENTATIONS)}.")
-    return ORIENTATIONS[tta]
+    if tta not in SYMMETRIES:
+        raise UsageError(f"tta={tta!r} is not known. Use one of: {', '.join(SYMMETRIES)}.")
+    return SYMMETRIES[tta]
 
 
 def average(
-    predict: Callable[[Tensor], Tensor], images: Tensor, ways: tuple[Orientation, ...]
+    predict: Callable[[Tensor], Tensor], images: Tensor, ways: tuple[Symmetry, ...]
 ) -> Tensor:
     """Mean of `predict` over the ways to lay down `images`, summed in the order of `ways`."""
     total = ways[0].undo(predict(ways[0].apply(images).contiguous()))

@@ -1,0 +1,153 @@
+"""How a 2D network runs along several plane orientations of one volume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fibseg.errors import UsageError
+from fibseg.export import ModelSpec
+from fibseg.geometry import (
+    Box,
+    Orientation,
+    along,
+    even_orientations,
+    orthogonal_orientations,
+)
+from fibseg.inference.lattice import Lattice, halo_of
+from fibseg.inference.plan import Pyramid, working_level
+from fibseg.types import Shape, Spacing
+
+FUSIONS = ("mean", "median")
+LARGEST_CORE = 48
+"""Side in pixels of the part of a window that counts: small, as few windows hold what is wanted."""
+_BATCH_PIXELS = 2**18
+
+
+@dataclass(frozen=True)
+class ObliquePlan:
+    """How one model runs on one volume along several orientations; nothing depends on blocks.
+
+    Parameters
+    ----------
+    level
+        Pyramid level that is read.
+    shape, spacing
+        Of that level.
+    factors
+        Voxels of level 0 per voxel of that level.
+    pixel_nm
+        Side of a pixel, and distance of planes.
+    core, margin
+        Pixels of a window that count, and those on each side that are only seen.
+    context
+        Neighbouring planes on each side, as channels.
+    batch
+        Windows that the network sees at once; a smaller last batch is padded.
+    orientations
+        Those of the planes.
+    fusion
+        How probabilities of the orientations become one: ``"mean"`` or ``"median"``.
+    within_nm
+        Only voxels whose signed distance to the border of a label image (negative inside) lies in
+        this range are computed; None for all.
+    """
+
+    level: int
+    shape: Shape
+    spacing: Spacing
+    pixel_nm: float
+    core: int
+    margin: int
+    context: int
+    batch: int
+    orientations: tuple[Orientation, ...]
+    fusion: str = "mean"
+    within_nm: tuple[float, float] | None = None
+
+    @property
+    def window(self) -> int:
+        """Pixels on each side of a window."""
+        return self.core + 2 * self.margin
+
+    @property
+    def halo(self) -> tuple[int, int, int]:
+        """Voxels beside a block that its windows see, or that tell how far the border is."""
+        across = self.core + self.margin + 1
+        seen = math.ceil(math.hypot(self.context + 1, across, across)) + 1
+        z, y, x = halo_of(seen, self.pixel_nm, self.spacing)
+        if self.within_nm is None:
+            return z, y, x
+        far = max(abs(v) for v in self.within_nm)
+        near = [math.ceil(far / s) + 1 for s in self.spacing]
+        return max(z, near[0]), max(y, near[1]), max(x, near[2])
+
+    def lattice(self, orientation: Orientation) -> Lattice:
+        """Pixels of one orientation."""
+        return Lattice(orientation, self.shape, self.spacing, self.pixel_nm)
+
+    def block_shape(self, shards: Sequence[int]) -> Shape:
+        """Voxels per block: one shard."""
+        z, y, x = shards
+        return z, y, x
+
+    def read_box(self, write: Box) -> Box:
+        """Voxels of the level that the voxels `write` depend on."""
+        if write.size == 0:
+            return Box(write.start, write.start)
+        return write.grow(self.halo).clip(self.shape)
+
+
+def make_oblique_plan(
+    spec: ModelSpec, volume: Pyramid, *, orientations: Sequence[Orientation],
+    fusion: str = "mean", within_nm: tuple[float, float] | None = None,
+) -> ObliquePlan:
+    """Plan for `spec` on `volume`.
+
+    Raises
+    ------
+    DataError
+        If the volume is far too coarse for the model.
+    UsageError
+        If the fusion is unknown, the range is empty, or the model works at a coarser level.
+    """
+    if fusion not in FUSIONS:
+        raise UsageError(f"fusion={fusion!r} is unknown. Use one of: {', '.join(FUSIONS)}.")
+    if within_nm is not None and not within_nm[0] < within_nm[1]:
+        raise UsageError(f"within_nm={list(within_nm)} is no range. Use e.g. [-200,200].")
+    level = working_level(spec.spacing, volume)
+    if level:
+        raise UsageError(
+            f"the model works at {spec.spacing[1]:g} nm, so it would read pyramid level {level} of "
+            "the volume; along several orientations a model has to work at level 0. Use "
+            "orientations=z, or a model that was trained on finer pixels."
+        )
+    multiple = spec.stride_multiple
+    core = max(min(*spec.window.core, LARGEST_CORE) // multiple, 1) * multiple
+    window = core + 2 * spec.window.margin
+    return ObliquePlan(
+        level, volume.shape, volume.spacing, pixel_nm=min(spec.spacing[1:]), core=core,
+        margin=spec.window.margin, context=spec.context,
+        batch=max(1, min(16, round(_BATCH_PIXELS / window**2))),
+        orientations=tuple(orientations), fusion=fusion, within_nm=within_nm,
+    )
+
+
+def orientations_named(name: str, n: int) -> tuple[Orientation, ...]:
+    """Orientations by the word for them: ``z``, ``orthogonal``, or `n` of ``oblique``.
+
+    Raises
+    ------
+    UsageError
+        If the word is unknown or `n` below 1.
+    """
+    if name in ("z", "y", "x"):
+        return (along(name),)
+    if name == "orthogonal":
+        return orthogonal_orientations()
+    if name == "oblique":
+        return even_orientations(n)
+    raise UsageError(
+        f"orientations={name!r} is unknown. Use z, y or x, orthogonal (all three) or oblique."
+    )
