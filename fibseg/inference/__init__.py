@@ -3,7 +3,8 @@
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
 from fibseg.inference.folder_block import FolderBlocks
-from fibseg.inference.symmetries import SYMMETRIES
+from fibseg.inference.oblique_block import ObliqueBlocks
+from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
 from fibseg.inference.pixel_block import ForestBlocks
 from fibseg.inference.pixel_plan import PixelPlan, Stage, coarsest_within, plan_pixels
 from fibseg.inference.pixel_samples import features_at
@@ -11,15 +12,18 @@ from fibseg.inference.pixels import PixelClassifier
 from fibseg.inference.plan import Plan, make_plan, spacing_note
 from fibseg.inference.planes import model_normalisation, predict_planes
 from fibseg.inference.predict import Predictor
+from fibseg.inference.symmetries import SYMMETRIES
 
 __all__ = [
     "BACKENDS",
-    "SYMMETRIES",
     "PRECISIONS",
+    "SYMMETRIES",
     "Backend",
     "FolderBlocks",
     "ForestBlocks",
     "ModelBlocks",
+    "ObliqueBlocks",
+    "ObliquePlan",
     "PixelClassifier",
     "PixelPlan",
     "Plan",
@@ -27,8 +31,10 @@ __all__ = [
     "Stage",
     "coarsest_within",
     "features_at",
+    "make_oblique_plan",
     "make_plan",
     "model_normalisation",
+    "orientations_named",
     "plan_pixels",
     "predict_planes",
     "spacing_note",

@@ -11,6 +11,7 @@ that a value does not depend on what else is computed with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from fibseg.types import Shape, Spacing
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-_CORNERS = tuple((i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1))
+CORNERS = tuple((i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1))
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,21 @@ class Lattice:
             beyond.append(mirrored(index + 1, n) - start)
         both = tuple(zip(below, beyond, strict=True))
         total = np.zeros(share[0].shape, np.float32)
-        for corner in _CORNERS:
+        for corner in CORNERS:
             at = tuple(both[a][c] for a, c in enumerate(corner))
-            weight = np.float32(1)
-            for part, c in zip(share, corner, strict=True):
-                weight = weight * (part if c else np.float32(1) - part)
-            total += weight * raw[at]
+            total += corner_share(share, corner) * raw[at]
         return total
+
+
+def corner_share(
+    shares: Sequence[NDArray[np.float32]], corner: Sequence[int]
+) -> NDArray[np.float32]:
+    """Weight of a corner of a cell for points that lie `shares` of the way along its sides."""
+    first, second, third = (
+        s if upper else np.float32(1) - s for s, upper in zip(shares, corner, strict=True)
+    )
+    weight: NDArray[np.float32] = first * second * third
+    return weight
 
 
 def halo_of(reach_pixels: int, pixel_nm: float, spacing: Spacing) -> tuple[int, int, int]:

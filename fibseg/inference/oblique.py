@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from fibseg.data import Normalisation, normalise
 from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.inference.backends import Compiled
-from fibseg.inference.lattice import Ints, Lattice
+from fibseg.inference.lattice import CORNERS, Ints, Lattice, corner_share
 from fibseg.inference.oblique_plan import ObliquePlan
 from fibseg.types import Mask
 
@@ -64,7 +63,7 @@ class ObliquePredictor:
         if len(inside[0]):
             z, y, x = (i + start for i, start in zip(inside, write.start, strict=True))
             probs = self._fused(raw, read, (z, y, x))
-            out[(slice(None), *inside)] = (probs * 255 + 0.5).astype(np.uint8)
+            out[:, inside[0], inside[1], inside[2]] = (probs * 255 + 0.5).astype(np.uint8)
         return tuple(out)
 
     def _fused(self, raw: NDArray[Any], read: Box, voxels: Voxels) -> NDArray[np.float32]:
@@ -156,11 +155,8 @@ class _Taps:
             for v, b in zip((height, row, column), (below, *corner), strict=True)
         ]
         pixels, shares = [], []
-        for k, i, j in _eight():
-            weight = np.float32(1)
-            for share, upper in zip(part, (k, i, j), strict=True):
-                weight = weight * (share if upper else np.float32(1) - share)
-            shares.append(np.asarray(weight, np.float32))
+        for k, i, j in CORNERS:
+            shares.append(corner_share(part, (k, i, j)))
             pixels.append((below + k, corner[0] + i, corner[1] + j))
         return cls._numbered(pixels, shares, core)
 
@@ -189,11 +185,6 @@ class _Taps:
         for (window, row, column), share in zip(self.places, self.shares, strict=True):
             total += store[window, :, row, column].T * share
         return total
-
-
-def _eight() -> Iterator[tuple[int, int, int]]:
-    """Corners of a cell of the lattice."""
-    return ((k, i, j) for k in (0, 1) for i in (0, 1) for j in (0, 1))
 
 
 def near_border(

@@ -16,7 +16,7 @@ from fibseg.geometry import (
     orthogonal_orientations,
 )
 from fibseg.inference.lattice import Lattice, halo_of
-from fibseg.inference.plan import Pyramid, working_level
+from fibseg.inference.plan import TOLERANCE, Pyramid
 from fibseg.types import Shape, Spacing
 
 FUSIONS = ("mean", "median")
@@ -31,12 +31,8 @@ class ObliquePlan:
 
     Parameters
     ----------
-    level
-        Pyramid level that is read.
     shape, spacing
-        Of that level.
-    factors
-        Voxels of level 0 per voxel of that level.
+        Of the volume.
     pixel_nm
         Side of a pixel, and distance of planes.
     core, margin
@@ -54,7 +50,6 @@ class ObliquePlan:
         this range are computed; None for all.
     """
 
-    level: int
     shape: Shape
     spacing: Spacing
     pixel_nm: float
@@ -65,6 +60,11 @@ class ObliquePlan:
     orientations: tuple[Orientation, ...]
     fusion: str = "mean"
     within_nm: tuple[float, float] | None = None
+
+    @property
+    def level(self) -> int:
+        """Pyramid level that is read: planes are sampled from the voxels themselves."""
+        return 0
 
     @property
     def window(self) -> int:
@@ -107,27 +107,32 @@ def make_oblique_plan(
 
     Raises
     ------
-    DataError
-        If the volume is far too coarse for the model.
     UsageError
-        If the fusion is unknown, the range is empty, or the model works at a coarser level.
+        If the fusion is unknown, the range is empty, or the model works on coarser pixels or on
+        planes farther apart.
     """
     if fusion not in FUSIONS:
         raise UsageError(f"fusion={fusion!r} is unknown. Use one of: {', '.join(FUSIONS)}.")
     if within_nm is not None and not within_nm[0] < within_nm[1]:
         raise UsageError(f"within_nm={list(within_nm)} is no range. Use e.g. [-200,200].")
-    level = working_level(spec.spacing, volume)
-    if level:
+    pixel_nm, finest = min(spec.spacing[1:]), min(volume.spacing)
+    if pixel_nm > finest * (1 + TOLERANCE):
         raise UsageError(
-            f"the model works at {spec.spacing[1]:g} nm, so it would read pyramid level {level} of "
-            "the volume; along several orientations a model has to work at level 0. Use "
+            f"the model was trained on pixels of {pixel_nm:g} nm, the volume has voxels of "
+            f"{finest:g} nm: oblique planes are sampled from level 0 and not averaged. Use "
             "orientations=z, or a model that was trained on finer pixels."
+        )
+    if spec.context and abs(spec.spacing[0] / pixel_nm - 1) > TOLERANCE:
+        raise UsageError(
+            f"the model sees neighbouring planes {spec.spacing[0]:g} nm apart as channels, with "
+            f"pixels of {pixel_nm:g} nm; oblique planes lie one pixel apart. Train it with "
+            "network.context=0, or on rotated planes."
         )
     multiple = spec.stride_multiple
     core = max(min(*spec.window.core, LARGEST_CORE) // multiple, 1) * multiple
     window = core + 2 * spec.window.margin
     return ObliquePlan(
-        level, volume.shape, volume.spacing, pixel_nm=min(spec.spacing[1:]), core=core,
+        volume.shape, volume.spacing, pixel_nm=pixel_nm, core=core,
         margin=spec.window.margin, context=spec.context,
         batch=max(1, min(16, round(_BATCH_PIXELS / window**2))),
         orientations=tuple(orientations), fusion=fusion, within_nm=within_nm,

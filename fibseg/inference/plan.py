@@ -131,7 +131,7 @@ def make_plan(
     """
     if not 0 <= overlap < 0.9:
         raise UsageError(f"overlap={overlap} is not a share from 0 to below 0.9. Use e.g. 0.25.")
-    level = working_level(spec.spacing, volume)
+    level = _level(spec.spacing, volume)
     at = volume.level_spacing(level)
     source = tuple(int(n) for n in volume.raw(level).shape)
     own = [round(a / b) for a, b in zip(at, volume.spacing, strict=True)]
@@ -151,7 +151,7 @@ def make_plan(
     return Plan(level, z, y, x, spec.context, batch, overlap > 0)
 
 
-def working_level(model: Spacing, volume: Pyramid) -> int:
+def _level(model: Spacing, volume: Pyramid) -> int:
     """Coarsest level that is nowhere coarser than the model, except where level 0 is already."""
     best = 0
     for level in range(1, volume.n_levels):

@@ -16,8 +16,8 @@ from fibseg.export import ModelSpec
 from fibseg.geometry import Box
 from fibseg.inference.axis import mirrored, resample
 from fibseg.inference.backends import Backend
-from fibseg.inference.symmetries import symmetries
 from fibseg.inference.plan import Plan
+from fibseg.inference.symmetries import symmetries
 from fibseg.inference.windows import Windows
 
 Reader = Callable[[Box], NDArray[Any]]

@@ -15,8 +15,8 @@ from torch import Tensor
 from fibseg.errors import DataError
 from fibseg.inference.backends import Compiled
 from fibseg.inference.finer import Slots
-from fibseg.inference.symmetries import Symmetry, average
 from fibseg.inference.plan import Plan
+from fibseg.inference.symmetries import Symmetry, average
 
 
 class Windows:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
-from fibseg.export import load_network, load_spec, weights_digest
-from fibseg.inference import Backend, ModelBlocks, make_plan, model_normalisation, spacing_note
-from fibseg.inference.symmetries import symmetries
+from fibseg.export import load_network, load_spec
+from fibseg.inference import Backend
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.pipeline.probabilities import Order, carry_out, product_names
 from fibseg.pipeline.products import Products
 from fibseg.volume import Volume
@@ -19,7 +19,9 @@ from fibseg.volume import Volume
 
 def run(
     *, model: str, volume: str, name: str | None = None, backend: str = "auto",
-    precision: str = "auto", tta: str = "none", overlap: float = 0.0,
+    precision: str = "auto", tta: str = "none", overlap: float = 0.0, orientations: str = "z",
+    n_orientations: int = 12, fusion: str = "mean", within: str | None = None,
+    within_nm: Sequence[float] = (-200.0, 200.0),
     postprocess: Mapping[str, Operator | None] | None = None, blocks: Runner | None = None,
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
@@ -46,6 +48,14 @@ def run(
         Ways to lay down a plane that are averaged: ``"none"``, ``"flips"`` (4) or ``"d4"`` (8).
     overlap
         0: windows equal the whole plane. Above 0: windows overlap by that share and are blended.
+    orientations
+        Planes that the network sees: ``"z"``, ``"y"`` or ``"x"``, all three (``"orthogonal"``) or
+        `n_orientations` at even angles (``"oblique"``), fused on the voxels.
+    fusion
+        ``"mean"`` or ``"median"`` of the orientations.
+    within, within_nm
+        Label image, and range of the signed distance to its border (negative inside): only there
+        voxels are computed, others get 0.
     postprocess
         Clean-up steps by name, in order; None stores probabilities only.
     blocks
@@ -66,18 +76,17 @@ def run(
     PartlyDoneError, InterruptedRunError
         If blocks failed, or a signal came; the same command continues.
     """
-    store, spec = Volume.open(volume), load_spec(model)
-    symmetries(tta)
-    task = ModelBlocks(
-        folder=str(Path(model).resolve()), digest=weights_digest(model),
-        plan=make_plan(spec, store, overlap=overlap, square=tta == "d4"),
-        normalisation=model_normalisation(spec, store),
-        backend=Backend.choose(backend, precision), tta=tta,
+    low, high = within_nm
+    looking = Looking(
+        orientations, n_orientations, fusion, within, (float(low), float(high)), tta, overlap
     )
+    store, spec = Volume.open(volume), load_spec(model)
+    task = task_of(store, spec, model, looking, backend=Backend.choose(backend, precision))
     own = spec.classes[0] if len(spec.classes) == 1 else Path(model).resolve().name
-    order = Order("infer", store, task, product_names(spec.classes, name or own))
+    names = product_names(spec.classes, name or own)
     return carry_out(
-        order, postprocess=postprocess, blocks=blocks, block_shape=block_shape,
-        overwrite=overwrite, config=config or {}, overrides=overrides,
-        ready=partial(load_network, model), note=spacing_note(spec, store, task.plan),
+        Order("infer", store, task.blocks, names, task.beside), postprocess=postprocess,
+        blocks=blocks, block_shape=block_shape, overwrite=overwrite, config=config or {},
+        overrides=overrides, ready=partial(load_network, model), inputs=task.inputs,
+        note=task.note,
     )

@@ -42,12 +42,15 @@ class Order:
         The model on that volume.
     names
         Names of the products, one per class.
+    beside
+        Arrays that are read beside the raw, at the level of the task.
     """
 
     verb: str
     store: Volume
     task: FolderBlocks[Any]
     names: Sequence[str]
+    beside: Sequence[Any] = ()
 
     def inputs(self, channel: int | None = None) -> str:
         """Fingerprint of all that the probabilities of one class depend on; no path is part."""
@@ -163,7 +166,7 @@ def write_probabilities(
     started = time.monotonic()
     # The journal lies beside the first product, so that one is finished last.
     map_blocks(
-        task, [store.raw(task.plan.level)], [_target(p) for p in products],
+        task, [store.raw(task.plan.level), *order.beside], [_target(p) for p in products],
         block_shape=block_shape or task.plan.block_shape(products[0].block_shape), runner=runner,
         journal=products[0].journal_path, fingerprint=order.inputs(), label=order.verb,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,19 @@ SOURCE_BYTES = 5e8
 def infer_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks in the middle of the volume."""
     from fibseg.export import load_spec
-    from fibseg.inference import Backend, make_plan
+    from fibseg.inference import Backend
     from fibseg.inference.block import threads_of
+    from fibseg.pipeline.infer_task import Looking, task_of
     from fibseg.pipeline.named import measured_anew, names_in, products_in
 
     parts = measured_anew(parts)
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
-    plan = make_plan(spec, store, overlap=parts["overlap"], square=parts["tta"] == "d4")
-    block = parts["block_shape"] or plan.block_shape(store.block_shape)
-    named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
     backend = Backend.choose(parts["backend"], parts["precision"])
+    looking = Looking(**{f.name: parts[f.name] for f in fields(Looking)})
+    task = task_of(store, spec, parts["model"], looking, backend=backend)
+    block = parts["block_shape"] or task.blocks.plan.block_shape(store.block_shape)
+    named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
+    named["labels"] = sorted({*named["labels"], *([looking.within] if looking.within else [])})
     sample = of_store(store, folder, parts, block=block, **named)
     return replace(sample, threads=threads_of(backend))
 

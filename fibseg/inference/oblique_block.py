@@ -1,0 +1,70 @@
+"""A network along several plane orientations as a function of blocks."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fibseg.blocks import Block
+from fibseg.export import load_network
+from fibseg.inference.backends import Backend
+from fibseg.inference.block import threads_of
+from fibseg.inference.folder_block import FolderBlocks
+from fibseg.inference.oblique import ObliquePredictor, near_border
+from fibseg.inference.oblique_plan import ObliquePlan
+
+
+@dataclass(frozen=True)
+class ObliqueBlocks(FolderBlocks[ObliquePlan]):
+    """The folder of a network; sources are the raw and, with ``plan.within_nm``, labels.
+
+    Parameters
+    ----------
+    backend
+        What runs the network.
+    within_digest
+        Of the labels near whose border voxels are computed; empty where all are.
+    """
+
+    backend: Backend
+    within_digest: str = ""
+
+    def note(self) -> str:
+        """Backend, windows and orientations."""
+        plan = self.plan
+        near = ""
+        if plan.within_nm is not None:
+            near = ", near the border only ({:g} to {:g} nm)".format(*plan.within_nm)
+        return (
+            f"{self.backend.name} in {self.backend.precision}, windows of {plan.window} x "
+            f"{plan.window} px, margin {plan.margin} px included, along "
+            f"{len(plan.orientations)} orientations ({plan.fusion}){near}"
+        )
+
+    @property
+    def threads(self) -> int:
+        """As many as a window uses well."""
+        return threads_of(self.backend)
+
+    def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
+        """Probabilities of the classes in the write box of `block`."""
+        raw, labels = arrays[0], arrays[1] if len(arrays) > 1 else None
+        wanted = None
+        if labels is not None:
+            wanted = near_border(labels, block.read, block.write, plan=self.plan)
+        return _predictor(self).box(raw, block.read, block.write, wanted=wanted)
+
+
+@functools.lru_cache(maxsize=1)
+def _predictor(settings: ObliqueBlocks) -> ObliquePredictor:
+    """The predictor of these settings, kept: compiling takes seconds."""
+    network, spec = load_network(settings.folder)
+    plan = settings.plan
+    shape = (plan.batch, spec.in_channels, plan.window, plan.window)
+    return ObliquePredictor(
+        settings.backend.compile(network, shape), len(spec.classes), plan, settings.normalisation
+    )
