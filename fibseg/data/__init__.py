@@ -13,7 +13,7 @@ from fibseg.data.split import HeldOut, Split, split_planes
 __all__ = [
     "DROPOUT", "RULE", "TURN", "Augmentation", "Batch", "HeldOut", "LabelledPart",
     "Normalisation", "ObliquePatches", "Paint", "Patches", "PlaneStack", "SparseData", "Split",
-    "Steps", "key", "load_planes", "mirrored", "normalise", "painted_voxels", "photometry", "read_planes", "refuse_not_finite", "resample",
-    "resample_annotation", "resampled_shape", "split_planes", "study_patches", "warp", "working_factor",
-    "working_spacing",
+    "Steps", "key", "load_planes", "mirrored", "normalise", "painted_voxels", "photometry",
+    "read_planes", "refuse_not_finite", "resample", "resample_annotation", "resampled_shape",
+    "split_planes", "study_patches", "warp", "working_factor", "working_spacing",
 ]
