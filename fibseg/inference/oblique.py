@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from edt import edt
 from numpy.typing import NDArray
 
 from fibseg.data import Normalisation, normalise
@@ -16,6 +15,7 @@ from fibseg.geometry import Box
 from fibseg.inference.backends import Compiled
 from fibseg.inference.lattice import CORNERS, Ints, Lattice, corner_share
 from fibseg.inference.oblique_plan import ObliquePlan
+from fibseg.postprocess import signed_distance
 from fibseg.types import Mask
 
 SLAB = 24
@@ -200,11 +200,8 @@ def near_border(
     if plan.within_nm is None:
         return None
     low, high = plan.within_nm
-    inside = labels > 0
-    # To the face between voxels, from centres: half a voxel less than to the nearest other voxel.
-    out_nm = edt(~inside, anisotropy=plan.spacing, black_border=False)
-    in_nm = edt(inside, anisotropy=plan.spacing, black_border=False)
-    signed = np.where(inside, -in_nm, out_nm)
-    cut = write.relative_to(read).slices
-    found: Mask = ((signed >= low) & (signed <= high) & np.isfinite(signed))[cut]
+    # Farther than asked for is as far as the next voxel: the cap itself is never in the range.
+    cap = max(abs(low), abs(high)) + max(plan.spacing)
+    signed = signed_distance(labels, max_nm=cap, spacing=plan.spacing)
+    found: Mask = ((signed >= low) & (signed <= high))[write.relative_to(read).slices]
     return found

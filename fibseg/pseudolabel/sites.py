@@ -1,0 +1,202 @@
+"""Where nuclear pores are, from the image and a nucleus mask alone, nothing painted.
+
+Along the envelope's normal a pore is a gap in two dark membranes, and behind it lies a pocket free
+of chromatin. Both are measured everywhere on the middle of the envelope, as contrast with what is
+beside them on the same surface; local maxima are candidates, and a mixture of two normal
+distributions tells pores from chance, with a probability for each and no threshold to choose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+from sklearn.mixture import GaussianMixture
+
+from fibseg.errors import DataError, UsageError
+from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
+from fibseg.types import Mask, Spacing, Table
+
+COARSEST_NM = 30.0
+"""Voxels coarser than this on any axis show no pores of 120 nm."""
+FEWEST = 12
+"""Candidates below which a mixture means nothing."""
+
+
+@dataclass(frozen=True)
+class PoreShape:
+    """What a pore looks like along the normal of the envelope; depths in nm from the mask's border.
+
+    The mask ends at the outer membrane (as `fibseg.phantom` and most painters have it).
+    """
+
+    middle_nm: float = 28.0
+    """Depth of the middle between both membranes."""
+    shell_nm: float = 15.0
+    """Half thickness of the shell on which maxima are looked for."""
+    gap_nm: tuple[float, float] = (-40.0, 20.0)
+    """From where to where, seen from the middle, inwards positive, a pore interrupts membranes."""
+    pocket_nm: tuple[float, float] = (50.0, 220.0)
+    """From where to where a pocket reaches."""
+    gap_spot_nm: float = 22.0
+    gap_around_nm: float = 75.0
+    pocket_spot_nm: float = 40.0
+    pocket_around_nm: float = 115.0
+    """Standard deviations of the Gaussians that a contrast is the difference of."""
+    pocket_share: float = 0.5
+    """Weight of the pocket's contrast beside the gap's, where candidates are looked for."""
+    apart_nm: float = 70.0
+    """Candidates are the highest within this distance."""
+
+    def __post_init__(self) -> None:
+        for name in ("gap_nm", "pocket_nm"):
+            low, high = getattr(self, name)
+            if not low < high:
+                raise UsageError(f"{name}=[{low:g}, {high:g}] is no range from low to high.")
+        for kind in ("gap", "pocket"):
+            spot, around = (getattr(self, f"{kind}_{what}_nm") for what in ("spot", "around"))
+            if not 0 < spot < around:
+                raise UsageError(
+                    f"{kind}_spot_nm={spot:g} has to lie between 0 and {kind}_around_nm={around:g}."
+                )
+
+    @property
+    def reach_nm(self) -> float:
+        """How far a candidate depends on the image around it."""
+        along = max(abs(v) for v in (*self.gap_nm, *self.pocket_nm)) + self.middle_nm
+        return along + 3 * max(self.gap_around_nm, self.pocket_around_nm) + self.apart_nm
+
+
+def candidates(
+    image: NDArray[Any], envelope: Envelope, *, shape: PoreShape, spacing: Spacing
+) -> Table:
+    """Local maxima of gap and pocket on the envelope: a table, in the order of their voxels.
+
+    Parameters
+    ----------
+    image
+        Stain dark: pockets and gaps are bright; (z, y, x).
+    envelope
+        Of the nucleus in it, known at least within ``shape.reach_nm``.
+
+    Returns
+    -------
+    Table
+        ``z_um, y_um, x_um`` in the middle of the envelope, ``normal_z, normal_y, normal_x``
+        outwards, ``gap_contrast`` and ``pocket_contrast`` in units of the image.
+
+    Raises
+    ------
+    UsageError
+        If voxels are too coarse to show pores.
+    """
+    require_fine(spacing)
+    shell = envelope.shell(shape.middle_nm, max(shape.shell_nm, 0.55 * max(spacing)))
+    voxels = np.argwhere(shell)
+    points, normals = envelope.foot(voxels * np.array(spacing, float), depth_nm=shape.middle_nm)
+    step = min(spacing) / 2
+    gap, pocket = (
+        contrast_within(
+            mean_along(
+                image, points, normals, offsets_nm=_offsets(along, step), spacing=spacing
+            ),
+            shell, spot_nm=spot, around_nm=around, spacing=spacing,
+        )
+        for along, spot, around in (
+            (shape.gap_nm, shape.gap_spot_nm, shape.gap_around_nm),
+            (shape.pocket_nm, shape.pocket_spot_nm, shape.pocket_around_nm),
+        )
+    )
+    score = gap + np.float32(shape.pocket_share) * pocket
+    highest = _highest(score, shell, apart_nm=shape.apart_nm, spacing=spacing)
+    z, y, x = points[highest].T / 1000
+    out_z, out_y, out_x = -normals[highest].T
+    return {
+        "z_um": z, "y_um": y, "x_um": x,
+        "normal_z": out_z, "normal_y": out_y, "normal_x": out_x,
+        "gap_contrast": gap[highest].astype(float),
+        "pocket_contrast": pocket[highest].astype(float),
+    }
+
+
+def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
+    """Probability of each candidate to be a pore, (n,).
+
+    A mixture of two normal distributions of both contrasts (McLachlan and Peel, Finite mixture
+    models, Wiley 2000); the one with the higher mean is pores. What exceeds the mean of pores on
+    both counts is as sure as the mean: a wide component of chance must not win back the extremes.
+
+    Raises
+    ------
+    DataError
+        If there are too few candidates, or they are not of two kinds.
+    """
+    values = np.stack([table["gap_contrast"], table["pocket_contrast"]], axis=1)
+    if len(values) < FEWEST:
+        raise DataError(
+            f"{len(values)} places on the envelope look like pores at all, at least {FEWEST} are "
+            "needed to tell pores from chance. Check the nucleus mask, the polarity of the volume "
+            "and its spacing."
+        )
+    mixture = GaussianMixture(2, n_init=5, random_state=seed).fit(values)
+    pores = int(np.argmax(mixture.means_.sum(axis=1)))
+    mean, other = mixture.means_[pores], mixture.means_[1 - pores]
+    if not (mean > other).all():
+        raise DataError(
+            "candidates on the envelope are not of two kinds, pores and chance: those with the "
+            f"clearer gap (contrast {mean[0]:.3g} against {other[0]:.3g}) have no clearer pocket "
+            f"({mean[1]:.3g} against {other[1]:.3g}). Check the nucleus mask and the polarity."
+        )
+    found: NDArray[np.float64] = mixture.predict_proba(np.minimum(values, mean))[:, pores]
+    return found
+
+
+def require_fine(spacing: Spacing) -> None:
+    """Nothing, if voxels are fine enough.
+
+    Raises
+    ------
+    UsageError
+        If an axis is coarser than `COARSEST_NM`.
+    """
+    if max(spacing) > COARSEST_NM:
+        raise UsageError(
+            f"voxels of {' x '.join(f'{s:g}' for s in spacing)} nm are too coarse for nuclear "
+            f"pores, which are 120 nm across: use voxels of at most {COARSEST_NM:g} nm on each "
+            "axis."
+        )
+
+
+def isolation_um(table: Table) -> NDArray[np.float64]:
+    """Distance of each candidate to the nearest other one, (n,); infinite where it is alone."""
+    centres = np.stack([table[f"{axis}_um"] for axis in "zyx"], axis=1)
+    if len(centres) < 2:
+        return np.full(len(centres), np.inf)
+    away, _ = cKDTree(centres).query(centres, k=2)
+    return np.asarray(away, np.float64)[:, 1]
+
+
+def _offsets(along_nm: tuple[float, float], step_nm: float) -> list[float]:
+    """Evenly spaced places from end to end, no farther apart than a step."""
+    low, high = along_nm
+    n = int(np.ceil((high - low) / step_nm)) + 1
+    return [float(v) for v in np.linspace(low, high, n)]
+
+
+def _highest(
+    score: NDArray[np.float32], shell: Mask, *, apart_nm: float, spacing: Spacing
+) -> NDArray[np.intp]:
+    """Places in `score` (of the voxels of `shell`) that are the highest within a ball."""
+    volume = np.full(shell.shape, -np.inf, np.float32)
+    volume[shell] = score
+    radii = [int(apart_nm / s) for s in spacing]
+    steps = np.meshgrid(*(np.arange(-r, r + 1) * s for r, s in zip(radii, spacing, strict=True)),
+                        indexing="ij")
+    ball = sum(step**2 for step in steps) <= apart_nm**2
+    highest = ndimage.maximum_filter(volume, footprint=ball, mode="constant", cval=-np.inf)
+    found: NDArray[np.intp] = np.flatnonzero((volume == highest)[shell] & (score > 0))
+    return found
