@@ -1,7 +1,11 @@
 """``fibseg measure``: shapes of objects, where they lie in the cell, their share of it.
 
 Distances are unsigned and go to the interface between voxels of a target and others, to the centre
-of the nearest face. The faces of the volume are no membrane. So where a target is cut by one, its
+of the nearest face. Those of surfaces begin at the centre of the nearest surface voxel of an
+object, so that one that touches a target is half a voxel away; those between objects
+(``surface_neighbour_1_um`` …) go from corner to corner of their voxels and are 0 where they touch.
+
+The faces of the volume are no membrane. So where a target is cut by one, its
 membrane may go on nearer than what is seen of it, and a distance is the most that it can be: the
 log says which targets are cut.
 """

@@ -23,6 +23,8 @@ NEAREST = "nearest"
 """Columns of this name are the least of several targets."""
 CYTOPLASM = "cytoplasm"
 """Of the profile: the cell without the nucleus."""
+RULES = 2
+"""Grows where the same settings come to mean other numbers: older tables are made again."""
 _DISTANCE = r"\w*distance_.+_um"
 _OF_TARGET = (
     "distance_{}_um", "surface_distance_{}_um", "mean_surface_distance_{}_um", "share_in_{}",
@@ -162,7 +164,7 @@ def planned_job(
     if intensity:
         sources["raw"] = store.raw_digest
     settings = {
-        "objects": objects, "to": targets, **parts, "intensity": intensity,
+        "rules": RULES, "objects": objects, "to": targets, **parts, "intensity": intensity,
         "keep_border": keep_border, "sources": sources, "spacing": store.spacing,
         "neighbours": neighbours, "classes": classes and asdict(classes),
         "correlations": correlations and asdict(correlations),
