@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from stores import noise_store, untouched
 
 from fibseg.cli.compose import build_parts, compose_verb, resolved
 from fibseg.cli.main import main
+from fibseg.cli.verbs import VERBS
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import profile
+from fibseg.pipeline.profile_empty import is_empty
 from fibseg.pipeline.profile_steps import Recipe, Step, planned_steps
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
@@ -75,7 +78,7 @@ def test_the_whole_profile_and_a_second_time(store: Volume, capsys: pytest.Captu
     measured = store.table_info("mitochondria")["measured"]
     assert measured["to"] == ["nucleus", "cell"]
     before = ran(store)
-    assert main(words) == 0
+    assert main([*words, "steps=[objects,measure]"]) == 0
     assert ran(store) == before, "nothing is made again"
 
 
@@ -174,7 +177,7 @@ def test_a_step_that_fails_leaves_those_before_it(
         return whole(step)
 
     monkeypatch.setattr(Step, "run", failing)
-    parts = vars(recipe(store))
+    parts = vars(recipe(store, "steps=[objects,measure]"))
     with pytest.raises(DataError, match="stopped"):
         profile.run(**parts)
     first = ran(store)
@@ -185,10 +188,118 @@ def test_a_step_that_fails_leaves_those_before_it(
     assert ran(store).count("objects") == 3, "no clean-up is done twice"
 
 
-def test_a_dry_run_plans_step_by_step(store: Volume, capsys: pytest.CaptureFixture) -> None:
+def test_a_dry_run_plans_step_by_step_with_the_users_settings(
+    store: Volume, capsys: pytest.CaptureFixture
+) -> None:
+    own = ["steps=[objects,measure]", "clean.mitochondria.closing.radius_nm=60",
+           "measure.keep_border=true"]
     with untouched(store.path):
-        words = ["profile", f"volume={store.path}", *FEW, "steps=[objects,measure]", "dry_run=true"]
-        assert main(words) == 0
+        assert main(["profile", f"volume={store.path}", *FEW, *own, "dry_run=true"]) == 0
     text = capsys.readouterr().out
     assert "[1/6] fibseg objects" in text
     assert "cannot be planned before the steps that it rests on" in text
+    told = [line for line in text.splitlines() if line.startswith("[")]
+    assert "postprocess.closing.radius_nm=60" in told[2]
+    assert not any("closing" in line for line in told[:2]), "it is that of the mitochondria"
+    for line in told[3:]:
+        assert "keep_border=true" in line
+        assert "blocks=serial" in line
+
+
+@pytest.mark.parametrize(
+    "word", ["~clean.mitochondria.watershed", "clean.mitochondria.watershed=null",
+             "++clean.mitochondria.closing.radius_nm=0", "~measure.classes"],
+)
+def test_a_printed_command_finds_everything_there(
+    store: Volume, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    words = ["steps=[objects,measure]", "organelles=[mitochondria]", word]
+    planned = planned_steps(recipe(store, *words))
+    assert main(["profile", f"volume={store.path}", *FEW, *words]) == 0
+    before = ran(store)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        for step in planned:
+            if step.product.endswith("mitochondria"):
+                assert main(shlex.split(step.command)[1:]) == 0
+    assert caplog.text.count("there already") == 2
+    assert ran(store) == before
+    told = [r["overrides"] for r in store.runs() if "objects=mitochondria" in r["overrides"]
+            or "name=mitochondria" in r["overrides"]]
+    old, new = ("measure.", "") if "measure" in word else ("clean.mitochondria.", "postprocess.")
+    assert any(word.replace(old, new) in words for words in told), "provenance tells of it"
+
+
+def test_nothing_that_is_deleted_for_organelles_comes_back_for_bodies(store: Volume) -> None:
+    told = commands(store, "~measure.correlations")
+    assert "~correlations" in told[-2]
+    assert "correlations=null" in told[-3]
+    assert "~correlations" not in told[-3]
+
+
+def test_another_organelle_by_the_words_of_the_help(store: Volume) -> None:
+    _, example = VERBS["profile"].examples
+    product = store.create_probabilities("er", inputs="none")
+    product.array[:] = 255 * ball(4, (12, 24, 24))
+    finish_product(product)
+    words = shlex.split(example)[3:]
+    assert words[0] == "organelles=[mitochondria,er]"
+    told = commands(store, *words)
+    assert any("name=er blocks=serial postprocess=default" in line for line in told)
+    assert any("postprocess.closing.radius_nm=40" in line for line in told)
+    assert any("objects=er 'to=[nucleus,cell]'" in line for line in told)
+
+
+EMPTY_NUCLEUS = "clean.nucleus.components.min_volume_um3=100"
+
+
+def test_an_empty_membrane_is_left_out_as_a_missing_one(
+    store: Volume, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+    def made(*words: str) -> dict[str, Any]:
+        steps = ["steps=[objects,measure]", *words]
+        assert main(["profile", f"volume={store.path}", *FEW, *steps]) == 0
+        return store.table_info("mitochondria")["measured"]
+
+    with caplog.at_level("INFO"):
+        measured = made(EMPTY_NUCLEUS)
+    assert "no objects in labels/nucleus, all voxels are 0: distances to it" in caplog.text
+    assert measured["to"] == ["cell"]
+    assert "share_of_cell" in measured["profile"]["mitochondria"]
+    assert "nucleus" not in measured["profile"]
+    assert "cytoplasm" not in measured["profile"]
+    text = capsys.readouterr().out
+    assert "labels/nucleus  0 objects" in text
+    assert "tables/mitochondria  7 objects" in text
+    before = ran(store)
+    made(EMPTY_NUCLEUS)
+    assert ran(store) == before, "nothing is made again"
+    assert made()["to"] == ["cell", "nucleus"]
+    assert made(EMPTY_NUCLEUS)["to"] == ["cell"], "what it was measured to earlier is empty now"
+    assert made(EMPTY_NUCLEUS)["to"] == ["cell"]
+
+
+def test_a_cell_without_organelles_has_a_report(
+    store: Volume, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
+) -> None:
+    words = ["clean.mitochondria.components.min_volume_um3=100", EMPTY_NUCLEUS]
+    with caplog.at_level("INFO"):
+        assert main(["profile", f"volume={store.path}", *FEW, *words]) == 0
+    assert "no objects in labels/mitochondria, all voxels are 0: it is not measured" in caplog.text
+    text = capsys.readouterr().out
+    assert "labels/mitochondria  0 objects" in text
+    assert "No object was found." in store.path.with_name("cell.report.html").read_text()
+
+
+def test_labels_without_a_table_are_looked_at(tmp_path: Path) -> None:
+    store = noise_store(tmp_path / "a.ome.zarr", shape=(70, 16, 90))
+    labels = store.create_labels("one", kind="labels", dtype="uint32", inputs="x")
+    voxels = np.zeros((70, 16, 90), np.uint32)
+    voxels[-1, -1, -1] = 1
+    labels.array[:] = voxels
+    finish_product(labels)
+    labels = store.create_labels("none", kind="labels", dtype="uint32", inputs="x")
+    labels.array[:] = 0
+    finish_product(labels)
+    assert not is_empty(store, "one")
+    assert is_empty(store, "none")
