@@ -5,57 +5,23 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from profiled_cells import FEW, ball, cell_store, commands, ran, recipe
 from stores import noise_store, untouched
 
-from fibseg.cli.compose import build_parts, compose_verb, resolved
+from fibseg.cli.compose import compose_verb, resolved
 from fibseg.cli.main import main
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import profile
-from fibseg.pipeline.profile_empty import is_empty
-from fibseg.pipeline.profile_steps import Recipe, Step, planned_steps
+from fibseg.pipeline.profile_steps import Step, planned_steps
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
-
-SHAPE = (24, 48, 48)
-FEW = ["measure.correlations.n_simulations=9", "measure.correlations.n_bootstrap=100",
-       "blocks=serial"]
-
-
-def ball(radius: float, centre: tuple[float, float, float] = (12, 24, 24)) -> np.ndarray:
-    grid = np.indices(SHAPE) - np.array(centre)[:, None, None, None]
-    return np.asarray(np.linalg.norm(grid, axis=0) <= radius)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Volume:
-    """A cell with a nucleus and seven mitochondria of two sizes, as probabilities."""
-    places = [(12, 8, 24), (12, 40, 24), (12, 24, 8), (12, 24, 41), (8, 12, 14), (16, 36, 34),
-              (12, 12, 36)]
-    small = np.any([ball(3 + i % 2, c) for i, c in enumerate(places)], axis=0)
-    masks = {"cell": ball(22), "nucleus": ball(11), "mitochondria": small}
-    return noise_store(
-        tmp_path / "cell.ome.zarr", shape=SHAPE, spacing=(50.0, 50.0, 50.0),
-        **{name: (mask * 255).astype(np.uint8) for name, mask in masks.items()},
-    )
-
-
-def recipe(store: Volume, *words: str) -> Recipe:
-    overrides = [f"volume={store.path}", *FEW, *words]
-    config = resolved(compose_verb("profile", overrides))
-    config.pop("dry_run")
-    return Recipe(**build_parts(config), config=config, overrides=overrides)
-
-
-def commands(store: Volume, *words: str) -> list[str]:
-    steps = planned_steps(recipe(store, *words))
-    return [step.command.replace(f"{store.path}", "V") for step in steps]
-
-
-def ran(store: Volume) -> list[str]:
-    return [record["verb"] for record in store.runs()]
+    return cell_store(tmp_path)
 
 
 def test_steps_rest_on_each_other(store: Volume) -> None:
@@ -248,58 +214,3 @@ def test_another_organelle_by_the_words_of_the_help(store: Volume) -> None:
     assert any("name=er blocks=serial postprocess=default" in line for line in told)
     assert any("postprocess.closing.radius_nm=40" in line for line in told)
     assert any("objects=er 'to=[nucleus,cell]'" in line for line in told)
-
-
-EMPTY_NUCLEUS = "clean.nucleus.components.min_volume_um3=100"
-
-
-def test_an_empty_membrane_is_left_out_as_a_missing_one(
-    store: Volume, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
-) -> None:
-    def made(*words: str) -> dict[str, Any]:
-        steps = ["steps=[objects,measure]", *words]
-        assert main(["profile", f"volume={store.path}", *FEW, *steps]) == 0
-        return store.table_info("mitochondria")["measured"]
-
-    with caplog.at_level("INFO"):
-        measured = made(EMPTY_NUCLEUS)
-    assert "no objects in labels/nucleus, all voxels are 0: distances to it" in caplog.text
-    assert measured["to"] == ["cell"]
-    assert "share_of_cell" in measured["profile"]["mitochondria"]
-    assert "nucleus" not in measured["profile"]
-    assert "cytoplasm" not in measured["profile"]
-    text = capsys.readouterr().out
-    assert "labels/nucleus  0 objects" in text
-    assert "tables/mitochondria  7 objects" in text
-    before = ran(store)
-    made(EMPTY_NUCLEUS)
-    assert ran(store) == before, "nothing is made again"
-    assert made()["to"] == ["cell", "nucleus"]
-    assert made(EMPTY_NUCLEUS)["to"] == ["cell"], "what it was measured to earlier is empty now"
-    assert made(EMPTY_NUCLEUS)["to"] == ["cell"]
-
-
-def test_a_cell_without_organelles_has_a_report(
-    store: Volume, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture
-) -> None:
-    words = ["clean.mitochondria.components.min_volume_um3=100", EMPTY_NUCLEUS]
-    with caplog.at_level("INFO"):
-        assert main(["profile", f"volume={store.path}", *FEW, *words]) == 0
-    assert "no objects in labels/mitochondria, all voxels are 0: it is not measured" in caplog.text
-    text = capsys.readouterr().out
-    assert "labels/mitochondria  0 objects" in text
-    assert "No object was found." in store.path.with_name("cell.report.html").read_text()
-
-
-def test_labels_without_a_table_are_looked_at(tmp_path: Path) -> None:
-    store = noise_store(tmp_path / "a.ome.zarr", shape=(70, 16, 90))
-    labels = store.create_labels("one", kind="labels", dtype="uint32", inputs="x")
-    voxels = np.zeros((70, 16, 90), np.uint32)
-    voxels[-1, -1, -1] = 1
-    labels.array[:] = voxels
-    finish_product(labels)
-    labels = store.create_labels("none", kind="labels", dtype="uint32", inputs="x")
-    labels.array[:] = 0
-    finish_product(labels)
-    assert not is_empty(store, "one")
-    assert is_empty(store, "none")
