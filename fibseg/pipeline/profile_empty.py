@@ -6,9 +6,11 @@ import itertools
 import logging
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from fibseg.errors import DataError
 from fibseg.pipeline.profile_steps import Recipe, Step, measure_step
 from fibseg.volume import Volume
 
@@ -31,10 +33,9 @@ def empty_labels(recipe: Recipe) -> list[str]:
 
 def is_empty(store: Volume, name: str) -> bool:
     """Whether there is no object: by the table where it is up to date, else by every voxel."""
-    if name in store.table_names():
-        info = store.table_info(name)
-        if info.get("labels_digest") == store.labels_info(name).digest:
-            return not info["n_rows"]
+    info = _info(store, name)
+    if info.get("labels_digest") == store.labels_info(name).digest:
+        return not info["n_rows"]
     labels = store.labels(name)
     size = store.block_shape
     starts = itertools.product(*(range(0, n, k) for n, k in zip(labels.shape, size, strict=True)))
@@ -63,8 +64,16 @@ def without(empty: Collection[str], step: Step, recipe: Recipe) -> Step | None:
 def _measured_to(volume: str, name: str) -> list[str]:
     """What the table of the objects was measured to before, as far as that is still there."""
     store = Volume.open(volume)
-    if name not in store.table_names():
-        return []
     there = store.label_names(kind="labels")
-    to = (store.table_info(name).get("measured") or {}).get("to", [])
+    to = (_info(store, name).get("measured") or {}).get("to", [])
     return [target for target in to if target in there]
+
+
+def _info(store: Volume, name: str) -> dict[str, Any]:
+    """What is known of a table; nothing if it is not there, or damaged: it can be made again."""
+    if name not in store.table_names():
+        return {}
+    try:
+        return store.table_info(name)
+    except DataError:
+        return {}

@@ -73,3 +73,13 @@ def test_labels_without_a_table_are_looked_at(tmp_path: Path) -> None:
     finish_product(labels)
     assert not is_empty(store, "one")
     assert is_empty(store, "none")
+
+
+def test_a_damaged_table_is_not_asked(store: Volume) -> None:
+    labels = store.create_labels("one", kind="labels", dtype="uint32", inputs="x")
+    labels.array[:] = 1
+    digest = finish_product(labels).digest
+    store.write_table("one", {"label": np.array([], np.int64)}, labels_digest=digest)
+    assert is_empty(store, "one"), "a table that is up to date is believed"
+    (store.path / "tables" / "one.parquet").write_bytes(b"damaged")
+    assert not is_empty(store, "one")
