@@ -28,14 +28,14 @@ def cell_and_nucleus() -> dict[str, NDArray[np.uint8]]:
     return {"cell": (away < 380).astype(np.uint8), "nucleus": (away < 140).astype(np.uint8)}
 
 
-def balls(n: int, *, radius_nm: tuple[float, float] = (25.0, 50.0)) -> NDArray[np.uint32]:
+def balls(n: int, *, radius_nm: tuple[float, float] = (64.0, 75.0)) -> NDArray[np.uint32]:
     """Numbered balls of growing radius on a spiral between nucleus and membrane."""
     labels = np.zeros(SHAPE, np.uint32)
     for number in range(n):
         height = 1 - 2 * (number + 0.5) / n
         turn, ring = number * np.pi * (3 - 5**0.5), np.sqrt(1 - height**2)
         out = np.array([height, ring * np.cos(turn), ring * np.sin(turn)])
-        far = (260 - 50 * (number % 3 - 1)) / 20
+        far = (260 - 40 * (number % 3 - 1)) / 20
         size = radius_nm[0] + (radius_nm[1] - radius_nm[0]) * number / max(1, n - 1)
         labels[away_nm(tuple(MIDDLE + far * out)) < size] = number + 1
     return labels

@@ -104,13 +104,14 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     typed = dict(map(split_override, overrides))
     config = fitted(run, config, typed=typed)
     parts = build_parts(config)
-    if dry_run:
-        _plan(verb, run, parts)
-        return 0
     # What a run records about itself: not settings, so not keys of the config.
-    record = {"config": config, "overrides": overrides}
     accepted = inspect.signature(run).parameters
-    _echo_result(run(**parts, **{k: v for k, v in record.items() if k in accepted}))
+    told = {"config": config, "overrides": overrides}
+    record = {key: value for key, value in told.items() if key in accepted}
+    if dry_run:
+        _plan(verb, run, parts, record=record)
+        return 0
+    _echo_result(run(**parts, **record))
     return 0
 
 
@@ -127,14 +128,17 @@ def _look(verb: str, config: Mapping[str, Any]) -> None:
                 opened[key](path)
 
 
-def _plan(verb: str, run: Callable[..., Any], parts: Mapping[str, Any]) -> None:
+def _plan(
+    verb: str, run: Callable[..., Any], parts: Mapping[str, Any], *,
+    record: Mapping[str, Any] | None = None,
+) -> None:
     """Print what the verb will do and need, and refuse what there is no room for."""
     from fibseg.pipeline.forecast import forecast
 
     if verb == "profile":
         from fibseg.pipeline.profile_steps import Recipe, planned_steps
 
-        steps = planned_steps(Recipe(**parts))
+        steps = planned_steps(Recipe(**parts, **(record or {})))
         for number, step in enumerate(steps, start=1):
             _echo(f"\n[{number}/{len(steps)}] {step.command}")
             with _after_those_before():

@@ -114,8 +114,8 @@ VERBS: dict[str, Verb] = {
         "the whole profile of a cell: classify, clean up, measure and report, from one config",
         (
             "fibseg profile volume=cell.ome.zarr",
-            "fibseg profile volume=cell.ome.zarr organelles=[mitochondria] "
-            "clean.mitochondria.closing.radius_nm=40",
+            "fibseg profile volume=cell.ome.zarr 'organelles=[mitochondria,er]' "
+            "+postprocess@clean.er=default clean.er.closing.radius_nm=40",
         ),
         reads=("volume",),
     ),
@@ -130,7 +130,7 @@ VERBS: dict[str, Verb] = {
     ),
     "report": Verb(
         "report",
-        "one self-contained HTML page: runs, scores, overlays, histograms",
+        "one self-contained HTML page: cell in 3D, overlays, scatter plots, table, methods text",
         (
             "fibseg report volume=cell.ome.zarr",
             "fibseg report volume=cell.ome.zarr out=figures/cell.html",

@@ -100,9 +100,11 @@ def by_mixture(
     values = np.asarray(values, dtype=float)
     known = np.sort(values[np.isfinite(values)])
     if len(known) < MIN_OBJECTS or len(np.unique(known)) < len(NAMES):
+        n, values_of = len(known), len(np.unique(known))
         reason = (
-            f"no classes: {len(known)} objects with {len(np.unique(known))} different values of "
-            f"{column} allow no mixture of three (at least {MIN_OBJECTS} objects)"
+            f"no classes: {n} object{'s' * (n != 1)} with {values_of} different "
+            f"value{'s' * (values_of != 1)} of {column} allow{'s' * (n == 1)} no mixture of three "
+            f"(at least {MIN_OBJECTS} objects)"
         )
         none = np.full(len(values), MISSING, dtype=_TYPE)
         return Classes(none, (math.nan, math.nan), reason)

@@ -39,11 +39,14 @@ class Tile:
         (z, y, x) with the margins.
     margin
         Its width along each axis, in voxels.
+    volume
+        What of the tile lies in the volume, in voxels of the tile.
     """
 
     codes: NDArray[Any]
     shape: tuple[int, ...]
     margin: tuple[int, ...]
+    volume: Box
 
     @property
     def span(self) -> slice:
@@ -59,10 +62,24 @@ class Tile:
         own[inner] = self.codes.reshape(self.shape)[inner]
         return own.ravel()[self.span]
 
+    def offset(self, step: Sequence[int]) -> int:
+        """How far a `step` (z, y, x) goes in `codes`."""
+        return (step[0] * self.shape[1] + step[1]) * self.shape[2] + step[2]
+
+    def at_faces(self, reach: Sequence[int]) -> NDArray[np.intp]:
+        """Voxels of objects in `span`, as of `own`, from which `reach` goes beyond the volume."""
+        ends = zip(self.volume.start, self.volume.stop, self.shape, reach, strict=True)
+        inner = tuple(
+            slice(low + far if low else 0, high - far if high < n else n)
+            for low, high, n, far in ends
+        )
+        near = np.ones(self.shape, bool)
+        near[inner] = False
+        return np.flatnonzero(near.ravel()[self.span] & (self.own != 0))
+
     def differs(self, step: Sequence[int], out: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether each voxel of `span` and the one a `step` (z, y, x) away differ, into `out`."""
-        offset = (step[0] * self.shape[1] + step[1]) * self.shape[2] + step[2]
-        here = self.span
+        here, offset = self.span, self.offset(step)
         there = slice(here.start + offset, here.stop + offset)
         np.not_equal(self.codes[here], self.codes[there], out=out)
         return out
@@ -183,10 +200,11 @@ def _with_margin(
     codes: NDArray[Any], near: Box, wide: Box, margin: tuple[int, ...], beyond: Beyond
 ) -> Tile:
     """Tile of the codes in `near`, which ends where the volume does, made as large as `wide`."""
+    volume = near.relative_to(wide)
     if near != wide:
         missing = [
             (n - w, v - m)
             for w, n, m, v in zip(wide.start, near.start, near.stop, wide.stop, strict=True)
         ]
         codes = np.pad(codes, missing, mode=beyond)
-    return Tile(codes.ravel(), codes.shape, margin)
+    return Tile(codes.ravel(), codes.shape, margin, volume)

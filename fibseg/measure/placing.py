@@ -110,7 +110,7 @@ def placed_at_random(
     at_once = min(n_simulations, max(1, OCCUPIED_BYTES // grid.taken.size))
     starts, turns = range(0, n_simulations, at_once), (*order,) * (1 + n_sweeps)
     n_steps = len(starts) * len(turns)
-    bar = track(range(n_steps), total=n_steps, label="spatial null", unit="object")
+    bar = track(range(n_steps), total=n_steps, label="spatial null", unit="placing")
     for start in starts:
         rng = np.random.default_rng([seed, start])
         taken = np.repeat(grid.taken[None], min(at_once, n_simulations - start), axis=0)

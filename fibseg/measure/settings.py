@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fibseg.errors import UsageError
 
 RULES = ("mixture", "thresholds")
+LARGEST_SEED = 2**32 - 1
+"""scikit-learn takes no larger one."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class ClassRule:
     rule
         ``mixture`` of three normal distributions that is fitted, or fixed ``thresholds``.
     column
-        Of the table; None is the distance of the centre from the nucleus.
+        Of distances, in the table; None is the distance of the centre from the nucleus.
     near_um, far_um
         Perinuclear up to the first, peripheral from the second on; of thresholds only.
     seed
@@ -61,7 +63,7 @@ class Correlating:
     Parameters
     ----------
     column
-        Of the table; goes with the distance to each target, and to the nearest.
+        Of the table; goes with the distance to each target, and to the nearest, but itself.
     n_bootstrap
         Draws for the intervals, at most.
     n_simulations
@@ -106,3 +108,5 @@ class Correlating:
 def _check_seed(part: str, seed: int) -> None:
     if seed < 0:
         raise UsageError(f"{part}.seed={seed} is below 0. Give 0, 1, 2, …")
+    if seed > LARGEST_SEED:
+        raise UsageError(f"{part}.seed={seed} is above {LARGEST_SEED}. Give 0, 1, 2, …")

@@ -1,7 +1,11 @@
 """``fibseg measure``: shapes of objects, where they lie in the cell, their share of it.
 
 Distances are unsigned and go to the interface between voxels of a target and others, to the centre
-of the nearest face. The faces of the volume are no membrane. So where a target is cut by one, its
+of the nearest face. Those of surfaces begin at the centre of the nearest surface voxel of an
+object, so that one that touches a target is half a voxel away; those between objects
+(``surface_neighbour_1_um`` …) go from corner to corner of their voxels and are 0 where they touch.
+
+The faces of the volume are no membrane. So where a target is cut by one, its
 membrane may go on nearer than what is seen of it, and a distance is the most that it can be: the
 log says which targets are cut.
 """
@@ -19,7 +23,7 @@ import numpy as np
 
 from fibseg.blocks import Runner, Serial
 from fibseg.errors import DataError
-from fibseg.measure import profile
+from fibseg.measure import profile, shape
 from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pictures import column_colors
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
@@ -37,11 +41,8 @@ from fibseg.volume.lock import free
 
 COLORED_BY = ("surface_to_volume_per_um",)
 """Column that colours the labels in viewers, as it colours the page when that opens."""
-DESCRIBED = (
-    "volume_um3", "surface_area_um2", "surface_to_volume_per_um", "sphericity",
-    "distance_nucleus_um", "distance_cell_um", "distance_nearest_um", "spatial_class",
-)
-"""Columns that viewers show of an object."""
+DESCRIBED = ("volume_um3", "surface_area_um2", "surface_to_volume_per_um", "sphericity")
+"""Columns that viewers show of an object, beside the distances of its centre and its class."""
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -140,18 +141,19 @@ def run(
                     )
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
                 record.finish(products={job.path: digest}, metrics=job.summary(store))
-    describe_objects(store, objects)
+    describe_objects(store, job)
     files = () if csv is None else _save(store, job, csv, overwrite=overwrite)
     return Measured(str(volume), job.summary(store), files=files)
 
 
-def describe_objects(store: Volume, objects: str) -> None:
+def describe_objects(store: Volume, job: Job) -> None:
     """Give the labels the colours and the numbers of their table, for viewers such as napari."""
-    table = store.table(objects)
+    table = store.table(job.objects)
     by = next((column for column in COLORED_BY if column in table), "volume_um3")
+    shown = (*DESCRIBED, *job.distances, "spatial_class")
     store.describe_labels(
-        objects, table["label"], colors=column_colors(table[by]).rgb,
-        properties={column: table[column] for column in DESCRIBED if column in table},
+        job.objects, table["label"], colors=column_colors(table[by]).rgb,
+        properties={column: table[column] for column in shown if column in table},
     )
 
 
@@ -163,19 +165,20 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
     DataError
         If there is no object, or a target without a border.
     """
-    runner, bench, shape = blocks or Serial(), StoreBench(store, job.path), store.block_shape
+    runner, bench, block_shape = blocks or Serial(), StoreBench(store, job.path), store.block_shape
     labels = {name: store.labels(name) for name in job.names}
     counts = count_voxels(
-        labels, cell=job.cell, nucleus=job.nucleus, block_shape=shape, runner=runner,
+        labels, cell=job.cell, nucleus=job.nucleus, block_shape=block_shape, runner=runner,
         scratch=bench.folder("shares"), inputs=job.inputs,
     )
+    _require_membranes(counts, job)
     require_border(
         counts, names=job.names, objects=job.objects, to=job.to, shape=store.shape
     )
     table = _measured(store, job, labels, bench, runner)
     _tell(job, counts, table)
     columns, facts = spatial_facts(
-        job, table, labels, folder=bench.folder("null"), block_shape=shape, runner=runner,
+        job, table, labels, folder=bench.folder("null"), block_shape=block_shape, runner=runner,
         spacing=store.spacing,
     )
     found = profile.finish(
@@ -185,11 +188,37 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
         job.objects, table | columns, labels_digest=job.sources[job.labels_path],
         measured={
             "inputs": job.inputs, "sources": job.sources, "to": job.to, "nearest": job.nearest,
+            "cell": job.cell, "nucleus": job.nucleus, "keep_border": job.keep_border,
+            "too_small": int(np.count_nonzero(shape.too_small(table))),
             "profile": found, "neighbours": job.neighbours, **facts,
         },
     )
     bench.clear()
     return path
+
+
+def _require_membranes(counts: Table, job: Job) -> None:
+    """Nothing, if the cell and the nucleus, where they are needed, are not empty.
+
+    Raises
+    ------
+    DataError
+        If one of them is, with the key that leaves it out.
+    """
+    n = dict(zip(job.names, counts["n_voxels"].tolist(), strict=True))
+    for key, name in (("cell", job.cell), ("nucleus", job.nucleus)):
+        if name == job.objects and not n[name]:
+            raise DataError(
+                f"There is no object in labels/{name}, all voxels are 0: there is nothing to "
+                f"measure. Give fibseg profile {key}=null if the volume shows none, or make "
+                f"labels/{name} again with other settings."
+            )
+        if name in job.to and n[job.objects] and not n[name]:
+            raise DataError(
+                f"labels/{name} is empty, all voxels are 0: nothing can be near to where it "
+                f"begins. Give {key}=null and leave {name} out of to= (with extend=false, if the "
+                f"table was measured to it before), or make labels/{name} again."
+            )
 
 
 def _measured(
@@ -233,6 +262,12 @@ def _save(store: Volume, job: Job, csv: str, *, overwrite: bool) -> tuple[str, .
 
 def _tell(job: Job, counts: Table, table: Table) -> None:
     """Say what a reader of the numbers should know."""
+    n_small = int(np.count_nonzero(shape.too_small(table)))
+    if n_small:
+        _log.info(
+            "%d object%s too small for a surface: it is missing in the table, with what depends "
+            "on it", n_small, " is" if n_small == 1 else "s are",
+        )
     if job.cell is None or job.nucleus is None:
         missing = "cell" if job.cell is None else "nucleus"
         _log.info("there are no labels of the %s: shares that need them are left out", missing)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
+from fibseg.blocks import Grid
 from fibseg.errors import DataError, UsageError
 from fibseg.measure import shape
 from fibseg.measure.settings import ClassRule, Correlating
+from fibseg.pipeline.label_values import LARGEST_LABEL
 from fibseg.volume import Volume, fingerprint
 
 NEAREST = "nearest"
 """Columns of this name are the least of several targets."""
+CYTOPLASM = "cytoplasm"
+"""Of the profile: the cell without the nucleus."""
+RULES = 2
+"""Grows where the same settings come to mean other numbers: older tables are made again."""
+_DISTANCE = r"\w*distance_.+_um"
 _OF_TARGET = (
     "distance_{}_um", "surface_distance_{}_um", "mean_surface_distance_{}_um", "share_in_{}",
 )
@@ -87,6 +96,16 @@ class Job:
         return [f"distance_{name}_um" for name in (*self.to, NEAREST)] if self.to else []
 
     @property
+    def correlated(self) -> list[str]:
+        """Distances that correlations are taken with: all but the column itself."""
+        column = self.correlations.column if self.correlations else ""
+        itself = {column}
+        if len(self.nearest) == 1:  # then it is the nearest
+            both = {f"distance_{self.nearest[0]}_um", f"distance_{NEAREST}_um"}
+            itself |= both if column in both else set()
+        return [name for name in self.distances if name not in itself]
+
+    @property
     def class_column(self) -> str | None:
         """What classes depend on, None if nothing is asked for."""
         if self.classes is None:
@@ -119,13 +138,15 @@ def planned_job(
 ) -> Job:
     """What is to be made; checks all that can be known without reading a voxel.
 
+    Voxels are read only of labels of 64 bits, once, for their largest value.
+
     Raises
     ------
     DataError
-        If there are no such labels.
+        If there are no such labels, or they have values that no other verb takes.
     UsageError
-        If labels are an annotation, or measured against themselves, or there can be no such
-        columns.
+        If labels are an annotation, or measured against themselves, or are called as what is
+        computed, or there can be no such columns.
     """
     asked = [to] if isinstance(to, str) else to
     there = store.label_names(kind="labels")
@@ -137,11 +158,13 @@ def planned_job(
     parts = {key: name if name in there else None
              for key, name in (("cell", cell), ("nucleus", nucleus))}
     names = dict.fromkeys([objects, *targets, *filter(None, parts.values())])
+    _check_names(names)
+    _check_values(store, names)
     sources = {f"labels/{name}": store.labels_info(name).digest for name in names}
     if intensity:
         sources["raw"] = store.raw_digest
     settings = {
-        "objects": objects, "to": targets, **parts, "intensity": intensity,
+        "rules": RULES, "objects": objects, "to": targets, **parts, "intensity": intensity,
         "keep_border": keep_border, "sources": sources, "spacing": store.spacing,
         "neighbours": neighbours, "classes": classes and asdict(classes),
         "correlations": correlations and asdict(correlations),
@@ -180,20 +203,54 @@ def _check_labels(store: Volume, objects: str, targets: Sequence[str]) -> None:
         )
 
 
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse a name that the profile gives to what it computes."""
+    if CYTOPLASM in names:
+        raise UsageError(
+            f"labels/{CYTOPLASM} cannot be measured or measured to: the profile calls the cell "
+            f"without the nucleus {CYTOPLASM}. Store these labels under another name, e.g. cytosol."
+        )
+
+
+def _check_values(store: Volume, names: Iterable[str]) -> None:
+    """Refuse labels with larger values than other verbs take."""
+    for name in names:
+        if store.labels(name).dtype.itemsize <= np.dtype(np.uint32).itemsize:
+            continue
+        largest = _largest(store.path, name, store.labels_info(name).digest)
+        if largest > LARGEST_LABEL:
+            raise DataError(
+                f"labels/{name} has values up to {largest}; fibseg takes labels up to "
+                f"{LARGEST_LABEL}. Renumber them (e.g. fastremap.renumber) and store them again."
+            )
+
+
+@functools.lru_cache(maxsize=32)
+def _largest(path: Path, name: str, digest: str) -> int:
+    """Largest value of labels; `digest` tells those of one name from later ones."""
+    store = Volume(path)
+    labels = store.labels(name)
+    blocks = Grid.over(labels.shape, store.block_shape).blocks(lambda write: write)
+    return max((int(np.max(labels[block.write.slices])) for block in blocks), default=0)
+
+
 def _check_columns(job: Job) -> None:
     """Refuse columns that cannot be; a distance that is not measured only leaves classes out."""
     known = columns_of(job)
-    wanted = {"classes": job.classes.column if job.classes else None,
-              "correlations": job.correlations.column if job.correlations else None}
-    for part, column in wanted.items():
-        distance = part == "classes" and re.fullmatch(r"\w*distance_.+_um", column or "")
-        if column is not None and column not in known and not distance:
-            near = get_close_matches(column, known, 3)
-            raise UsageError(
-                f"{part}.column={column} is no column that is measured here. "
-                + (f"Did you mean {' or '.join(near)}?" if near
-                   else f"There are {', '.join(known)}.")
-            )
+    distances = [name for name in known if re.fullmatch(_DISTANCE, name)]
+    if job.classes and job.classes.column and not re.fullmatch(_DISTANCE, job.classes.column):
+        _refuse("classes", job.classes.column, "distance", distances)
+    if job.correlations and job.correlations.column not in known:
+        _refuse("correlations", job.correlations.column, "column", known)
+
+
+def _refuse(part: str, column: str, kind: str, known: Sequence[str]) -> NoReturn:
+    near = get_close_matches(column, known, 3)
+    there = ", ".join(known) or "none, see to="
+    raise UsageError(
+        f"{part}.column={column} is no {kind} that is measured here. "
+        + (f"Did you mean {' or '.join(near)}?" if near else f"There are {there}.")
+    )
 
 
 def _earlier_targets(store: Volume, objects: str, there: Sequence[str]) -> list[str]:

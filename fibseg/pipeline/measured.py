@@ -77,16 +77,20 @@ def correlation_lines(facts: Mapping[str, Any]) -> list[str]:
     found, null = facts["correlations"], facts["null"]
     if found is None:
         return []
-    names, lines = found["with_column"], [f"{found['column'][0]}, Spearman's rank correlation"]
+    names = found["with_column"]
+    lines = [f"{found['column'][0]}, Spearman's rank correlation ρ"]
     for row, name in enumerate(names):
         rho, low, high = (found[f"spearman_{part}"][row] for part in ("rho", "low", "high"))
-        line = f"with {name:<{max(map(len, names))}}  {_told(rho)} ({_told(low)} to {_told(high)})"
+        line = f"with {name:<{max(map(len, names))}}  ρ {_told(rho)}"
+        line += "" if rho is None else f" ({_told(low)} to {_told(high)})"
         if null is not None and name in null["table"]["with_column"]:
             other = null["table"]["with_column"].index(name)
             low, high, p = (
                 null["table"][f"spearman_null_{part}"][other] for part in ("low", "high", "p")
             )
-            line += f"  at random {_told(low)} to {_told(high)}, p = {_told(p)}"
+            line += "  at random missing" if p is None else (
+                f"  at random ρ {_told(low)} to {_told(high)}, p of ρ = {_told(p)}"
+            )
         lines.append(line)
     return lines
 

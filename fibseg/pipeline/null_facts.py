@@ -37,6 +37,8 @@ def null_facts(
 ) -> dict[str, Any]:
     """The spatial null of a column of a table, as plain values.
 
+    ``n_unplaced`` objects found no place in some simulations, ``never_placed`` (labels) in none.
+
     Parameters
     ----------
     table
@@ -108,4 +110,7 @@ def _plain(
         "table": table, "simulated": simulated, "voxel_nm": list(grid.spacing),
         "n_simulations": asked.n_simulations, "seed": asked.seed,
         "n_unplaced": len(found.unplaced["label"]),
+        "never_placed": found.unplaced["label"][
+            found.unplaced["n_unplaced"] == asked.n_simulations
+        ].tolist(),
     }

@@ -13,7 +13,8 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.pipeline.fused import Operator
-from fibseg.pipeline.profile_steps import VERBS, Recipe, planned_steps
+from fibseg.pipeline.profile_empty import empty_labels, without
+from fibseg.pipeline.profile_steps import VERBS, Recipe, Step, planned_steps
 from fibseg.pipeline.profiled import Profiled
 
 _log = logging.getLogger("fibseg.pipeline")
@@ -49,7 +50,8 @@ def run(
     measure, report
         Settings of these verbs.
     cell, nucleus
-        Label images that objects are measured against; what is not there is left out.
+        Label images that objects are measured against; what is not there, or has no object, is
+        left out.
     annotation
         Painting that the cell is classified from, if it is there; None where it is not to be.
     precision_nm
@@ -68,9 +70,16 @@ def run(
     UsageError
         If a step or a setting cannot be meant.
     """
-    planned = planned_steps(Recipe(**locals()))
-    results = {}
+    recipe = Recipe(**locals())
+    planned = planned_steps(recipe)
+    results: dict[str, Any] = {}
+    empty: list[str] | None = None
     for number, step in enumerate(planned, start=1):
-        _log.info("[%d/%d] %s", number, len(planned), step.command)
-        results[step.product] = step.run()
+        wanted: Step | None = step
+        if step.verb == "measure":
+            empty = empty_labels(recipe) if empty is None else empty
+            wanted = without(empty, step, recipe)
+        if wanted is not None:
+            _log.info("[%d/%d] %s", number, len(planned), wanted.command)
+            results[wanted.product] = wanted.run()
     return Profiled(results)

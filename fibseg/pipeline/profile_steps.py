@@ -116,7 +116,9 @@ def planned_steps(recipe: Recipe) -> list[Step]:
     makers: dict[str, Callable[[], Iterable[Step]]] = {
         "classify": lambda: [_classify(recipe, painted)] if painted else [],
         "objects": lambda: _objects(store, recipe, there, painted=painted),
-        "measure": lambda: [_measure(recipe, name, there) for name in there],
+        "measure": lambda: [
+            measure_step(recipe, name, _targets(recipe, name, there)) for name in there
+        ],
         "report": lambda: [_report(recipe)],
     }
     return [step for verb in VERBS if verb in recipe.steps for step in makers[verb]()]
@@ -205,16 +207,30 @@ def _with_clean_up(verb: str, recipe: Recipe, name: str, own: Mapping[str, Any])
     )
 
 
-def _measure(recipe: Recipe, name: str, there: Sequence[str]) -> Step:
-    """Table of `name`, with its distances to what it does not itself make up."""
+def _targets(recipe: Recipe, name: str, there: Sequence[str]) -> list[str]:
+    """What the objects of `name` are measured to: what they do not themselves make up."""
     around = {recipe.nucleus: [recipe.cell], recipe.cell: []}.get(name, recipe.membranes)
-    own = {
-        "objects": name, "to": [n for n in reversed(around) if n in there],
-        "cell": recipe.cell, "nucleus": recipe.nucleus,
+    return [n for n in reversed(around) if n is not None and n in there]
+
+
+def measure_step(recipe: Recipe, name: str, to: Sequence[str], *, extend: bool = True) -> Step:
+    """Table of `name`, with distances to `to`.
+
+    Parameters
+    ----------
+    extend
+        As in `fibseg.pipeline.measure.run`.
+    """
+    own: dict[str, Any] = {
+        "objects": name, "to": list(to), "cell": recipe.cell, "nucleus": recipe.nucleus,
+        "extend": extend,
     }
     left_out = OF_ORGANELLES if name in recipe.membranes else {}
     plain = (recipe.config or {}).get("measure") or {}
-    typed = [w for w in _typed(recipe, {"measure.": ""}) if not w.startswith(tuple(left_out))]
+    typed = [
+        word for word in _typed(recipe, {"measure.": ""})
+        if not word.lstrip("+~").startswith(tuple(left_out))
+    ]
     return _step(
         "measure", f"tables/{name}", recipe, {**own, **(recipe.measure or {}), **left_out},
         {**own, **plain, **left_out}, [*_words(own), *_words(left_out), *typed],
@@ -241,7 +257,8 @@ def _step(
 def _words(own: Mapping[str, Any]) -> list[str]:
     """Settings as one types them; those that have their usual value need no word."""
     words = {k: f"[{','.join(v)}]" if isinstance(v, list) else v for k, v in own.items()}
-    usual = {"cell": "cell", "nucleus": "nucleus", "precision_nm": None, "overwrite": False}
+    usual = {"cell": "cell", "nucleus": "nucleus", "precision_nm": None, "overwrite": False,
+             "extend": True}
     return [
         f"{k}={'null' if v is None else str(v).lower() if isinstance(v, bool) else v}"
         for k, v in words.items() if k not in usual or usual[k] != v
@@ -252,10 +269,14 @@ def _typed(recipe: Recipe, prefixes: Mapping[str, str], *, blocks: bool = True) 
     """What the user typed for a step, in the words of its verb."""
     words = []
     for word in recipe.overrides:
-        plain = word.lstrip("+").replace("postprocess@clean.", "clean.")
+        plain = word.lstrip("+~")
+        sign = word.removesuffix(plain)
+        if plain.startswith("postprocess@clean."):  # the verb has a clean-up to choose another for
+            plain, sign = plain.removeprefix("postprocess@"), ""
         if blocks and plain.startswith("blocks"):
-            words.append(plain)
+            words.append(sign + plain)
         words += [
-            new + plain.removeprefix(old) for old, new in prefixes.items() if plain.startswith(old)
+            sign + new + plain.removeprefix(old)
+            for old, new in prefixes.items() if plain.startswith(old)
         ]
     return words

@@ -14,7 +14,7 @@ from fibseg.pipeline.report_cell import share_facts, whole_profile
 from fibseg.pipeline.report_facts import headline, object_section, shown_labels, volume_facts
 from fibseg.pipeline.report_history import run_rows, text_for_methods
 from fibseg.pipeline.report_kinds import Kind, kinds_of
-from fibseg.pipeline.report_pictures import Drawings, Drawn, drawn
+from fibseg.pipeline.report_pictures import Drawings, Drawn, drawn, object_stem
 from fibseg.pipeline.report_scene import scene_of
 from fibseg.pipeline.report_scores import latest_evaluations, score_tables
 from fibseg.report import (
@@ -25,7 +25,6 @@ from fibseg.report import (
     picture_uri,
     png_bytes,
     render,
-    svg_text,
     svg_uri,
     write_figures,
 )
@@ -98,7 +97,7 @@ def run(
     found = {"report": str(path), "figure": str(figure)}
     if files := drawings.files():
         folder = path.with_suffix(".figures")
-        write_figures(files, folder)
+        write_figures(files, folder, svgs=drawings.svgs)
         found["figures"] = str(folder)
     _log.info("report of %s written to %s", store.name, path)
     return found | {"megabytes": round(path.stat().st_size / 1e6, 2)}
@@ -116,7 +115,7 @@ def _page(
     store = camera.store
     evaluations = latest_evaluations(store, runs)
     sections = [
-        object_section(store, k, n_largest, _figures(drawings.objects[k.name]))
+        object_section(store, k, n_largest, _figures(drawings, k.name))
         for k in kinds
     ]
     pictures = {
@@ -140,11 +139,14 @@ def _page(
     )
 
 
-def _figures(drawings: Drawings) -> tuple[Figure, ...]:
-    """Drawings for the page; several panels side by side take a row of their own."""
+def _figures(drawings: Drawn, name: str) -> tuple[Figure, ...]:
+    """Drawings of objects for the page; several panels side by side take a row of their own."""
     return tuple(
-        Figure(caption, svg_uri(svg_text(drawing)), wide=len(drawing.axes) > 2)
-        for caption, drawing in drawings.items()
+        Figure(
+            caption, svg_uri(drawings.svgs[object_stem(name, caption)]),
+            wide=len(drawing.axes) > 2,
+        )
+        for caption, drawing in drawings.objects[name].items()
     )
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fibseg.pipeline.measured import profile_lines
+from fibseg.pipeline.profiled import Profile, merged
 from fibseg.pipeline.report_facts import measured_of
 from fibseg.report import Fact
 from fibseg.report.methods import plain_name
 from fibseg.volume import Volume
 
-Profile = dict[str, dict[str, Any]]
-
 
 def whole_profile(store: Volume, names: Sequence[str]) -> Profile:
-    """Volumes and shares from the tables of all these labels, as far as they are up to date.
+    """Volumes and shares from the tables of all these labels, as far as they are up to date."""
+    return merged(measured_of(store, name).get("profile") or {} for name in names)
 
-    A part that several tables tell of is the same in all: each states the labels that it counted.
+
+def roles(store: Volume, names: Sequence[str]) -> tuple[str, str | None]:
+    """Names of the label images that stand for the cell and its nucleus, as they were measured.
+
+    The first table that tells of a role counts; where none does, they have their usual names.
     """
-    profile: Profile = {}
-    for name in names:
-        for part, facts in (measured_of(store, name).get("profile") or {}).items():
-            profile[part] = {**profile.get(part, {}), **facts}
-    return profile
+    told = [measured_of(store, name) for name in names]
+    cell = next((m["cell"] for m in told if m.get("cell")), "cell")
+    nucleus = next((m["nucleus"] for m in told if m.get("nucleus")), "nucleus")
+    return cell, nucleus
 
 
 def share_facts(profile: Mapping[str, Mapping[str, Any]]) -> tuple[Fact, ...]:
@@ -36,15 +40,11 @@ def share_facts(profile: Mapping[str, Mapping[str, Any]]) -> tuple[Fact, ...]:
 
 
 def _shares(facts: Mapping[str, Any]) -> str:
-    """Shares in words.
+    """Shares in words, those that `fibseg measure` prints.
 
-    >>> _shares({"share_of_cell": 0.081, "share_of_cytoplasm": 0.0988})
+    >>> _shares({"volume_um3": 1.0, "share_of_cell": 0.081, "share_of_cytoplasm": 0.0988})
     '8.1 % of the cell, 9.9 % of the cytoplasm'
     """
-    words = [
-        f"{100 * facts[f'share_of_{whole}']:.1f} % of the {whole}"
-        for whole in ("cell", "cytoplasm") if facts.get(f"share_of_{whole}") is not None
-    ]
-    if "literature_source" in facts:
-        words.append(f"literature: {facts['literature_source']}")
+    known = {key: value for key, value in facts.items() if value is not None}
+    _, _, *words = profile_lines({"": known})[0].split("  ")
     return ", ".join(words)

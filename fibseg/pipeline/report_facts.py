@@ -226,7 +226,7 @@ def _body_fact(table: Table, column: str) -> Fact:
     value, unit = float(table[column][0]), column_unit(column)
     words = column_title(column).removesuffix(f" ({unit})")
     if not np.isfinite(value):
-        return Fact("–", words, "not stated for what is cut off")
+        return Fact("–", words, "not stated for what is cut off or too small")
     return Fact(f"{value:.4g} {unit}".rstrip(), words)
 
 

@@ -58,21 +58,22 @@ def text_for_methods(
         (plain_name(name).capitalize(), f"{r.data['truth']}, {r.data['where']}", found)
         for r in evaluations if not r.stale for name, found in r.data["scores"].items()
     ]
-    measurements = [text for name in names if (text := _measurement(store, name))]
+    measurements = [text for name in names if (text := _measurement(store, name, runs))]
     return methods_text(
         shape=store.shape, dtype=str(store.dtype), version=fibseg.__version__, objects=objects,
         scores=scores, measurements=measurements, versions=_versions(runs), spacing=store.spacing,
     )
 
 
-def _measurement(store: Volume, name: str) -> str:
+def _measurement(store: Volume, name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     measured = measured_of(store, name)
     if not measured:
         return ""
     table = store.table(name)
+    made = [r for r in runs if r["verb"] == "measure" and f"tables/{name}" in _products(r)]
     return measurement_text(
         name, n_objects=len(table["label"]), n_cut=int(np.count_nonzero(table["touches_border"])),
-        measured=measured,
+        measured=measured, settings=made[-1]["config"] if made else None,
     )
 
 
@@ -107,15 +108,19 @@ def _classifier_facts(made: Sequence[Mapping[str, Any]]) -> ClassifierFacts:
     lesson = spec.training.get("lesson", {})
     return ClassifierFacts(
         n_painted=sum(spec.training.get("learned_from", {}).values()) or None,
-        n_trees=lesson.get("n_trees"), precision_nm=spec.precision_nm, sigmas_nm=spec.sigmas_nm,
+        n_trees=lesson.get("n_trees"), seed=lesson.get("seed"), precision_nm=spec.precision_nm,
+        sigmas_nm=spec.sigmas_nm,
     )
 
 
 def _product(record: Mapping[str, Any], name: str) -> bool:
     """Whether a run made these labels, or the probabilities that they come from."""
-    products = record.get("products") or {}
-    made = {f"labels/{name}", f"probabilities/{name}"} & set(products)
+    made = {f"labels/{name}", f"probabilities/{name}"} & set(_products(record))
     return bool(made) or record["config"].get("name") == name
+
+
+def _products(record: Mapping[str, Any]) -> Mapping[str, str]:
+    return record.get("products") or {}
 
 
 def run_rows(runs: Sequence[Mapping[str, Any]]) -> tuple[RunRow, ...]:

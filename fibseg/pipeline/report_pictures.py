@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.pictures import NUCLEUS, Shell, column_colors, shaded_cell, trace
-from fibseg.pipeline.report_cell import whole_profile
+from fibseg.pictures import NUCLEUS, Camera, Shell, column_colors, shaded_cell, trace
+from fibseg.pipeline.report_cell import roles, whole_profile
 from fibseg.pipeline.report_facts import FIRST_COLORS, measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
 from fibseg.pipeline.report_scene import coarse_level, read_coarse, read_coarse_raw
@@ -25,12 +26,18 @@ from fibseg.report import (
     relations,
     scatter_figure,
     shares_figure,
+    svg_text,
 )
 from fibseg.report.methods import plain_name
+from fibseg.types import Shape, Spacing
 from fibseg.volume import Volume
 
 MOST_VOXELS = 2**22
 """Of what still pictures are made from: seconds, and sharper than they are shown."""
+PIXELS_PER_VOXEL = 4
+"""Of still pictures, along each side: more show nothing else, they only take longer."""
+PIXELS = (240, 640)
+"""Least and most along the longer side of a still picture."""
 IN_3D = ("surface_to_volume_per_um", "distance_nearest_um", "spatial_class")
 """Columns that colour the objects of the still pictures."""
 HISTOGRAMS = ("volume_um3", "surface_to_volume_per_um", "sphericity", "distance_nearest_um")
@@ -58,10 +65,25 @@ class Drawn:
 
     def files(self) -> Drawings:
         """All of them by the name of a file."""
-        named = dict(self.cell)
+        named = {file_stem(caption): drawing for caption, drawing in self.cell.items()}
         for name, drawings in self.objects.items():
-            named |= {f"{name} {caption}": drawing for caption, drawing in drawings.items()}
-        return {file_stem(caption): drawing for caption, drawing in named.items()}
+            named |= {
+                object_stem(name, caption): drawing for caption, drawing in drawings.items()
+            }
+        return named
+
+    @functools.cached_property
+    def svgs(self) -> dict[str, str]:
+        """Drawings of objects as SVG, by the name of a file: the page and the files share them."""
+        return {
+            object_stem(name, caption): svg_text(drawing)
+            for name, drawings in self.objects.items() for caption, drawing in drawings.items()
+        }
+
+
+def object_stem(name: str, caption: str) -> str:
+    """Name of the file of a drawing of the objects of a label image."""
+    return file_stem(f"{name} {caption}")
 
 
 def file_stem(caption: str) -> str:
@@ -80,8 +102,9 @@ def drawn(store: Volume, kinds: Sequence[Kind]) -> Drawn:
     profile = whole_profile(store, names)
     bodies = body_masks(store, kinds)
     cell: Drawings = {}
-    if "cell" in profile:
-        cell["Shares of the cell"] = shares_figure(profile)
+    body, nucleus = roles(store, names)
+    if body in profile:
+        cell["Shares of the cell"] = shares_figure(profile, cell=body, nucleus=nucleus)
     if bodies:
         cell["The raw image, cut open"] = cut_open(store, bodies)
     many = next((k.name for k in kinds if k.color is None and table_of(store, k.name)), None)
@@ -115,7 +138,7 @@ def in_3d(
         Shell(mask) if kind.shell else Shell(mask, kind.color or NUCLEUS, 0.85)
         for kind, mask in bodies.items()
     ]
-    scene = trace(labels, shells=shells, spacing=spacing)
+    scene = trace(labels, shells=shells, camera=camera_for(labels.shape, spacing), spacing=spacing)
     values = {column_title(c): table[c] for c in columns}
     first = scene.colored(column_colors(table[columns[0]]).rgb, numbers=table["label"])
     return cell_figure(scene, numbers=table["label"], columns=values), png_uri(first.rgb)
@@ -126,9 +149,21 @@ def cut_open(store: Volume, bodies: Mapping[Kind, NDArray[Any]]) -> Drawing:
     level, spacing = coarse_level(store, most_voxels=MOST_VOXELS)
     raw = read_coarse_raw(store, level, most_voxels=MOST_VOXELS)
     largest = next(iter(bodies.values()))
-    return picture_figure(
-        shaded_cell(raw, largest, invert=store.polarity == "dark", spacing=spacing)
-    )
+    return picture_figure(shaded_cell(
+        raw, largest, camera=camera_for(raw.shape, spacing), invert=store.polarity == "dark",
+        spacing=spacing,
+    ))
+
+
+def camera_for(shape: Shape, spacing: Spacing) -> Camera:
+    """Camera whose picture is as large as what a volume can show.
+
+    >>> camera_for((24, 48, 90), (20.0, 20.0, 20.0)).size_px
+    360
+    """
+    n_voxels = max(n * s for n, s in zip(shape, spacing, strict=True)) / min(spacing)
+    least, most = PIXELS
+    return Camera(size_px=int(np.clip(round(PIXELS_PER_VOXEL * n_voxels), least, most)))
 
 
 def measured_figures(store: Volume, name: str) -> Drawings:
@@ -140,9 +175,11 @@ def measured_figures(store: Volume, name: str) -> Drawings:
     drawings: Drawings = {}
     classes = table.get("spatial_class")
     correlated = measured.get("correlations")
-    if correlated:
-        columns = dict.fromkeys([correlated["column"][0], *correlated["with_column"]])
-        found = relations(table, measured, titles={c: column_title(c) for c in columns})
+    if correlated and correlated["column"]:
+        column = correlated["column"][0]
+        columns = dict.fromkeys([column, *correlated["with_column"]])
+        titles = {c: column_title(c) for c in columns}
+        found = relations(table, measured, column=column, titles=titles)
         drawings["Correlations with distance"] = scatter_figure(found, classes=classes)
     for column in HISTOGRAMS:
         if column in table and np.isfinite(table[column]).any():

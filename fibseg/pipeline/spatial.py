@@ -38,7 +38,8 @@ def spatial_facts(
     """The column ``spatial_class``, if there is one, and what else the metadata hold.
 
     That is ``classes``, ``correlations`` and ``null``, None where they are left out, and
-    ``left_out``, for what reason.
+    ``left_out``, for what reason. Correlations that a null is beside are those of the objects that
+    it places: ``correlated_without`` has the labels of all others that have a value.
 
     Parameters
     ----------
@@ -56,7 +57,9 @@ def spatial_facts(
         Size of a voxel in nm, (z, y, x).
     """
     columns: Table = {}
-    facts: dict[str, Any] = {"classes": None, "correlations": None, "null": None}
+    facts: dict[str, Any] = {
+        "classes": None, "correlations": None, "correlated_without": [], "null": None,
+    }
     counted = in_cytoplasm(table, cell=job.cell, nucleus=job.nucleus)
     left_out = _left_out(job, table, counted)
     asked, column = job.correlations, job.class_column
@@ -67,10 +70,6 @@ def spatial_facts(
         else:
             columns["spatial_class"] = found.names
             facts["classes"] = class_facts(table, found, column)
-    if asked and "correlations" not in left_out:
-        facts["correlations"] = statistics.correlations(
-            table, asked.column, job.distances, n_bootstrap=asked.n_bootstrap, seed=asked.seed
-        )
     if asked and asked.n_simulations and job.membranes and "null" not in left_out:
         nucleus, cell = job.membranes
         facts["null"] = null_facts(
@@ -80,9 +79,40 @@ def spatial_facts(
             folder=folder, block_shape=block_shape, runner=runner, inputs=job.inputs,
             spacing=spacing,
         )
+    if asked and "correlations" not in left_out:
+        there = _placed(table, counted, facts["null"])
+        facts["correlated_without"] = _without(table, asked.column, there)
+        facts["correlations"] = statistics.correlations(
+            {**table, asked.column: np.where(there, table[asked.column], np.nan)}, asked.column,
+            job.correlated, n_bootstrap=asked.n_bootstrap, seed=asked.seed,
+        )
     for part, reason in left_out.items():
         _log.info("%s left out: %s", part, reason)
     return columns, facts | {"left_out": left_out}
+
+
+def _placed(
+    table: Table, counted: NDArray[np.bool_], null: Mapping[str, Any] | None
+) -> NDArray[np.bool_]:
+    """Objects that correlations are to be of: those that a null says something of, else all."""
+    if null is None:
+        return np.ones(len(counted), dtype=bool)
+    if max(null["table"]["n_objects"]) < statistics.MIN_OBJECTS:  # it says nothing
+        return counted
+    return counted & ~np.isin(table["label"], null["never_placed"])
+
+
+def _without(table: Table, column: str, there: NDArray[np.bool_]) -> list[int]:
+    """Labels of the objects that have a value and are not `there`, and a word on how many."""
+    labels = table["label"][~there & np.isfinite(table[column])]
+    if n := len(labels):
+        _log.info(
+            "correlations: without %d object%s that the spatial null does not place, for %s more "
+            "than half in the nucleus or outside of the cell, or %s no room",
+            n, "s" * (n != 1), "they lie by" if n != 1 else "it lies by",
+            "find" if n != 1 else "finds",
+        )
+    return sorted(labels.tolist())
 
 
 def _left_out(job: Job, table: Table, counted: NDArray[np.bool_]) -> dict[str, str]:
@@ -92,15 +122,20 @@ def _left_out(job: Job, table: Table, counted: NDArray[np.bool_]) -> dict[str, s
         reasons["classes"] = f"{job.class_column} is not measured, see to="
     if job.correlations and not job.to:
         reasons["correlations"] = "no distance is measured, see to="
+    elif job.correlations and not job.correlated:
+        reasons["correlations"] = (
+            f"{job.correlations.column} is the only distance that is measured, see to="
+        )
     if job.correlations and job.correlations.n_simulations:
         column = job.correlations.column
         n = int(np.count_nonzero(counted & np.isfinite(table[column])))
         if job.membranes is None:
             reasons["null"] = "it needs the nucleus and the cell, both also in to="
         elif n < statistics.MIN_OBJECTS:
-            reasons["null"] = (
-                f"{n} objects in the cytoplasm have a {column}, {statistics.MIN_OBJECTS} are needed"
+            which = f"{n} objects in the cytoplasm have" if n != 1 else (
+                "1 object in the cytoplasm has"
             )
+            reasons["null"] = f"{which} a {column}, {statistics.MIN_OBJECTS} are needed"
     return reasons
 
 

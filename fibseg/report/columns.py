@@ -9,6 +9,10 @@ UNITS = {
 }
 """Ends of the names of columns; the longest that fits counts."""
 
+_NEAREST = (
+    "the nearer of the membranes of nucleus and cell, where both are measured, else the nearest of "
+    "all targets"
+)
 _KNOWN = {
     "label": "number of the object in the label image",
     "n_voxels": "voxels of the object",
@@ -19,21 +23,22 @@ _KNOWN = {
     "elongation": "major by middle principal axis; 1 if not elongated",
     "flatness": "middle by minor principal axis; 1 if not flat",
     "euler_number": "pieces minus tunnels plus cavities; 1 for a solid without holes",
-    "touches_border": "cut off by a face of the volume, so shapes are not stated",
-    "distance_nearest_um": "from the centre of the object to the nearest of all membranes",
-    "surface_distance_nearest_um": "from the surface of the object to the nearest of all membranes",
+    "touches_border": "cut off by a face of the volume; without keep_border no shape is stated",
+    "distance_nearest_um": f"from the centre of the object to {_NEAREST}",
+    "surface_distance_nearest_um": f"from the nearest surface voxel of the object to {_NEAREST}",
     "spatial_class": "where in the cell the object lies, by the rule that the methods state",
 }
 
 _PATTERNS = (
-    (r"mean_surface_distance_(\w+)_um", "mean distance of the object's surface to the {0}"),
-    (r"surface_distance_(\w+)_um", "from the nearest point of the object's surface to the {0}"),
-    (r"distance_(\w+)_um", "from the centre of the object to the surface of the {0}"),
-    (r"share_in_(\w+)", "share of the object's voxels that lie in the {0}"),
-    (r"inside_(\w+)", "more than half of the object lies in the {0}"),
+    (r"mean_surface_distance_(.+)_um", "mean distance of the object's surface voxels to the {0}"),
+    (r"surface_distance_(.+)_um", "from the nearest surface voxel of the object to the {0}"),
+    (r"distance_(.+)_um", "from the centre of the object to the surface of the {0}"),
+    (r"share_in_(.+)", "share of the object's voxels that lie in the {0}"),
+    (r"inside_(.+)", "more than half of the object lies in the {0}"),
     (r"centroid_([zyx])_um", "centre of geometry along {0}, from the first voxel of the volume"),
     (r"bbox_([zyx])_start", "first voxel of the object along {0}"),
     (r"bbox_([zyx])_stop", "one past the last voxel of the object along {0}"),
+    (r"axis_major_([zyx])", "part along {0} of the unit vector along the major principal axis"),
     (r"axis_(\w+)_um", "length of the {0} principal axis"),
     (r"(\w+)_neighbour_(\d+)_um", "{0} to {0} distance to neighbour {1} of the same kind"),
     (r"(\w+)_neighbour_(\d+)", "label of neighbour {1} by {0} distance"),

@@ -88,10 +88,19 @@ def png_bytes(figure: Figure, *, dpi: int = DPI) -> bytes:
     return buffer.getvalue()
 
 
-def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+def write_figures(
+    figures: Mapping[str, Figure], folder: Path, *, svgs: Mapping[str, str] | None = None
+) -> list[Path]:
     """Paths of ``NAME.svg`` and ``NAME.png`` in `folder`, one of each for every figure.
 
     The same figures give the same bytes; a crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    figures
+        By the name of their files.
+    svgs
+        `svg_text` of those that are known already: drawing takes a while.
 
     Raises
     ------
@@ -102,7 +111,8 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
     written = []
     for name, figure in figures.items():
         checked_name(name, what="figure")
-        drawn = {"svg": svg_text(figure).encode(), "png": png_bytes(figure)}
+        svg = (svgs or {}).get(name) or svg_text(figure)
+        drawn = {"svg": svg.encode(), "png": png_bytes(figure)}
         for kind, data in drawn.items():
             path = folder / f"{name}.{kind}"
             write_bytes(path, data)

@@ -27,6 +27,7 @@ class ClassifierFacts:
 
     n_painted: int | None = None
     n_trees: int | None = None
+    seed: int | None = None
     precision_nm: float | None = None
     sigmas_nm: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
@@ -119,16 +120,31 @@ def _segmentation(facts: ObjectFacts) -> str:
         sentences.append(_forests(what, facts.model))
     elif facts.model is not None:
         sentences.append(_training(what, facts.model))
-    taken = {k: v for k, v in facts.postprocess.items() if v is not None}
+    taken = {k: v for k, v in facts.postprocess.items() if not _does_nothing(k, v)}
     if taken:
         steps = "; ".join(_step(k, v) for k, v in taken.items())
         sentences.append(f"Probabilities were turned into objects by {steps}.")
     if facts.n_objects is not None:
-        sentences.append(
-            f"Connected components (26-neighbourhood, 3D) were numbered, which gave "
-            f"{facts.n_objects:,} object{'s' * (facts.n_objects != 1)} ({what})."
-        )
+        n = facts.n_objects
+        verb = "This gave" if taken else "There was" if n == 1 else "There were"
+        sentences.append(f"{verb} {n:,} object{'s' * (n != 1)} ({what}).")
     return " ".join(sentences)
+
+
+def _does_nothing(name: str, settings: Any) -> bool:
+    """Whether a step leaves everything as it was.
+
+    >>> _does_nothing("closing", {"radius_nm": 0.0}), _does_nothing("threshold", {"level": 0.5})
+    (True, False)
+    """
+    if settings is None:
+        return True
+    if not isinstance(settings, Mapping):
+        return False
+    operator = str(settings.get("_target_", name)).rpartition(".")[2]
+    if operator == "filter_objects" and settings.get("column") is None:
+        return True
+    return any(settings.get(size) == 0 for size in ("radius_nm", "sigma_nm"))
 
 
 def _forests(what: str, model: ClassifierFacts) -> str:
@@ -136,6 +152,8 @@ def _forests(what: str, model: ClassifierFacts) -> str:
     text = f"The class {what} was told apart voxel by voxel with forests of {trees}"
     if model.n_painted:
         text += f", trained on {model.n_painted:,} painted voxels"
+    if model.seed is not None:
+        text += f" (seed {model.seed})"
     volume, border = (model.sigmas_nm.get(k) or () for k in ("volume", "border"))
     if volume:
         text += (
@@ -179,7 +197,7 @@ def _step(name: str, settings: Any) -> str:
     if not isinstance(settings, Mapping):
         return words
     shown = [f"{plain_name(k)} {v:g}" if isinstance(v, float) else f"{plain_name(k)} {v}"
-             for k, v in settings.items() if not k.startswith("_")]
+             for k, v in settings.items() if not k.startswith("_") and v is not None]
     return f"{words} ({', '.join(shown)})" if shown else words
 
 

@@ -84,7 +84,7 @@ def relations(
     ----------
     table, measured
         Columns and metadata (``measured``) of the table: ``correlations`` and ``null`` may be
-        missing or None.
+        missing or None. Objects in ``correlated_without`` are no points: nothing is stated of them.
     titles
         Words and unit for `column` and, for each of the others, the column to draw it against;
         those that the table does not have are left out.
@@ -92,13 +92,17 @@ def relations(
     if column not in table:
         return []
     null = measured.get("null") or {}
+    values = np.asarray(table[column], float)
+    without = measured.get("correlated_without") or []
+    if without:
+        values = np.where(np.isin(table["label"], without), np.nan, values)
     found = []
     for name, title in titles.items():
         if name == column or name not in table:
             continue
         simulated = ((null.get("simulated") or {}).get(name) or {}).get("pearson_r") or []
         found.append(Relation(
-            x=np.asarray(table[name], float), y=np.asarray(table[column], float), x_title=title,
+            x=np.asarray(table[name], float), y=values, x_title=title,
             y_title=titles.get(column, column),
             stated=_row(measured.get("correlations"), name, column=column),
             null=_row(null.get("table"), name),
@@ -177,9 +181,12 @@ def null_line(relation: Relation) -> str:
     row = relation.null
     if row is None:
         return "spatial null not measured"
-    if _missing(row, "pearson_null_p", "pearson_r"):
-        return "no spatial null can be stated"
-    return f"{p_value(float(row['pearson_null_p']))} (spatial null)"
+    stated = [
+        f"{sign}: {p_value(float(row[f'{kind}_null_p']))}"
+        for sign, kind, value in (("r", "pearson", "r"), ("ρ", "spearman", "rho"))
+        if not _missing(row, f"{kind}_null_p", f"{kind}_{value}")
+    ]
+    return f"{', '.join(stated)} (spatial null)" if stated else "no spatial null can be stated"
 
 
 def _draw_points(axes: Axes, relation: Relation, classes: NDArray[np.str_] | None) -> None:

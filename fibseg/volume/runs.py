@@ -18,7 +18,12 @@ import fibseg
 from fibseg.errors import DataError, DiskFullError, InterruptedRunError, PartlyDoneError
 from fibseg.volume.files import UNSEALED, checked_name, finite, room_for, seal_holds, write_json
 
-RECORDED = ("numpy", "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino")
+RECORDED = (
+    "numpy", "scipy", "scikit-image", "scikit-learn", "connected-components-3d", "edt", "fastremap",
+    "zarr", "numcodecs", "torch", "monai", "pytorch-lightning", "openvino", "onnxruntime",
+    "skl2onnx",
+)
+"""Packages whose versions go with every run, those that are installed."""
 _log = logging.getLogger("fibseg.volume")
 
 

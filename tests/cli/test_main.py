@@ -37,6 +37,13 @@ def test_help_of_a_verb_explains_every_key_and_gives_two_examples(
     assert not bare, f"keys without a word of help: {bare}"
 
 
+def test_help_of_a_report_says_what_is_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--help"]) == 0
+    summary = capsys.readouterr().out.splitlines()[0]
+    for word in ("3D", "overlays", "scatter plots", "table", "methods text"):
+        assert word in summary
+
+
 def test_a_misspelt_key_names_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "volme=cell.ome.zarr"]) == 2
     assert "There is no key 'volme'. Did you mean volume" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from stores import noise_store, untouched
 
 from fibseg.cli import main
 from fibseg.errors import UsageError
+from fibseg.measure.classes import NAMES, by_mixture
 from fibseg.measure.settings import ClassRule, Correlating
 
 
@@ -27,11 +29,19 @@ def store(tmp_path_factory):
         (Correlating, {"voxel_nm": 0.0}, "voxel_nm=0.0 is no size"),
         (Correlating, {"voxel_nm": float("inf")}, "voxel_nm=inf is no size"),
         (Correlating, {"seed": -3}, "correlations.seed=-3"),
+        (ClassRule, {"seed": 5_000_000_000}, "classes.seed=5000000000 is above 4294967295"),
+        (Correlating, {"seed": 2**32}, "correlations.seed=4294967296 is above 4294967295"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(part, settings, said):
     with pytest.raises(UsageError, match=said):
         part(**settings)
+
+
+def test_the_largest_seed_starts_a_mixture():
+    values = np.concatenate([np.arange(5.0) + start for start in (0, 50, 100)])
+    found = by_mixture(values, seed=ClassRule(seed=2**32 - 1).seed)
+    assert [np.count_nonzero(found.names == name) for name in NAMES] == [5, 5, 5]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +52,7 @@ def test_what_cannot_be_meant_is_refused(part, settings, said):
         (["classes.near_um=0.5", "classes.far_um=2"], "classes.rule=thresholds"),
         (["correlations.n_simulations=many"], "n_simulations=many is not a whole number"),
         (["correlations.simulations=9"], "correlations.n_simulations"),
+        (["classes.seed=5000000000"], "classes.seed=5000000000 is above 4294967295"),
         (["neighbours=2.5"], "neighbours=2.5 is not a whole number"),
     ],
 )

@@ -76,6 +76,39 @@ def test_faces_of_the_volume_are_no_surface(axis, spacing):
     assert found == pytest.approx(mantle, rel=0.04)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("end", [0, 1])
+@pytest.mark.parametrize("spacing", [(1, 1, 1), (2.5, 1, 1)])
+def test_half_a_ball_has_its_mantle_whichever_face_cuts_it(axis, end, spacing):
+    size = [2 * math.ceil(20 / s) + 5 for s in spacing]
+    place = [(i - n // 2) * s for i, n, s in zip(np.indices(size), size, spacing, strict=True)]
+    ball = (sum(p**2 for p in place) <= 20**2).astype(np.uint8)
+    middle = size[axis] // 2
+    half = np.take(ball, range(middle, size[axis]) if end else range(middle + 1), axis)
+    found = surface.measure(half, spacing=spacing)["surface_area_um2"][0]
+    # Half a voxel of the other half is there, too: a belt.
+    mantle = 2 * math.pi * 20 * (20 + spacing[axis] / 2) * 1e-6
+    assert found == pytest.approx(mantle, rel=0.02)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.one_of(label_volumes(), touching_objects()), spacings(),
+    st.sets(st.sampled_from([0, 1, 2])),
+)
+def test_a_mirrored_volume_has_the_same_surfaces(labels, spacing, axes):
+    found, mirrored = (
+        surface.measure(each, spacing=spacing) for each in (labels, np.flip(labels, tuple(axes)))
+    )
+    assert mirrored["surface_area_um2"].tolist() == found["surface_area_um2"].tolist()
+
+
+def test_a_ball_cut_by_three_faces_has_an_eighth_of_its_surface():
+    octant = (sum((n + 0.5) ** 2 for n in np.indices((24, 24, 24))) <= 20**2).astype(np.uint8)
+    found = surface.measure(octant, spacing=(1, 1, 1))["surface_area_um2"][0]
+    assert found == pytest.approx(math.pi / 2 * 400 * 1e-6, rel=0.02)
+
+
 def test_large_numbers_of_any_type_are_kept():
     labels = np.zeros((9, 9, 9), np.uint64)
     labels[2:4, 2:4, 2:4], labels[5:7, 5:7, 5:7] = 2**63 + 12345, 7

@@ -3,83 +3,21 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
-import json
-import subprocess
-import sys
-import time
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
+from known_cells import COLUMNS, SHAPE, SPACING, cell_labels, make_store, run
 from membranes import brute_force
 from stores import add_painting, untouched
 
-from fibseg.blocks import Processes, Serial
-from fibseg.cli import main
-from fibseg.errors import BusyError, DataError, ExistsError, UsageError
+from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.measure import regions, shape
-from fibseg.measure.settings import ClassRule, Correlating
-from fibseg.pipeline import check, measure, objects, report, verify
-from fibseg.pipeline.forecast import forecast
-from fibseg.pipeline.pyramid import finish_product, finish_raw
-from fibseg.volume import Volume
-from fibseg.volume.lock import Holder, lock_path
-
-SHAPE, SPACING = (70, 40, 48), (20.0, 10.0, 10.0)
-COLUMNS = [
-    f"{kind}_{name}_um" for name in ("nucleus", "cell")
-    for kind in ("distance", "surface_distance", "mean_surface_distance")
-]
-
-
-def away(centre):
-    steps = [(n - c) * s for n, c, s in zip(np.indices(SHAPE), centre, SPACING, strict=True)]
-    return np.sqrt(sum(step**2 for step in steps))
-
-
-def cell_labels():
-    """A cell with its nucleus, and objects between them; one is in the nucleus, one half in it."""
-    middle = (34, 20, 24)
-    mitochondria = np.zeros(SHAPE, np.uint32)
-    for label, centre in enumerate([(34, 20, 38), (34, 6, 24), (41, 20, 24), (34, 20, 24),
-                                    (34, 20, 32)], start=2):
-        mitochondria[away(centre) < 35] = label
-    return {
-        "cell": (away(middle) < 185).astype(np.uint8), "nucleus": (away(middle) < 80) * np.uint8(3),
-        "mitochondria": mitochondria,
-    }
-
-
-def add_labels(volume, name, data, *, inputs="x", overwrite=False):
-    product = volume.create_labels(
-        name, kind="labels", dtype=data.dtype, inputs=inputs, overwrite=overwrite
-    )
-    product.array[:] = data
-    finish_product(product)
-
-
-def make_store(path, **labels):
-    volume = Volume.create(path, shape=SHAPE, dtype=np.uint8, spacing=SPACING, polarity="dark")
-    volume.raw()[:] = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
-    finish_raw(volume)
-    for name, data in (cell_labels() | labels).items():
-        add_labels(volume, name, data)
-    return volume
+from fibseg.pipeline import check, objects, report, verify
 
 
 @pytest.fixture
 def volume(tmp_path):
     return make_store(tmp_path / "cell.ome.zarr")
-
-
-def run(volume, **change):
-    plan = {"objects": "mitochondria", "to": ["nucleus", "cell"], **change}
-    return measure.run(volume=str(volume.path), **plan)
-
-
-def table_bytes(volume):
-    return (volume.path / "tables" / "mitochondria.parquet").read_bytes()
 
 
 def test_the_table_has_shapes_intensities_and_distances(volume):
@@ -154,20 +92,6 @@ def test_without_targets_neighbours_and_intensity_there_are_shapes_only(volume):
     assert set(volume.table("mitochondria")) == set(expected)
 
 
-def test_the_same_again_does_nothing(volume):
-    first = run(volume)
-    with untouched(volume.path):
-        assert run(volume) == first
-
-
-def test_other_settings_make_the_table_again(volume):
-    run(volume)
-    run(volume, to="nucleus", extend=False)
-    assert "distance_cell_um" not in volume.table("mitochondria")
-    run(volume)
-    assert "distance_cell_um" in volume.table("mitochondria")
-
-
 def test_objects_cut_by_the_volume_have_shapes_only_on_request(tmp_path):
     labels = cell_labels()["mitochondria"]
     labels[:5, :9, :9] = 99
@@ -187,23 +111,6 @@ def test_verify_check_and_report_are_happy(volume, tmp_path):
     assert "fibseg measure" in (tmp_path / "report.html").read_text()
     hidden = {p.name for p in volume.path.rglob("*") if p.name.startswith(".") or "=" in p.name}
     assert hidden == {".digests"}
-
-
-def test_a_target_that_changed_makes_the_table_stale(volume):
-    run(volume)
-    add_labels(volume, "nucleus", cell_labels()["nucleus"] * 2, inputs="y", overwrite=True)
-    with pytest.raises(DataError, match=r"measured against other labels/nucleus.*fibseg measure"):
-        verify.run(volume=volume.path)
-    run(volume)
-    verify.run(volume=volume.path)
-
-
-def test_a_damaged_table_is_made_again(volume):
-    run(volume)
-    whole = table_bytes(volume)
-    (volume.path / "tables" / "mitochondria.parquet").write_bytes(whole[:100])
-    run(volume)
-    assert table_bytes(volume) == whole
 
 
 def test_the_csv_is_the_table(volume, tmp_path):
@@ -250,7 +157,8 @@ def test_what_cannot_be_meant_is_refused_without_a_trace(volume, change, error, 
     ("labels", "said"),
     [
         ({"mitochondria": np.zeros(SHAPE, np.uint8)}, "no object in labels/mitochondria"),
-        ({"nucleus": np.zeros(SHAPE, np.uint8)}, "labels/nucleus is empty"),
+        ({"nucleus": np.zeros(SHAPE, np.uint8)}, "labels/nucleus is empty.*Give nucleus=null and"),
+        ({"cell": np.zeros(SHAPE, np.uint8)}, "labels/cell is empty.*Give cell=null and leave"),
         ({"cell": np.ones(SHAPE, np.uint8)}, "labels/cell fills the whole volume"),
     ],
 )
@@ -280,85 +188,9 @@ def test_one_voxel_is_measured(tmp_path):
     run(volume)
     table = volume.table("mitochondria")
     assert table["n_voxels"].tolist() == [1]
+    for name in shape.OF_SURFACE:
+        assert np.isnan(table[name]).tolist() == [True]
+    assert volume.table_info("mitochondria")["measured"]["too_small"] == 1
     for name in ("nucleus", "cell"):
         kinds = ("distance", "surface_distance", "mean_surface_distance")
         assert len({float(table[f"{kind}_{name}_um"][0]) for kind in kinds}) == 1
-
-
-def test_processes_and_serial_make_the_same_bytes(tmp_path):
-    made = []
-    for number, runner in enumerate([Serial(), Processes(n_workers=2)]):
-        volume = make_store(tmp_path / f"{number}.ome.zarr")
-        run(volume, blocks=runner)
-        made.append(table_bytes(volume))
-    assert made[0] == made[1]
-
-
-def test_after_sigkill_the_same_command_ends_in_the_same_bytes(tmp_path):
-    undisturbed = make_store(tmp_path / "whole.ome.zarr")
-    run(undisturbed)
-    volume = make_store(tmp_path / "cell.ome.zarr")
-    words = ["measure", f"volume={volume.path}", "objects=mitochondria", "to=[nucleus,cell]"]
-    command, kills = [sys.executable, "-m", "fibseg", *words, "blocks=serial"], 0
-    scratch = volume.path / ".scratch"
-    for step in ("shares", "shapes", "distances", "corners", "null"):
-        mark = scratch / f".tables=mitochondria={step}.blocks"
-        victim = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while victim.poll() is None and not mark.exists() and time.monotonic() < deadline:
-            time.sleep(0.002)
-        victim.kill()
-        kills += victim.wait() != 0
-    assert kills >= 3
-    subprocess.run(command, check=True, capture_output=True)
-    assert table_bytes(volume) == table_bytes(undisturbed)
-    assert not scratch.exists()
-    verify.run(volume=volume.path)
-
-
-def test_a_second_run_on_the_same_labels_is_refused(volume):
-    holder = dataclasses.replace(Holder.this_process(), host="elsewhere")
-    lock = lock_path(volume.path / "labels" / "mitochondria")
-    lock.write_text(json.dumps(dataclasses.asdict(holder)))
-    with pytest.raises(BusyError, match="elsewhere"):
-        run(volume)
-    assert volume.runs() == []
-
-
-def test_what_a_run_left_goes_with_the_next_and_is_none_while_it_runs(volume):
-    run(volume)
-    scratch = volume.path / ".scratch" / ".tables=mitochondria=shapes.blocks"
-    with volume.locked("tables/mitochondria"):
-        scratch.mkdir(parents=True)
-        notes = verify.run(volume=volume.path).notes
-        assert any(note.startswith("tables/mitochondria: is being written") for note in notes)
-    with pytest.raises(DataError, match="was left by a run that is gone"):
-        verify.run(volume=volume.path)
-    run(volume)
-    assert not scratch.parent.exists()
-    verify.run(volume=volume.path)
-
-
-def test_the_command(volume, capsys):
-    words = ["measure", f"volume={volume.path}", "objects=mitochondria", "to=[nucleus,cell]"]
-    assert main([*words, "blocks=serial"]) == 0
-    said = capsys.readouterr().out
-    assert "tables/mitochondria  5 objects" in said
-    assert "of the cytoplasm" in said
-    info = pq.read_schema(volume.path / "tables" / "mitochondria.parquet")
-    assert "surface_distance_nearest_um" in info.names
-    assert main(["measure", f"volume={volume.path}", "objects=mitochondria", "to=nucleus",
-                 "blocks=serial"]) == 0
-
-
-def test_a_plan_has_the_steps_of_the_command_and_leaves_nothing(volume):
-    parts = {"volume": str(volume.path), "objects": "mitochondria", "to": ["nucleus", "cell"],
-             "extend": True, "cell": "cell", "nucleus": "nucleus", "intensity": True,
-             "keep_border": False, "neighbours": 3, "classes": ClassRule(),
-             "correlations": Correlating(), "csv": None, "overwrite": False, "blocks": Serial()}
-    before = sorted(volume.path.rglob("*"))
-    plan = forecast("measure", measure.run, parts)
-    assert sorted(volume.path.rglob("*")) == before
-    assert {"shares", "measure", "membrane of nucleus", "distances", "corners"} <= {
-        step.label for step in plan.steps
-    }

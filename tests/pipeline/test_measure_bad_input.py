@@ -50,23 +50,29 @@ def test_one_object_has_no_neighbours_no_class_and_no_correlation(tmp_path):
     assert (facts["classes"], facts["null"]) == (None, None)
     assert facts["correlations"]["n_objects"] == [1, 1, 1]
     assert facts["correlations"]["pearson_r"] == [None] * 3
-    assert facts["left_out"]["classes"].startswith("1 objects with 1 different values")
-    assert facts["left_out"]["null"].startswith("1 objects in the cytoplasm have a surface_to")
+    assert facts["left_out"]["classes"].startswith("1 object with 1 different value of distance_")
+    assert facts["left_out"]["null"].startswith("1 object in the cytoplasm has a surface_to")
     text = found.text()
-    assert "with distance_cell_um     missing (missing to missing)" in text
-    assert "null left out: 1 objects" in text
+    assert "with distance_cell_um     ρ missing\n" in text
+    assert "null left out: 1 object in" in text
 
 
-def test_an_object_of_one_voxel_is_measured_like_others(tmp_path):
+def test_an_object_of_one_voxel_has_no_surface_and_stays_where_it_is(tmp_path, caplog):
     labels = balls(5)
     labels[20, 22, 34] = 9
     store = small_cell(tmp_path / "c.ome.zarr", m=labels)
-    run(store)
+    with caplog.at_level("INFO", logger="fibseg"):
+        run(store)
     table, facts = store.table("m"), facts_of(store)
     assert table["n_voxels"][-1] == 1
+    for name in ("surface_area_um2", "surface_to_volume_per_um", "sphericity"):
+        assert np.isnan(table[name]).tolist() == [False] * 5 + [True]
+    assert facts["too_small"] == 1
+    assert "1 object is too small for a surface" in caplog.text
     assert table["distance_nucleus_um"][-1] == pytest.approx(0.2 - 0.14, abs=0.011)
     assert table["surface_neighbour_1_um"][-1] < table["centre_neighbour_1_um"][-1]
-    assert facts["null"]["table"]["n_objects"] == [6, 6, 6]
+    assert facts["null"]["table"]["n_objects"] == facts["correlations"]["n_objects"] == [5, 5, 5]
+    assert facts["correlated_without"] == []  # it has no value
     assert facts["null"]["n_unplaced"] == 0
 
 
@@ -147,22 +153,26 @@ def test_objects_over_the_nucleus_are_in_no_class_and_not_placed(tmp_path, caplo
     assert table["spatial_class"][-1] == ""
     assert facts["classes"]["counts"][""] == 1
     assert facts["null"]["table"]["n_objects"] == [12, 12, 12]
-    assert facts["correlations"]["n_objects"] == [13, 13, 13]
+    assert facts["correlations"]["n_objects"] == [12, 12, 12]
+    assert facts["correlated_without"] == [50]
+    assert "correlations: without 1 object that the spatial null does not place" in caplog.text
 
 
 def test_objects_without_room_are_missing_in_the_null(tmp_path, caplog):
-    """Balls 60 nm across, in a cytoplasm of 40 nm."""
+    """Balls 130 nm across, in a cytoplasm of 40 nm."""
     labels = np.zeros(SHAPE, np.uint32)
     for number, step in enumerate([*np.eye(3), *-np.eye(3)]):
-        labels[away_nm(tuple(MIDDLE + 8 * step)) < 30] = number + 1
-    labels[away_nm((20, 22, 16)) < 25] = 6
+        labels[away_nm(tuple(MIDDLE + 8 * step)) < 66 + number / 2] = number + 1
     thin = (away_nm(MIDDLE) < 180).astype(np.uint8)
     store = small_cell(tmp_path / "c.ome.zarr", m=labels, cell=thin)
-    run(store, correlations=Correlating(n_bootstrap=100, n_simulations=3, voxel_nm=20))
+    found = run(store, correlations=Correlating(n_bootstrap=100, n_simulations=3, voxel_nm=20))
     null = facts_of(store)["null"]
     assert null["n_unplaced"] == 6
     assert null["table"]["n_incomplete"] == [3, 3, 3]
     assert null["table"]["pearson_null_p"] == [None] * 3
+    assert null["never_placed"] == [1, 2, 3, 4, 5, 6]
+    assert facts_of(store)["correlations"]["n_objects"] == [6, 6, 6]  # no p is beside them
+    assert "at random missing" in found.text()
     assert null["simulated"]["distance_cell_um"]["pearson_r"] == [None] * 3
     assert "6 of 6 objects found no place" in caplog.text
 
@@ -178,6 +188,10 @@ def test_masks_of_other_shapes_are_refused():
     [
         ({"neighbours": -1}, "neighbours=-1 is below 0"),
         ({"classes": ClassRule(column="distanse_cell_um")}, "Did you mean distance_cell_um"),
+        ({"classes": ClassRule(column="label")}, "label is no distance .* There are distance_nuc"),
+        ({"classes": ClassRule(column="bbox_z_start")}, "bbox_z_start is no distance"),
+        ({"classes": ClassRule(column="label"), "to": []}, "There are none, see to="),
+        ({"classes": ClassRule(column="surface_neighbour_1_um")}, "_1_um is no distance"),
         ({"correlations": Correlating(column="volume")}, "Did you mean volume_um3"),
         ({"correlations": Correlating(column="distance_er_um")}, "no column that is measured"),
         ({"intensity": False, "correlations": Correlating(column="intensity_mean")},

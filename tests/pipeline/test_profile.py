@@ -1,58 +1,27 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from profiled_cells import FEW, ball, cell_store, commands, ran, recipe
 from stores import noise_store, untouched
 
-from fibseg.cli.compose import build_parts, compose_verb, resolved
+from fibseg.cli.compose import compose_verb, resolved
 from fibseg.cli.main import main
+from fibseg.cli.verbs import VERBS
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import profile
-from fibseg.pipeline.profile_steps import Recipe, Step, planned_steps
+from fibseg.pipeline.profile_steps import Step, planned_steps
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.volume import Volume
-
-SHAPE = (24, 48, 48)
-FEW = ["measure.correlations.n_simulations=9", "measure.correlations.n_bootstrap=100",
-       "blocks=serial"]
-
-
-def ball(radius: float, centre: tuple[float, float, float] = (12, 24, 24)) -> np.ndarray:
-    grid = np.indices(SHAPE) - np.array(centre)[:, None, None, None]
-    return np.asarray(np.linalg.norm(grid, axis=0) <= radius)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Volume:
-    """A cell with a nucleus and seven mitochondria of two sizes, as probabilities."""
-    places = [(12, 8, 24), (12, 40, 24), (12, 24, 8), (12, 24, 41), (8, 12, 14), (16, 36, 34),
-              (12, 12, 36)]
-    small = np.any([ball(3 + i % 2, c) for i, c in enumerate(places)], axis=0)
-    masks = {"cell": ball(22), "nucleus": ball(11), "mitochondria": small}
-    return noise_store(
-        tmp_path / "cell.ome.zarr", shape=SHAPE, spacing=(50.0, 50.0, 50.0),
-        **{name: (mask * 255).astype(np.uint8) for name, mask in masks.items()},
-    )
-
-
-def recipe(store: Volume, *words: str) -> Recipe:
-    overrides = [f"volume={store.path}", *FEW, *words]
-    config = resolved(compose_verb("profile", overrides))
-    config.pop("dry_run")
-    return Recipe(**build_parts(config), config=config, overrides=overrides)
-
-
-def commands(store: Volume, *words: str) -> list[str]:
-    steps = planned_steps(recipe(store, *words))
-    return [step.command.replace(f"{store.path}", "V") for step in steps]
-
-
-def ran(store: Volume) -> list[str]:
-    return [record["verb"] for record in store.runs()]
+    return cell_store(tmp_path)
 
 
 def test_steps_rest_on_each_other(store: Volume) -> None:
@@ -75,7 +44,7 @@ def test_the_whole_profile_and_a_second_time(store: Volume, capsys: pytest.Captu
     measured = store.table_info("mitochondria")["measured"]
     assert measured["to"] == ["nucleus", "cell"]
     before = ran(store)
-    assert main(words) == 0
+    assert main([*words, "steps=[objects,measure]"]) == 0
     assert ran(store) == before, "nothing is made again"
 
 
@@ -174,7 +143,7 @@ def test_a_step_that_fails_leaves_those_before_it(
         return whole(step)
 
     monkeypatch.setattr(Step, "run", failing)
-    parts = vars(recipe(store))
+    parts = vars(recipe(store, "steps=[objects,measure]"))
     with pytest.raises(DataError, match="stopped"):
         profile.run(**parts)
     first = ran(store)
@@ -185,10 +154,63 @@ def test_a_step_that_fails_leaves_those_before_it(
     assert ran(store).count("objects") == 3, "no clean-up is done twice"
 
 
-def test_a_dry_run_plans_step_by_step(store: Volume, capsys: pytest.CaptureFixture) -> None:
+def test_a_dry_run_plans_step_by_step_with_the_users_settings(
+    store: Volume, capsys: pytest.CaptureFixture
+) -> None:
+    own = ["steps=[objects,measure]", "clean.mitochondria.closing.radius_nm=60",
+           "measure.keep_border=true"]
     with untouched(store.path):
-        words = ["profile", f"volume={store.path}", *FEW, "steps=[objects,measure]", "dry_run=true"]
-        assert main(words) == 0
+        assert main(["profile", f"volume={store.path}", *FEW, *own, "dry_run=true"]) == 0
     text = capsys.readouterr().out
     assert "[1/6] fibseg objects" in text
     assert "cannot be planned before the steps that it rests on" in text
+    told = [line for line in text.splitlines() if line.startswith("[")]
+    assert "postprocess.closing.radius_nm=60" in told[2]
+    assert not any("closing" in line for line in told[:2]), "it is that of the mitochondria"
+    for line in told[3:]:
+        assert "keep_border=true" in line
+        assert "blocks=serial" in line
+
+
+@pytest.mark.parametrize(
+    "word", ["~clean.mitochondria.watershed", "clean.mitochondria.watershed=null",
+             "++clean.mitochondria.closing.radius_nm=0", "~measure.classes"],
+)
+def test_a_printed_command_finds_everything_there(
+    store: Volume, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    words = ["steps=[objects,measure]", "organelles=[mitochondria]", word]
+    planned = planned_steps(recipe(store, *words))
+    assert main(["profile", f"volume={store.path}", *FEW, *words]) == 0
+    before = ran(store)
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        for step in planned:
+            if step.product.endswith("mitochondria"):
+                assert main(shlex.split(step.command)[1:]) == 0
+    assert caplog.text.count("there already") == 2
+    assert ran(store) == before
+    told = [r["overrides"] for r in store.runs() if "objects=mitochondria" in r["overrides"]
+            or "name=mitochondria" in r["overrides"]]
+    old, new = ("measure.", "") if "measure" in word else ("clean.mitochondria.", "postprocess.")
+    assert any(word.replace(old, new) in words for words in told), "provenance tells of it"
+
+
+def test_nothing_that_is_deleted_for_organelles_comes_back_for_bodies(store: Volume) -> None:
+    told = commands(store, "~measure.correlations")
+    assert "~correlations" in told[-2]
+    assert "correlations=null" in told[-3]
+    assert "~correlations" not in told[-3]
+
+
+def test_another_organelle_by_the_words_of_the_help(store: Volume) -> None:
+    _, example = VERBS["profile"].examples
+    product = store.create_probabilities("er", inputs="none")
+    product.array[:] = 255 * ball(4, (12, 24, 24))
+    finish_product(product)
+    words = shlex.split(example)[3:]
+    assert words[0] == "organelles=[mitochondria,er]"
+    told = commands(store, *words)
+    assert any("name=er blocks=serial postprocess=default" in line for line in told)
+    assert any("postprocess.closing.radius_nm=40" in line for line in told)
+    assert any("objects=er 'to=[nucleus,cell]'" in line for line in told)

@@ -153,7 +153,7 @@ def test_numbers_of_objects_scores_and_methods_are_on_the_page(page: str) -> Non
     assert "labels/mitochondria against labels/truth, whole volume" in text
     assert "labels/mitochondria against labels/annotation_mitochondria, painted planes" in text
     assert "20 × 60 × 90 voxels (z × y × x, uint16, voxel size 40 × 10 × 10 nm)" in text
-    assert f"which gave {n} objects (mitochondria)" in text
+    assert f"There were {n} objects (mitochondria)." in text
     assert "Not measured" in text
     assert "fibseg evaluate labels=mitochondria" in text
     assert "cell <script>" in text

@@ -8,6 +8,7 @@ import pytest
 from fibseg.errors import DataError
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.report_facts import headline, object_section, shown_labels, volume_facts
+from fibseg.pipeline.report_kinds import Kind
 from fibseg.pipeline.report_scores import Recorded, latest_evaluations, score_tables
 from fibseg.volume import Volume
 
@@ -50,7 +51,7 @@ def test_volume_in_numbers(volume: Volume) -> None:
 
 def test_objects_in_numbers(volume: Volume) -> None:
     add(volume, "mito", 9)
-    section = object_section(volume, "mito", None, 4)
+    section = object_section(volume, Kind("mito", None), 4)
     assert values(section) == {
         "objects": "9", "total volume": "0.225 µm³", "median volume": "0.025 µm³",
         "largest": "0.045 µm³", "at the border": "4",
@@ -67,7 +68,7 @@ def test_objects_in_numbers(volume: Volume) -> None:
                                                  (2, 2, "")])
 def test_few_objects_need_no_histogram(volume: Volume, n: int, rows: int, note: str) -> None:
     add(volume, "nucleus", n)
-    section = object_section(volume, "nucleus", (1, 2, 3), 12)
+    section = object_section(volume, Kind("nucleus", (1, 2, 3)), 12)
     assert section.histogram is None
     assert len(section.rows) == rows
     assert section.note == note
@@ -76,7 +77,7 @@ def test_few_objects_need_no_histogram(volume: Volume, n: int, rows: int, note: 
 
 def test_labels_without_table_are_told_to_be_unmeasured(volume: Volume) -> None:
     add(volume, "er_sheets", 3, table=False)
-    section = object_section(volume, "er_sheets", None, 12)
+    section = object_section(volume, Kind("er_sheets", None), 12)
     assert section.name == "er sheets"
     assert section.note == "Not measured: labels/er_sheets has no table."
 

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from fibseg.errors import InterruptedRunError
-from fibseg.pipeline.pyramid import finish_raw
+from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.report_history import _duration, run_rows, text_for_methods
 from fibseg.pipeline.report_scores import Recorded
 from fibseg.volume import Volume
@@ -87,6 +88,29 @@ def test_methods_of_several_classes_find_their_infer_by_product(volume: Volume) 
     text = " ".join(text_for_methods(volume, ["cell_mito"], [], [run]))
     assert "fill holes" in text
     assert "The class cell mito" in text
+
+
+def test_methods_tell_the_seeds_of_the_run_that_made_the_table(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr("fibseg.pipeline.report_history.measured_of", lambda *_: {"to": []})
+    monkeypatch.setattr(
+        "fibseg.pipeline.report_history.measurement_text",
+        lambda *_, settings, **_more: str(told.append(settings)),
+    )
+    labels = volume.create_labels("er", kind="labels", dtype="uint8", inputs="x")
+    labels.array[:] = 1
+    digest = finish_product(labels).digest
+    table = {"label": np.array([1]), "volume_um3": np.ones(1), "touches_border": np.ones(1, bool)}
+    volume.write_table("er", table, labels_digest=digest)
+    runs = []
+    for seed, name in ((3, "er"), (4, "er"), (5, "golgi")):
+        run = record("measure", correlations={"seed": seed})
+        runs.append({**run, "products": {f"tables/{name}": "digest"}})
+    text_for_methods(volume, ["er"], [], runs)
+    text_for_methods(volume, ["er"], [], [record("measure") | {"products": None}])
+    assert told == [{"correlations": {"seed": 4}}, None]
 
 
 def test_methods_leave_out_scores_of_labels_that_changed(volume: Volume) -> None:

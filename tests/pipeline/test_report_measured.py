@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import xml.etree.ElementTree as ET
 import zlib
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from fibseg.pictures import CLASS_COLORS, NUCLEUS, column_colors
 from fibseg.pipeline import measure, report, report_scene
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.report_cell import share_facts, whole_profile
-from fibseg.pipeline.report_facts import object_section
+from fibseg.pipeline.report_facts import measured_of, object_section
 from fibseg.pipeline.report_kinds import SHELL, Kind, kinds_of
-from fibseg.pipeline.report_pictures import drawn
+from fibseg.pipeline.report_pictures import camera_for, drawn, measured_figures
+from fibseg.report import svg_text
+from fibseg.report.methods_measure import measurement_text
 from fibseg.volume import Volume
 
 SHAPE, SPACING = (48, 96, 96), (40.0, 20.0, 20.0)
@@ -232,6 +235,76 @@ def test_what_was_measured_with_another_nucleus_is_not_drawn(tmp_path):
     assert section.classes is None
     assert not drawn(store, kinds(store)).objects["mitochondria"]
     assert "nucleus" not in whole_profile(store, ["mitochondria"])
+
+
+def test_shares_are_drawn_whatever_cell_and_nucleus_are_called(tmp_path):
+    store = Volume.create(
+        tmp_path / "cell.ome.zarr", shape=SHAPE, dtype=np.uint8, spacing=SPACING, polarity="dark"
+    )
+    store.raw()[:] = 9
+    finish_raw(store)
+    names = {"cell": "whole.body", "nucleus": "nuc-2", "mitochondria": "mitochondria"}
+    for name, data in cell_labels().items():
+        add_labels(store, names[name], data)
+    own = {"cell": "whole.body", "nucleus": "nuc-2"}
+    measure.run(
+        volume=str(store.path), objects="mitochondria", to=["nuc-2", "whole.body"],
+        correlations=None, **own,
+    )
+    info = store.table_info("mitochondria")
+    store.write_table(
+        "mitochondria", store.table("mitochondria"), labels_digest=info["labels_digest"],
+        measured=info["measured"] | own,
+    )
+    shares = drawn(store, kinds_of(store, list(names.values()))).cell["Shares of the cell"]
+    tree = ET.fromstring(svg_text(shares))
+    said = " | ".join("".join(t.itertext()) for t in tree.iter() if "text" in t.tag)
+    assert "not measured" not in said
+    assert "is measured" not in said
+    assert "nuc-2" in said.partition("Share of the cytoplasm")[0], "it is a part of the cell"
+    assert "nuc-2" not in said.partition("Share of the cytoplasm")[2]
+    text = measurement_text(
+        "mitochondria", n_objects=N_OBJECTS, n_cut=0, measured=info["measured"] | own
+    )
+    assert "the cytoplasm is the whole.body without the nuc-2." in text
+
+
+def test_every_drawing_of_objects_is_drawn_once_as_svg(store, tmp_path, monkeypatch):
+    drawings, whole = [], svg_text
+
+    def counted(figure):
+        drawings.append(id(figure))
+        return whole(figure)
+
+    monkeypatch.setattr("fibseg.pipeline.report_pictures.svg_text", counted)
+    monkeypatch.setattr("fibseg.report.figures.svg_text", counted)
+    found = report.run(volume=str(store.path), out=str(tmp_path / "once.html"))
+    files = [path for path in Path(found["figures"]).iterdir() if path.suffix == ".svg"]
+    own = [number for number in drawings if drawings.count(number) == 1]
+    assert len(own) == len(drawings)
+    assert len(files) <= len(drawings)
+    page = Path(found["report"]).read_text("utf-8")
+    volume = base64.b64encode((Path(found["figures"]) / "mitochondria_volume.svg").read_bytes())
+    assert volume.decode() in page, "the page has what lies beside it"
+
+
+def test_a_still_picture_is_as_large_as_what_it_can_show():
+    sizes = {n: camera_for((4, n, n // 2), (20.0, 20.0, 20.0)).size_px for n in (8, 100, 1000)}
+    assert sizes == {8: 240, 100: 400, 1000: 640}
+    assert camera_for((50, 4, 4), (50.0, 10.0, 10.0)).size_px == 640, "as wide as 250 fine voxels"
+
+
+def test_a_correlation_of_another_column_is_drawn_against_the_distances(store, monkeypatch):
+    measured = measured_of(store, "mitochondria")
+    other = {**measured["correlations"], "column": ["sphericity"] * 3}
+    monkeypatch.setattr(
+        "fibseg.pipeline.report_pictures.measured_of",
+        lambda *_: measured | {"correlations": other, "null": None},
+    )
+    figure = measured_figures(store, "mitochondria")["Correlations with distance"]
+    axes = figure.axes[: len(figure.axes) // 2]
+    assert [a.get_ylabel() for a in axes] == ["sphericity"] * 3
+    assert all("distance" in a.get_xlabel() for a in axes)
 
 
 def test_of_too_many_objects_the_largest_are_seen_in_3d(store, monkeypatch):

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from report_pages import Ellipsoids, cell, cell_page
+from scene_views import N_MITOCHONDRIA
 
 from fibseg.report import Page, render
 
@@ -81,3 +83,28 @@ def _watch(tab: Any, own: str, complaints: list[str]) -> None:
 
 def _inside(url: str, own: str) -> bool:
     return url == own or url.startswith(("data:", "blob:"))
+
+
+@pytest.fixture(scope="module")
+def scene_page() -> Page:
+    """A cell with nucleus and mitochondria."""
+    return cell_page(n_mitochondria=N_MITOCHONDRIA)
+
+
+@pytest.fixture(scope="module")
+def mitochondria() -> Ellipsoids:
+    """Those of `scene_page`."""
+    return cell(N_MITOCHONDRIA)["mitochondria"]
+
+
+@pytest.fixture(scope="module")
+def _shared_scene(open_page: Callable[..., Any], scene_page: Page) -> Any:
+    return open_page(scene_page)
+
+
+@pytest.fixture
+def scene_tab(_shared_scene: Any) -> Any:
+    """`scene_page` as it opens."""
+    _shared_scene.reload()
+    _shared_scene.wait_for_selector("html.alive")
+    return _shared_scene

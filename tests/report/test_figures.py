@@ -36,6 +36,16 @@ def test_files_are_the_same_bytes_when_written_again(tmp_path: Path) -> None:
         assert trace not in one["volume.png"]
 
 
+def test_what_is_drawn_already_is_not_drawn_again(tmp_path: Path) -> None:
+    figures = {name: column_histogram(VALUES, title=name) for name in ("a", "b")}
+    write_figures(figures, tmp_path, svgs={"a": "<svg>known</svg>"})
+    assert (tmp_path / "a.svg").read_text() == "<svg>known</svg>"
+    drawn = (tmp_path / "b.svg").read_text()
+    assert "known" not in drawn
+    ET.fromstring(drawn)
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
 def test_svg_has_no_ground_and_png_a_white_one() -> None:
     figure = column_histogram(VALUES, title="volume (µm³)")
     picture = np.asarray(Image.open(io.BytesIO(png_bytes(figure, dpi=50))).convert("RGB"))

@@ -47,7 +47,8 @@ def measured(table: Table) -> dict[str, Any]:
     null = {
         "with_column": DISTANCES, "n_objects": [37] * 3, "pearson_r": [-0.31, 0.12, None],
         "pearson_null_low": [-0.3, -0.3, None], "pearson_null_high": [0.1, 0.1, None],
-        "pearson_null_p": [0.04, 0.62, None],
+        "pearson_null_p": [0.04, 0.62, None], "spearman_rho": [-0.2, 0.1, None],
+        "spearman_null_p": [0.3, None, None],
     }
     return {"correlations": as_json(found), "null": {"table": null, "simulated": simulated}}
 
@@ -85,8 +86,8 @@ def test_the_figure_says_what_the_metadata_say() -> None:
                         ("pearson_r", "pearson_low", "pearson_high"))  # fmt: skip
         assert f"r = {r} [{low}, {high}], p " in said
     assert "n = 37" in said
-    assert "p = 0.04 (spatial null)" in said
-    assert "p = 0.62 (spatial null)" in said
+    assert "r: p = 0.04, ρ: p = 0.3 (spatial null)" in said
+    assert "r: p = 0.62 (spatial null)" in said
     assert "no spatial null can be stated" in said
     assert said.count("surface to volume (1/µm)") == 3
 
@@ -124,6 +125,23 @@ def test_a_correlation_of_other_objects_is_not_shown() -> None:
     assert "r = " not in said.replace("measured", "")
     other = {**facts, "correlations": {**facts["correlations"], "column": ["sphericity"] * 3}}
     assert relations(table, other, titles=TITLES)[0].stated is None
+
+
+def test_objects_that_no_correlation_is_of_are_no_points() -> None:
+    table = a_table()
+    without = [10, 20, 30, 39]
+    fewer = {name: values[~np.isin(table["label"], without)] for name, values in table.items()}
+    facts = {**measured(fewer), "correlated_without": without}
+    found = relations(table, facts, titles=TITLES)
+    for relation in found:
+        assert relation.known.sum() == 33
+        assert not relation.known[np.array(without) - 1].any()
+        assert coefficient_lines(relation)[1].endswith("n = 33")
+    x, y = (values[found[0].known] for values in (found[0].x, found[0].y))
+    figure = scatter_figure(found)
+    line = figure.axes[0].lines[0]
+    at = np.asarray(line.get_xdata(), float)
+    assert np.asarray(line.get_ydata(), float) == pytest.approx(fitted_line(x, y, at)[0])
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 4])

@@ -6,11 +6,13 @@ import gc
 import json
 import logging
 import re
+from importlib import metadata as packages
 
 import numpy as np
 import pytest
 
 from fibseg.errors import DataError, InterruptedRunError
+from fibseg.volume.runs import environment
 
 LOG = logging.getLogger("fibseg.test")
 START = {"config": {"a": [1, 2]}, "overrides": ["a=[1,2]"], "inputs": {"raw": "abc"}}
@@ -40,6 +42,23 @@ def test_a_run_records_what_went_in_and_came_out(volume):
     assert "half way" in text
     assert "after the end" not in text
     assert handlers() == before
+
+
+def test_versions_of_all_that_measures_are_recorded_where_they_are_installed(monkeypatch):
+    known = environment()
+    for name in ("scipy", "scikit-image", "scikit-learn", "connected-components-3d", "edt",
+                 "fastremap", "onnxruntime"):
+        assert known[name] == packages.version(name)
+    real = packages.version
+
+    def without_edt(name):
+        if name == "edt":
+            raise packages.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(packages, "version", without_edt)
+    assert "edt" not in environment()
+    assert environment()["scipy"] == known["scipy"]
 
 
 def test_runs_in_the_same_second_are_apart_and_in_order(volume):
