@@ -1,5 +1,6 @@
 """Nuclear pores and their pockets as labels that nobody painted."""
 
+from fibseg.pseudolabel.bodies import PocketBody, PoreBody, grow_pockets, paint_pores
 from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
 from fibseg.pseudolabel.sites import (
     COARSEST_NM,
@@ -11,6 +12,6 @@ from fibseg.pseudolabel.sites import (
 )
 
 __all__ = [
-    "COARSEST_NM", "Envelope", "PoreShape", "candidates", "confidence", "contrast_within",
-    "isolation_um", "mean_along", "require_fine",
+    "COARSEST_NM", "Envelope", "PocketBody", "PoreBody", "PoreShape", "candidates", "confidence",
+    "contrast_within", "grow_pockets", "isolation_um", "mean_along", "paint_pores", "require_fine",
 ]

@@ -25,6 +25,8 @@ COARSEST_NM = 30.0
 """Voxels coarser than this on any axis show no pores of 120 nm."""
 FEWEST = 12
 """Candidates below which a mixture means nothing."""
+LEAST_SEPARATION = 2.0
+"""Standard deviations (Ashman's D) that pores and chance have to lie apart."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def candidates(
     -------
     Table
         ``z_um, y_um, x_um`` in the middle of the envelope, ``normal_z, normal_y, normal_x``
-        outwards, ``gap_contrast`` and ``pocket_contrast`` in units of the image.
+        outwards; in units of the image ``gap_contrast``, ``pocket_contrast`` and ``pocket_level``,
+        the mean of the image in the pocket.
 
     Raises
     ------
@@ -99,17 +102,17 @@ def candidates(
     voxels = np.argwhere(shell)
     points, normals = envelope.foot(voxels * np.array(spacing, float), depth_nm=shape.middle_nm)
     step = min(spacing) / 2
-    gap, pocket = (
-        contrast_within(
-            mean_along(
-                image, points, normals, offsets_nm=_offsets(along, step), spacing=spacing
-            ),
-            shell, spot_nm=spot, around_nm=around, spacing=spacing,
-        )
-        for along, spot, around in (
-            (shape.gap_nm, shape.gap_spot_nm, shape.gap_around_nm),
-            (shape.pocket_nm, shape.pocket_spot_nm, shape.pocket_around_nm),
-        )
+    gap_level, pocket_level = (
+        mean_along(image, points, normals, offsets_nm=_offsets(along, step), spacing=spacing)
+        for along in (shape.gap_nm, shape.pocket_nm)
+    )
+    gap = contrast_within(
+        gap_level, shell, spot_nm=shape.gap_spot_nm, around_nm=shape.gap_around_nm,
+        spacing=spacing,
+    )
+    pocket = contrast_within(
+        pocket_level, shell, spot_nm=shape.pocket_spot_nm, around_nm=shape.pocket_around_nm,
+        spacing=spacing,
     )
     score = gap + np.float32(shape.pocket_share) * pocket
     highest = _highest(score, shell, apart_nm=shape.apart_nm, spacing=spacing)
@@ -120,6 +123,7 @@ def candidates(
         "normal_z": out_z, "normal_y": out_y, "normal_x": out_x,
         "gap_contrast": gap[highest].astype(float),
         "pocket_contrast": pocket[highest].astype(float),
+        "pocket_level": pocket_level[highest].astype(float),
     }
 
 
@@ -145,14 +149,28 @@ def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
     mixture = GaussianMixture(2, n_init=5, random_state=seed).fit(values)
     pores = int(np.argmax(mixture.means_.sum(axis=1)))
     mean, other = mixture.means_[pores], mixture.means_[1 - pores]
-    if not (mean > other).all():
+    apart = _separation(mixture, pores)
+    if not (mean > other).all() or apart < LEAST_SEPARATION:
         raise DataError(
-            "candidates on the envelope are not of two kinds, pores and chance: those with the "
-            f"clearer gap (contrast {mean[0]:.3g} against {other[0]:.3g}) have no clearer pocket "
-            f"({mean[1]:.3g} against {other[1]:.3g}). Check the nucleus mask and the polarity."
+            "places on the envelope are not of two kinds, pores and chance: the clearer ones have "
+            f"a gap of contrast {mean[0]:.3g} against {other[0]:.3g} and a pocket of {mean[1]:.3g} "
+            f"against {other[1]:.3g}, {apart:.2g} standard deviations apart (at least "
+            f"{LEAST_SEPARATION:g} are needed). Check the nucleus mask and the polarity; an "
+            "envelope without pores cannot be trained on."
         )
     found: NDArray[np.float64] = mixture.predict_proba(np.minimum(values, mean))[:, pores]
     return found
+
+
+def _separation(mixture: GaussianMixture, pores: int) -> float:
+    """Distance of both means in standard deviations, along the line between them.
+
+    Ashman's D (Ashman, Bird and Zepf, Astron J 108:2348, 1994): above 2 two groups are clear.
+    """
+    line = mixture.means_[pores] - mixture.means_[1 - pores]
+    length = float(np.linalg.norm(line))
+    spread = sum(float(line @ c @ line) for c in mixture.covariances_) / max(length, 1e-12) ** 2
+    return float(np.sqrt(2 / max(spread, 1e-12)) * length)
 
 
 def require_fine(spacing: Spacing) -> None:
