@@ -1,7 +1,7 @@
 """From places on the envelope to voxels: a cylinder for each pore, a drop behind it for its pocket.
 
-Each voxel belongs to the pore whose axis it lies nearest to, in units of the pore's own size, so
-that the labels of a part of a volume are those of the whole.
+Each voxel belongs to the pore whose axis it lies nearest to, so that the labels of a part of a
+volume are those of the whole.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def paint_pores(
     best = np.full(shape, np.inf, np.float32)
     reach = float(np.hypot(body.radius_nm, body.half_height_nm))
     for label, cut, along, across in _sites(table, reach, shape, start, spacing):
-        rank = np.maximum(abs(along) / body.half_height_nm, across / body.radius_nm)
-        mine = (rank <= 1) & (rank < best[cut])
-        out[cut][mine], best[cut][mine] = label, rank[mine]
+        inside = (abs(along) <= body.half_height_nm) & (across <= body.radius_nm)
+        mine = inside & (across < best[cut])
+        out[cut][mine], best[cut][mine] = label, across[mine]
     return out
 
 
