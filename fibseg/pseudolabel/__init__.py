@@ -4,14 +4,17 @@ from fibseg.pseudolabel.bodies import PocketBody, PoreBody, grow_pockets, paint_
 from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
 from fibseg.pseudolabel.sites import (
     COARSEST_NM,
+    COLUMNS,
     PoreShape,
     candidates,
     confidence,
+    find_sites,
     isolation_um,
     require_fine,
 )
 
 __all__ = [
-    "COARSEST_NM", "Envelope", "PocketBody", "PoreBody", "PoreShape", "candidates", "confidence",
-    "contrast_within", "grow_pockets", "isolation_um", "mean_along", "paint_pores", "require_fine",
+    "COARSEST_NM", "COLUMNS", "Envelope", "PocketBody", "PoreBody", "PoreShape", "candidates",
+    "confidence", "contrast_within", "find_sites", "grow_pockets", "isolation_um", "mean_along",
+    "paint_pores", "require_fine",
 ]

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 
 SMOOTHING_NM = 40.0
 """Standard deviation by which the depth is smoothed before its slope is taken for the normal."""
+SEARCH_NM, MEMBRANES_NM, ALIKE_NM = 60.0, 50.0, 60.0
+"""How far membranes are looked for, how thick both are together, and over how much neighbours go
+together, when an envelope is snapped to them."""
 _STEPS, _RELAXATION, _LONGEST_NM = 12, 0.7, 40.0
 
 
@@ -65,8 +68,8 @@ class Envelope:
         return cls(depth.astype(np.float32), _slope(depth, spacing), spacing)
 
     def snapped(
-        self, image: NDArray[Any], *, middle_nm: float, search_nm: float = 60.0,
-        membranes_nm: float = 50.0, smooth_nm: float = 60.0,
+        self, image: NDArray[Any], *, middle_nm: float, search_nm: float = SEARCH_NM,
+        membranes_nm: float = MEMBRANES_NM, smooth_nm: float = ALIKE_NM,
     ) -> Envelope:
         """The envelope with its membranes where the image is darkest, at a depth of `middle_nm`.
 
@@ -108,8 +111,9 @@ class Envelope:
         sigma = [smooth_nm / s for s in self.spacing]
         volume = np.zeros(where.shape, np.float32)
         volume[where] = shift_nm
-        share = ndimage.gaussian_filter(where.astype(np.float32), sigma)
-        shift = ndimage.gaussian_filter(volume, sigma) / np.maximum(share, np.float32(1e-9))
+        share = ndimage.gaussian_filter(where.astype(np.float32), sigma, truncate=3)
+        total = ndimage.gaussian_filter(volume, sigma, truncate=3)
+        shift = total / np.maximum(share, np.float32(1e-9))
         depth = self.depth_nm - np.where(share > 1e-6, shift, 0)
         return Envelope(depth.astype(np.float32), _slope(depth, self.spacing), self.spacing)
 
@@ -137,6 +141,11 @@ class Envelope:
             step = np.clip(depth_nm - depth, -_LONGEST_NM, _LONGEST_NM)
             moved += _RELAXATION * step[:, None] * normal
         return moved, self.at(moved)[1]
+
+
+def snapping_reach_nm() -> float:
+    """How far the snapped envelope depends on image and mask, beside the depth itself."""
+    return SEARCH_NM + MEMBRANES_NM / 2 + 6 * ALIKE_NM + 3 * SMOOTHING_NM
 
 
 def mean_along(

@@ -18,11 +18,21 @@ from scipy.spatial import cKDTree
 from sklearn.mixture import GaussianMixture
 
 from fibseg.errors import DataError, UsageError
-from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
+from fibseg.pseudolabel.envelope import (
+    SMOOTHING_NM,
+    Envelope,
+    contrast_within,
+    mean_along,
+    snapping_reach_nm,
+)
 from fibseg.types import Mask, Spacing, Table
 
 COARSEST_NM = 30.0
 """Voxels coarser than this on any axis show no pores of 120 nm."""
+COLUMNS = (
+    "z_um", "y_um", "x_um", "normal_z", "normal_y", "normal_x", "gap_contrast",
+    "pocket_contrast", "pocket_level",
+)
 FEWEST = 12
 """Candidates below which a mixture means nothing."""
 LEAST_SEPARATION = 2.0
@@ -67,10 +77,16 @@ class PoreShape:
                 )
 
     @property
+    def depth_nm(self) -> float:
+        """How far from the border of the mask its depth has to be known."""
+        return 2 * self.middle_nm + SMOOTHING_NM * 3 + self.shell_nm + 100
+
+    @property
     def reach_nm(self) -> float:
-        """How far a candidate depends on the image around it."""
-        along = max(abs(v) for v in (*self.gap_nm, *self.pocket_nm)) + self.middle_nm
-        return along + 3 * max(self.gap_around_nm, self.pocket_around_nm) + self.apart_nm
+        """How far a candidate depends on the image and the mask around it, snapping included."""
+        along = max(abs(v) for v in (*self.gap_nm, *self.pocket_nm))
+        around = 3 * max(self.gap_around_nm, self.pocket_around_nm) + self.apart_nm
+        return self.depth_nm + along + around + snapping_reach_nm()
 
 
 def candidates(
@@ -83,7 +99,7 @@ def candidates(
     image
         Stain dark: pockets and gaps are bright; (z, y, x).
     envelope
-        Of the nucleus in it, known at least within ``shape.reach_nm``.
+        Of the nucleus in it, known at least within ``shape.depth_nm``.
 
     Returns
     -------
@@ -125,6 +141,29 @@ def candidates(
         "pocket_contrast": pocket[highest].astype(float),
         "pocket_level": pocket_level[highest].astype(float),
     }
+
+
+def find_sites(
+    image: NDArray[Any], nucleus: NDArray[Any], *, shape: PoreShape, snap: bool = True,
+    spacing: Spacing,
+) -> Table:
+    """As `candidates`, from a mask; none where it has no border.
+
+    Parameters
+    ----------
+    nucleus
+        Mask, (z, y, x); anything but 0 is inside.
+    snap
+        Whether the envelope is moved to where the image is darkest near the border of the mask.
+    """
+    require_fine(spacing)
+    inside = nucleus != 0
+    if not inside.any() or inside.all():
+        return {name: np.zeros(0) for name in COLUMNS}
+    envelope = Envelope.of(inside, reach_nm=shape.depth_nm, spacing=spacing)
+    if snap:
+        envelope = envelope.snapped(image, middle_nm=shape.middle_nm)
+    return candidates(image, envelope, shape=shape, spacing=spacing)
 
 
 def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
