@@ -53,7 +53,7 @@ class Poisoned:
             with (Path(self.diary) / f"{block.index}").open("a") as file:
                 file.write("x")
         if self.seconds or block.index in self.stuck:
-            time.sleep(60 if block.index in self.stuck else self.seconds)
+            time.sleep(600 if block.index in self.stuck else self.seconds)
         if block.index in self.fails:
             raise ValueError(f"poison in block {block.index}")
         if block.index in self.dies or (

@@ -114,7 +114,7 @@ def test_ctrl_c_twice_ends_at_once_and_the_next_run_does_the_rest(tmp_path: Path
             time.sleep(0.3)  # by then it waits; of two signals that come before, Python makes one
             process.send_signal(signal.SIGINT)
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.5)  # the first waits for the block, which takes a minute
+                process.wait(0.5)  # the first waits for the block, which takes minutes
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=45)
         finally:
