@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -113,6 +114,38 @@ class Name:
         return f"{block.index} "
 
 
+_BEGUN: dict[tuple[str, str, int], threading.Event] = {}
+
+
+@dataclass(frozen=True)
+class Overlaps(Task):
+    """Each step waits until that of the next block before it has begun: alone none would end."""
+
+    n: int
+    token: str
+    patience_s: float = 60.0
+
+    def read(self, block: Block) -> int:
+        self._begun("read", block.index).set()
+        return 10 * block.index
+
+    def compute(self, block: Block, parts: int) -> int:
+        self._begun("compute", block.index).set()
+        self._await("read", block.index + 1)
+        return parts
+
+    def write(self, block: Block, result: int) -> int:
+        self._await("compute", block.index + 1)
+        return result + 1
+
+    def _begun(self, step: str, index: int) -> threading.Event:
+        return _BEGUN.setdefault((self.token, step, index), threading.Event())
+
+    def _await(self, step: str, index: int) -> None:
+        if index < self.n and not self._begun(step, index).wait(self.patience_s):
+            raise TimeoutError(f"the {step} of block {index} has not begun")
+
+
 @dataclass(frozen=True)
 class Plain(Task):
     """A function of the block that neither reads nor writes."""
@@ -130,6 +163,12 @@ def threads(block: Block, *, diary: str, n_workers: int) -> int:
     while len(list(Path(diary).iterdir())) < n_workers and time.monotonic() < deadline:
         time.sleep(0.02)
     return int(os.environ["OMP_NUM_THREADS"])
+
+
+def slowly_noted(folder: str, block: Block) -> None:
+    """Leaves a file for the block, after a while."""
+    (Path(folder) / str(block.index)).touch()
+    time.sleep(0.05)
 
 
 def full_from(first: int, diary: str, block: Block) -> int:
