@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,36 +115,43 @@ class Name:
         return f"{block.index} "
 
 
-_BEGUN: dict[tuple[str, str, int], threading.Event] = {}
+_BEGUN: Counter[tuple[str, str]] = Counter()
+_CHANGED = threading.Condition()
 
 
 @dataclass(frozen=True)
 class Overlaps(Task):
-    """Each step waits until that of the next block before it has begun: alone none would end."""
+    """A step waits until the step before it has begun of one block more: alone none would end."""
 
     n: int
     token: str
     patience_s: float = 60.0
 
     def read(self, block: Block) -> int:
-        self._begun("read", block.index).set()
+        self._begin("read")
         return 10 * block.index
 
     def compute(self, block: Block, parts: int) -> int:
-        self._begun("compute", block.index).set()
-        self._await("read", block.index + 1)
+        self._await("read", self._begin("compute") + 1)
         return parts
 
     def write(self, block: Block, result: int) -> int:
-        self._await("compute", block.index + 1)
+        self._await("compute", self._begin("write") + 1)
         return result + 1
 
-    def _begun(self, step: str, index: int) -> threading.Event:
-        return _BEGUN.setdefault((self.token, step, index), threading.Event())
+    def _begin(self, step: str) -> int:
+        with _CHANGED:
+            _BEGUN[self.token, step] += 1
+            _CHANGED.notify_all()
+            return _BEGUN[self.token, step]
 
-    def _await(self, step: str, index: int) -> None:
-        if index < self.n and not self._begun(step, index).wait(self.patience_s):
-            raise TimeoutError(f"the {step} of block {index} has not begun")
+    def _await(self, step: str, n_begun: int) -> None:
+        wanted = min(n_begun, self.n)
+        with _CHANGED:
+            if not _CHANGED.wait_for(
+                lambda: _BEGUN[self.token, step] >= wanted, self.patience_s
+            ):
+                raise TimeoutError(f"the {step} of block number {wanted} has not begun")
 
 
 @dataclass(frozen=True)

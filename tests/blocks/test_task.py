@@ -63,7 +63,7 @@ def test_the_three_steps_of_neighbouring_blocks_overlap(runner):
 def test_steps_that_do_not_overlap_are_noticed():
     task = block_work.Overlaps(2, token="alone", patience_s=0.1)
     (block, _) = block_work.some_blocks(2)
-    with pytest.raises(TimeoutError, match="read of block 1 has not begun"):
+    with pytest.raises(TimeoutError, match="read of block number 2 has not begun"):
         task.compute(block, task.read(block))
 
 
