@@ -6,7 +6,9 @@ import errno
 import os
 import signal
 import subprocess
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +115,45 @@ class Name:
         return f"{block.index} "
 
 
+_BEGUN: Counter[tuple[str, str]] = Counter()
+_CHANGED = threading.Condition()
+
+
+@dataclass(frozen=True)
+class Overlaps(Task):
+    """A step waits until the step before it has begun of one block more: alone none would end."""
+
+    n: int
+    token: str
+    patience_s: float = 60.0
+
+    def read(self, block: Block) -> int:
+        self._begin("read")
+        return 10 * block.index
+
+    def compute(self, block: Block, parts: int) -> int:
+        self._await("read", self._begin("compute") + 1)
+        return parts
+
+    def write(self, block: Block, result: int) -> int:
+        self._await("compute", self._begin("write") + 1)
+        return result + 1
+
+    def _begin(self, step: str) -> int:
+        with _CHANGED:
+            _BEGUN[self.token, step] += 1
+            _CHANGED.notify_all()
+            return _BEGUN[self.token, step]
+
+    def _await(self, step: str, n_begun: int) -> None:
+        wanted = min(n_begun, self.n)
+        with _CHANGED:
+            if not _CHANGED.wait_for(
+                lambda: _BEGUN[self.token, step] >= wanted, self.patience_s
+            ):
+                raise TimeoutError(f"the {step} of block number {wanted} has not begun")
+
+
 @dataclass(frozen=True)
 class Plain(Task):
     """A function of the block that neither reads nor writes."""
@@ -130,6 +171,12 @@ def threads(block: Block, *, diary: str, n_workers: int) -> int:
     while len(list(Path(diary).iterdir())) < n_workers and time.monotonic() < deadline:
         time.sleep(0.02)
     return int(os.environ["OMP_NUM_THREADS"])
+
+
+def slowly_noted(folder: str, block: Block) -> None:
+    """Leaves a file for the block, after a while."""
+    (Path(folder) / str(block.index)).touch()
+    time.sleep(0.05)
 
 
 def full_from(first: int, diary: str, block: Block) -> int:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import threading
 import traceback
@@ -74,7 +75,9 @@ class Lane:
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="compute")
         # Threads of their own, so that who stops at once can wait for what is being written alone.
         self._writing = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="write")
-        self._reading = threading.Lock()
+        self._turns = itertools.count()
+        self._turn = 0
+        self._reading = threading.Condition()
 
     def submit(self, task: Task, block: Block) -> Future[Any]:
         """What `task` will return for `block`; blocks are begun in the order of submission."""
@@ -104,13 +107,22 @@ class Lane:
         self._writing.shutdown()
 
     def _run(self, task: Task, block: Block) -> Any:
-        # No name is kept for what was read: it is freed before the result is written.
-        result = self._computing.submit(task.compute, block, self._read(task, block)).result()
+        result = self._computed(next(self._turns), task, block).result()
         return self._writing.submit(task.write, block, result).result()
 
-    def _read(self, task: Task, block: Block) -> Any:
-        with self._reading:  # one at a time, for sources that are a file with a position
-            return task.read(block)
+    def _computed(self, turn: int, task: Task, block: Block) -> Future[Any]:
+        """Read a block and put it in line; no block overtakes another, however threads are run.
+
+        One is read at a time, for sources that are a file with a position.
+        """
+        with self._reading:
+            self._reading.wait_for(lambda: self._turn == turn)
+            try:
+                # No name is kept for what was read: it is freed before the result is written.
+                return self._computing.submit(task.compute, block, task.read(block))
+            finally:
+                self._turn += 1
+                self._reading.notify_all()
 
 
 def outcome_of(block: Block, future: Future[Any]) -> Outcome:

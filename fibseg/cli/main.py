@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import inspect
 import io
@@ -10,21 +9,20 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fibseg import __version__
 from fibseg.cli.grammar import did_you_mean, quote_overrides, split_override
 from fibseg.cli.help import overview, verb_help
+from fibseg.cli.planning import after_those_before, print_plan
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import (
     FULL,
-    DataError,
     DiskFullError,
     FibsegError,
     InterruptedRunError,
-    RoomError,
     StoppedAtOnce,
     UsageError,
 )
@@ -99,7 +97,8 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
         return _demo(config["steps"], dry_run=dry_run)
     refuse_foreign_targets(config)
     _look(verb, config)
-    run = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}").run
+    module = importlib.import_module(f"fibseg.pipeline.{VERBS[verb].module}")
+    run = module.run
     refuse_lacking(run, config)
     typed = dict(map(split_override, overrides))
     config = fitted(run, config, typed=typed)
@@ -109,7 +108,7 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     told = {"config": config, "overrides": overrides}
     record = {key: value for key, value in told.items() if key in accepted}
     if dry_run:
-        _plan(verb, run, parts, record=record)
+        print_plan(verb, module, parts, record, _echo)
         return 0
     _echo_result(run(**parts, **record))
     return 0
@@ -128,63 +127,19 @@ def _look(verb: str, config: Mapping[str, Any]) -> None:
                 opened[key](path)
 
 
-def _plan(
-    verb: str, run: Callable[..., Any], parts: Mapping[str, Any], *,
-    record: Mapping[str, Any] | None = None,
-) -> None:
-    """Print what the verb will do and need, and refuse what there is no room for."""
-    from fibseg.pipeline.forecast import forecast
-
-    if verb == "profile":
-        from fibseg.pipeline.profile_steps import Recipe, planned_steps
-
-        steps = planned_steps(Recipe(**parts, **(record or {})))
-        for number, step in enumerate(steps, start=1):
-            _echo(f"\n[{number}/{len(steps)}] {step.command}")
-            with _after_those_before():
-                _plan(step.verb, step.function, _with_defaults(step.function, step.parts))
-        return
-    found = forecast(verb, run, parts)
-    _echo(found.text())
-    found.refuse_without_room()
-
-
 def _demo(steps: Mapping[str, str], *, dry_run: bool) -> int:
     """The walk of the README, each step the very command that a user would type."""
     for number, command in enumerate(steps.values(), start=1):
         _echo(f"\n[{number}/{len(steps)}] fibseg {command}")
         verb, *arguments = shlex.split(command)
         if dry_run:
-            _plan_of_step(verb, arguments)
+            with after_those_before(_echo):
+                run_verb(verb, [*arguments, "dry_run=true"])
             continue
         code = run_verb(verb, arguments)
         if code:
             return code
     return 0
-
-
-def _plan_of_step(verb: str, arguments: list[str]) -> None:
-    """Plan of one step of the demo, where the steps before it have been made."""
-    with _after_those_before():
-        run_verb(verb, [*arguments, "dry_run=true"])
-
-
-@contextlib.contextmanager
-def _after_those_before() -> Iterator[None]:
-    """Say of a step whose input is not there that it has to wait for the steps before it."""
-    try:
-        yield
-    except DataError as error:
-        if isinstance(error, RoomError):
-            raise
-        _echo(f"cannot be planned before the steps that it rests on: {error}")
-
-
-def _with_defaults(run: Callable[..., Any], parts: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments of a verb, those that were left out too."""
-    bound = inspect.signature(run).bind(**parts)
-    bound.apply_defaults()
-    return dict(bound.arguments)
 
 
 def _multirun(verb: str, arguments: list[str]) -> int:

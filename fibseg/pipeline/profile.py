@@ -83,3 +83,8 @@ def run(
             _log.info("[%d/%d] %s", number, len(planned), wanted.command)
             results[wanted.product] = wanted.run()
     return Profiled(results)
+
+
+def planned(**parts: Any) -> list[Step]:
+    """The steps that `run` would do with the same arguments, for a dry run."""
+    return planned_steps(Recipe(**parts))
