@@ -156,12 +156,12 @@ def _load(
     own_yx, new_yx = volume.spacing[1:], working[1:]
     shape = resampled_shape(volume.shape[1:], own_yx, new_yx)
     raw = volume.raw()
-    image = _allocate((len(needed), *shape), raw.dtype, data.memory_gb, folder)
+    image = allocate((len(needed), *shape), raw.dtype, data.memory_gb, folder)
     for row, plane in enumerate(read_planes(raw, needed)):
         image[row] = plane if shape == plane.shape else _rounded(
             resample(plane, own_yx, new_yx), raw.dtype
         )
-    annotation = _allocate((len(z), *shape), np.dtype(np.uint8), data.memory_gb, folder)
+    annotation = allocate((len(z), *shape), np.dtype(np.uint8), data.memory_gb, folder)
     for row, plane in enumerate(read_planes(array, z)):
         annotation[row] = resample_annotation(plane, own_yx, new_yx)
     rows = np.array([[needed.index(p) for p in row] for row in neighbours], np.int64)
@@ -234,7 +234,7 @@ def _bands(array: Any, depth: int) -> Iterator[slice]:
         yield slice(start, min(start + step, array.shape[1]))
 
 
-def _allocate(
+def allocate(
     shape: tuple[int, ...], dtype: np.dtype[Any], memory_gb: float, folder: Path | None
 ) -> NDArray[Any]:
     """An array in memory, or a file that vanishes with the process where it is too large."""

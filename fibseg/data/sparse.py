@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from fibseg.errors import UsageError
 from fibseg.types import Spacing
-
-SPLITS = ("planes", "boxes", "none")
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class Augmentation:
 class SparseData:
     """How patches are drawn from sparsely annotated planes, and what is held out."""
 
+    splits: ClassVar[tuple[str, ...]] = ("planes", "boxes", "none")
+
     patch: int = 128
     """Height and width of a patch, working pixels."""
     batch: int = 8
@@ -78,8 +79,8 @@ class SparseData:
     def __post_init__(self) -> None:
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing))
-        if self.split not in SPLITS:
-            raise UsageError(f"data.split={self.split!r} is none of {', '.join(SPLITS)}.")
+        if self.split not in self.splits:
+            raise UsageError(f"data.split={self.split!r} is none of {', '.join(self.splits)}.")
         if self.folds < 2:
             raise UsageError(f"data.folds={self.folds} leaves nothing to train on. Use 2 or more.")
         if self.fold is not None and not 0 <= self.fold < self.folds:

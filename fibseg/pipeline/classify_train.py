@@ -24,7 +24,7 @@ from fibseg.export import (
 )
 from fibseg.inference import coarsest_within, features_at, plan_pixels
 from fibseg.models.forest import fit_forest
-from fibseg.pipeline.train import shared_classes
+from fibseg.pipeline.train_data import shared_classes
 from fibseg.pipeline.train_folder import alone_in
 from fibseg.volume import BACKGROUND, Volume
 from fibseg.volume.record import PREFIX

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Runner
+from fibseg.data.dense import OBJECTS, as_annotation, is_objects, painting
 from fibseg.data.planes import painted_planes, read_planes
 from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec, weights_digest
@@ -217,14 +218,16 @@ def _evaluate_model(
     from fibseg.inference import predict_planes
 
     held = held_out_planes(store, load_spec(model), truth, runner=blocks)
-    z = chosen_planes(held.z, planes, store, held.annotation)
+    z = chosen_planes(held.z, planes, store, held.annotation.removeprefix(OBJECTS))
+    truth_path = OBJECTS + held.annotation.removeprefix(OBJECTS)
     network, spec = load_network(model)
-    painted = read_planes(store.labels(held.annotation), z)
+    painted = read_planes(painting(store, held.annotation), z)
     probabilities = predict_planes(network, spec, store, z, backend=backend)
     scores: dict[str, dict[int, Scores]] = {name: {} for name in held.classes}
     both = zip(z, painted, probabilities, strict=True)
     for number, plane, probs in track(both, total=len(z), label="evaluate", unit="plane"):
-        known = TruthPlane(number, plane).within(held.boxes.get(number))
+        values = as_annotation(plane, objects=is_objects(held.annotation))
+        known = TruthPlane(number, values).within(held.boxes.get(number))
         for channel, (name, value) in zip(probs, held.classes.items(), strict=True):
             scores[name][number] = score_planes(
                 (channel >= INSIDE)[None], known.annotation[None], value=value,
@@ -232,10 +235,10 @@ def _evaluate_model(
             )
     total = {name: joined(s.values()) for name, s in scores.items()}
     if not any(s.overlap.n_scored for s in total.values()):
-        raise DataError(f"Nothing is painted on the planes {z} of labels/{held.annotation}.")
+        raise DataError(f"Nothing is painted on the planes {z} of {truth_path}.")
     return Evaluation(
         volume=store.name, prediction=f"model {Path(model).name}",
-        truth=f"labels/{held.annotation}", where=held.where, tolerance_nm=tolerance,
+        truth=truth_path, where=held.where, tolerance_nm=tolerance,
         scores={name: s.compute() for name, s in total.items()},
         planes={n: {k: s.compute() for k, s in by.items()} for n, by in scores.items()},
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from fibseg.blocks import Runner
+from fibseg.data.dense import painting, painting_classes, painting_digest, painting_name
 from fibseg.data.planes import painted_planes
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec
@@ -23,6 +24,7 @@ Boxes: TypeAlias = dict[int, list[Rectangle]]
 _WHERE = {
     "planes": "held-out planes",
     "boxes": "held-out boxes on planes that were trained on (rather too good)",
+    "space": "planes of a held-out part of the volume",
 }
 
 
@@ -70,17 +72,17 @@ def held_out_planes(
     """
     source = _source(store, spec)
     annotation = _annotation(store, spec, source, truth)
-    values = store.labels_info(annotation).classes
+    values = painting_classes(store, annotation)
     missing = [name for name in spec.classes if name not in values]
     if missing:
         raise DataError(
-            f"labels/{annotation} of {store.path} has the classes {sorted(values)}, but the model "
+            f"{annotation} of {store.path} has the classes {sorted(values)}, but the model "
             f"finds {', '.join(missing)}. Name the right painting with truth=…, or import it "
             "with classes=."
         )
     classes = {name: values[name] for name in spec.classes}
     if source is None:
-        z = painted_planes(store.labels(annotation), runner=runner)
+        z = painted_planes(painting(store, annotation), runner=runner)
         where = "painted planes of a volume that was not trained on"
         return HeldOutPlanes(annotation, classes, z, where)
     split: dict[str, Any] = spec.training.get("split", {})
@@ -91,9 +93,9 @@ def held_out_planes(
             "nothing of it was held out, so nothing can be tested there. Evaluate another "
             "volume, or train with data.split=planes."
         )
-    if source["annotation_digest"] != store.labels_info(annotation).digest:
+    if source["annotation_digest"] != painting_digest(store, annotation):
         _log.warning(
-            "labels/%s is not what the model was trained on any more: the held-out planes are "
+            "%s is not what the model was trained on any more: the held-out planes are "
             "scored as they are painted now.", annotation,
         )
     return HeldOutPlanes(
@@ -115,9 +117,9 @@ def _annotation(
 ) -> str:
     """Name of the painting to score against."""
     if truth is not None:
-        return store.annotation_name(truth)
+        return painting_name(store, truth)
     if source is not None:
-        return store.annotation_name(source["annotation"])
+        return painting_name(store, source["annotation"])
     painted = store.label_names(kind="annotation")
     trained_on = {s["annotation"] for s in spec.training.get("volumes", [])}
     known = [name for name in painted if name in trained_on]

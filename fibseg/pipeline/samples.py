@@ -140,6 +140,7 @@ def evaluate_sample(parts: Parts, folder: Path) -> Sample:
             names.add(store.annotation_name(parts["without"]))
         return of_store(store, folder, parts | {"out": None}, labels=sorted(names - {None}))
     from fibseg.export import load_spec
+    from fibseg.data.dense import OBJECTS
     from fibseg.pipeline.held_out import held_out_planes
 
     spec = load_spec(parts["model"])
@@ -147,7 +148,7 @@ def evaluate_sample(parts: Parts, folder: Path) -> Sample:
     z = parts["planes"] or held.z
     first, reach = z[0], spec.network.get("context", 0) + 1
     box = Box((first - reach, 0, 0), (first + reach + 1, *store.shape[1:])).clip(store.shape)
-    small = cut_out(store, folder / store.name, box, labels=[held.annotation])
+    small = cut_out(store, folder / store.name, box, labels=[held.annotation.removeprefix(OBJECTS)])
     return Sample(
         parts | {"volume": str(small.path), "planes": [first - box.start[0]], "out": None,
                  "truth": held.annotation},

@@ -7,7 +7,7 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fibseg.data import Patches, PlaneStack, SparseData, Split, Steps
+from fibseg.data import Source, SparseData, Steps
 from fibseg.errors import DataError, InterruptedRunError
 from fibseg.models import NetworkSpec, build_network, stride_multiple
 from fibseg.training.callbacks import Board, Budget, Checkpoints
 from fibseg.training.checkpoint import CrashSafeIO, newest
 from fibseg.training.device import training_device
-from fibseg.training.panels import HeldOutPictures
+from fibseg.training.panels import MOST, HeldOutPictures
 from fibseg.training.precision import choose_precision
 from fibseg.training.segmenter import Segmenter, class_weights
 from fibseg.training.settings import TrainerSettings
@@ -45,16 +46,16 @@ class Trained:
 
 
 def fit(
-    stacks: Sequence[PlaneStack], split: Split, classes: dict[str, int], *, network: NetworkSpec,
-    data: SparseData, trainer: TrainerSettings, seed: int, folder: Path, started: float,
+    source: Source, classes: dict[str, int], *, network: NetworkSpec, data: SparseData,
+    trainer: TrainerSettings, seed: int, folder: Path, started: float,
     reserve: Callable[[nn.Module], float] = lambda _: 0.0,
 ) -> Trained:
     """Return the trained network; goes on from the newest checkpoint in `folder`.
 
     Parameters
     ----------
-    stacks, split
-        Planes with the held-out parts set to 0, and what those are.
+    source
+        What is trained on.
     classes
         Value of each class in the annotation, 2 and up, in order.
     network, data, trainer, seed
@@ -77,7 +78,7 @@ def fit(
     with _threads(trainer.threads), _quiet():
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
-        module = build_module(stacks, classes, network, data, trainer, seed)
+        module = build_module(source.counts(), classes, network, data, trainer, seed)
         shape = (data.batch + data.unlabelled, network.in_channels, data.patch, data.patch)
         precision = str(found[1]["precision"]) if found else choose_precision(
             trainer.precision, module.network, shape, device=training_device(trainer),
@@ -90,7 +91,9 @@ def fit(
             module.load_state_dict(found[1]["state_dict"])
             module.total = step
         else:
-            pictures = HeldOutPictures(stacks, split, classes, multiple=stride_multiple(network))
+            pictures = HeldOutPictures(
+                source.held_out(MOST), classes, multiple=stride_multiple(network)
+            )
             callbacks = [
                 # Backends may move or trace the network, hence a copy.
                 Budget(
@@ -102,11 +105,8 @@ def fit(
                 Board(folder / TENSORBOARD, trainer, lambda m: pictures.draw(m.average)),
             ]
             lightning = build_trainer(trainer, callbacks, precision=precision, folder=folder)
-            patches = Patches(
-                stacks, n_channels=len(classes) + 1, data=data, seed=seed,
-                rank=lightning.global_rank,
-            )
-            _run(lightning, module, Steps(patches, start=step), found[0] if found else None)
+            batches = source.batches(seed=seed, rank=lightning.global_rank)
+            _run(lightning, module, Steps(batches, start=step), found[0] if found else None)
     _check_finite(module.average)
     assert module.total is not None
     return Trained(
@@ -115,21 +115,22 @@ def fit(
 
 
 def build_module(
-    stacks: Sequence[PlaneStack], classes: dict[str, int], network: NetworkSpec, data: SparseData,
+    counts: NDArray[np.int64], classes: dict[str, int], network: NetworkSpec, data: SparseData,
     trainer: TrainerSettings, seed: int,
 ) -> Segmenter:
-    """Return the untrained module; its weights depend on the seed only."""
-    n = np.sum([
-        np.bincount(plane.ravel(), minlength=256)[1 : len(classes) + 2]
-        for s in stacks for plane in s.annotation
-    ], 0)
+    """Return the untrained module for so many labelled voxels of background and of each class.
+
+    Its weights depend on the seed only.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build_network(network, in_channels=network.in_channels, n_classes=len(classes))
     return Segmenter(
         built, settings=trainer, augmentation=data.augmentation, n_channels=len(classes) + 1,
         patch=data.patch, seed=seed,
-        class_weights=class_weights((n / max(1, n.sum())).tolist(), trainer.class_balance),
+        class_weights=class_weights(
+            (counts / max(1, counts.sum())).tolist(), trainer.class_balance
+        ),
     )
 
 

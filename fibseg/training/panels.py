@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fibseg.data import PlaneStack, Split, normalise
+from fibseg.data import HeldOutPlane, normalise
 from fibseg.metrics import Overlap
 from fibseg.pictures import annotation_overlay, error_map, gray, probability, tile
 
@@ -26,8 +26,8 @@ class HeldOutPictures:
 
     Parameters
     ----------
-    stacks, split
-        Planes, and which of them are held out.
+    planes
+        What is held out, `MOST` of them.
     classes
         Value of each class.
     multiple
@@ -35,17 +35,14 @@ class HeldOutPictures:
     """
 
     def __init__(
-        self, stacks: Sequence[PlaneStack], split: Split, classes: dict[str, int], *, multiple: int
+        self, planes: Sequence[HeldOutPlane], classes: dict[str, int], *, multiple: int
     ) -> None:
         self.classes = classes
         self.parts: list[tuple[str, NDArray[np.float32], NDArray[np.uint8]]] = []
-        pairs = list(zip(split.held_out, split.annotation, strict=True))
-        for held, annotation in pairs[:: max(1, -(-len(pairs) // MOST))]:
-            stack = stacks[held.store]
-            ys, xs = _window(annotation, multiple)
-            rows = stack.rows[stack.z.index(held.z)]
-            image = normalise(stack.image[rows][:, ys, xs], stack.normalisation)
-            self.parts.append((f"{stack.name}, plane {held.z}", image, annotation[ys, xs]))
+        for plane in planes:
+            ys, xs = _window(plane.annotation, multiple)
+            image = normalise(plane.image[:, ys, xs], plane.normalisation)
+            self.parts.append((plane.name, image, plane.annotation[ys, xs]))
 
     def draw(self, network: nn.Module) -> tuple[dict[str, NDArray[np.uint8]], dict[str, float]]:
         """Pictures by name, uint8 (y, x, 3), and the IoU of each class over all parts."""

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from fibseg.data import HeldOut, Normalisation, PlaneStack, Split
+from fibseg.data import (
+    HeldOut,
+    HeldOutPlane,
+    Normalisation,
+    PaintedPlanes,
+    PlaneStack,
+    SparseData,
+    Split,
+)
 from fibseg.pictures import CORRECT, INVENTED
 from fibseg.training.panels import MOST, SIDE, HeldOutPictures, _window
 
@@ -26,6 +34,10 @@ def split_of(annotation: np.ndarray) -> Split:
     return Split("planes", ((),), held, tuple(annotation))
 
 
+def shown(planes: PlaneStack, annotation: np.ndarray) -> list[HeldOutPlane]:
+    return PaintedPlanes([planes], split_of(annotation), 2, SparseData()).held_out(MOST)
+
+
 class Brightness(torch.nn.Module):
     """Class where the middle plane is bright."""
 
@@ -43,7 +55,7 @@ def test_a_right_network_is_drawn_green_and_scores_one(context: int) -> None:
     planes = stack((1, 40, 64), context=context)
     annotation = np.where(planes.image > 127, 2, 1).astype(np.uint8)
     annotation[:, :, :8] = 0
-    pictures = HeldOutPictures([planes], split_of(annotation), {"m": 2}, multiple=4)
+    pictures = HeldOutPictures(shown(planes, annotation), {"m": 2}, multiple=4)
     images, scores = pictures.draw(Brightness())
     assert scores == {"held_out/iou_m": 1.0}
     (image,) = images.values()
@@ -58,14 +70,14 @@ def test_only_what_is_painted_is_scored() -> None:
     right = np.where(planes.image > 127, 2, 1).astype(np.uint8)
     wrong = (3 - right).astype(np.uint8)
     wrong[:, :20] = 0
-    pictures = HeldOutPictures([planes], split_of(wrong), {"m": 2}, multiple=4)
+    pictures = HeldOutPictures(shown(planes, wrong), {"m": 2}, multiple=4)
     assert pictures.draw(Brightness())[1] == {"held_out/iou_m": 0.0}
 
 
 def test_few_planes_are_drawn_of_many() -> None:
     planes = stack((11, 16, 16))
     pictures = HeldOutPictures(
-        [planes], split_of(np.ones((11, 16, 16), np.uint8)), {"m": 2, "n": 3}, multiple=4
+        shown(planes, np.ones((11, 16, 16), np.uint8)), {"m": 2, "n": 3}, multiple=4
     )
     assert 1 <= len(pictures.parts) <= MOST
     images, _ = pictures.draw(torch.nn.Conv2d(1, 3, 1))
@@ -74,8 +86,9 @@ def test_few_planes_are_drawn_of_many() -> None:
 
 
 def test_nothing_held_out_draws_nothing() -> None:
-    pictures = HeldOutPictures([stack((1, 8, 8))], Split("none", ((0,),), (), ()), {"m": 2},
-                               multiple=4)
+    nothing = Split("none", ((0,),), (), ())
+    source = PaintedPlanes([stack((1, 8, 8))], nothing, 2, SparseData())
+    pictures = HeldOutPictures(source.held_out(MOST), {"m": 2}, multiple=4)
     assert pictures.draw(Brightness()) == ({}, {})
 
 
@@ -95,7 +108,7 @@ def test_the_mode_of_the_network_is_put_back() -> None:
     network = torch.nn.Sequential(torch.nn.BatchNorm2d(1), torch.nn.Conv2d(1, 2, 1)).train()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     HeldOutPictures(
-        [planes], split_of(np.ones((1, 16, 16), np.uint8)), {"m": 2}, multiple=4
+        shown(planes, np.ones((1, 16, 16), np.uint8)), {"m": 2}, multiple=4
     ).draw(network)
     assert network.training
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())

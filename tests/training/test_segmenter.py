@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fibseg.data import Normalisation, PlaneStack, SparseData, Split, split_planes
+from fibseg.data import Normalisation, PaintedPlanes, PlaneStack, SparseData, split_planes
 from fibseg.errors import InterruptedRunError
 from fibseg.models import NetworkSpec
 from fibseg.training import TrainerSettings, fit
@@ -19,7 +19,9 @@ NETWORK = NetworkSpec(features=(4, 8), dropout=0.2)
 DATA = SparseData(patch=16, batch=2)
 
 
-def task(n_classes: int = 1) -> tuple[list[PlaneStack], Split, dict[str, int]]:
+def task(
+    n_classes: int = 1, data: SparseData = DATA
+) -> tuple[PaintedPlanes, dict[str, int]]:
     """Squares of their own brightness, painted on four planes."""
     random = np.random.default_rng(0)
     annotation = np.ones((4, 40, 40), np.uint8)
@@ -32,15 +34,16 @@ def task(n_classes: int = 1) -> tuple[list[PlaneStack], Split, dict[str, int]]:
         (20.0, 20.0, 20.0), (20.0, 20.0, 20.0),
     )
     classes = {f"c{i}": i + 2 for i in range(n_classes)}
-    return [stack], split_planes([stack], classes, DATA), classes
+    split = split_planes([stack], classes, data)
+    return PaintedPlanes([stack], split, n_classes + 1, data), classes
 
 
 def train(folder: Path, n_classes: int = 1, *, data: SparseData = DATA, seed: int = 0,
           network: NetworkSpec = NETWORK, **settings: object) -> dict[str, torch.Tensor]:
-    stacks, split, classes = task(n_classes)
+    source, classes = task(n_classes, data)
     keywords = {"max_time": None, "max_steps": 6, "precision": "32", "threads": 1, **settings}
     trained = fit(
-        stacks, split, classes, network=network, data=data, seed=seed, folder=folder,
+        source, classes, network=network, data=data, seed=seed, folder=folder,
         trainer=TrainerSettings(**keywords), started=0.0,  # type: ignore[arg-type]
     )
     return trained.network.state_dict()
@@ -88,7 +91,7 @@ def test_a_finished_training_is_loaded(tmp_path: Path) -> None:
 
 
 def test_the_time_becomes_a_number_of_steps_at_once(tmp_path: Path) -> None:
-    stacks, split, classes = task()
+    source, classes = task()
     import time
 
     settings = TrainerSettings(max_time=6.0, precision="32", threads=1, checkpoint_every_s=1e9)
@@ -100,7 +103,7 @@ def test_the_time_becomes_a_number_of_steps_at_once(tmp_path: Path) -> None:
         return 1.0
 
     trained = fit(
-        stacks, split, classes, network=NETWORK, data=DATA, trainer=settings, seed=0,
+        source, classes, network=NETWORK, data=DATA, trainer=settings, seed=0,
         folder=tmp_path, started=began, reserve=reserve,
     )
     assert asked == [False]
@@ -116,22 +119,22 @@ def test_the_time_becomes_a_number_of_steps_at_once(tmp_path: Path) -> None:
 
 
 def test_three_classes_are_learnt(tmp_path: Path) -> None:
-    stacks, split, classes = task(3)
+    data = SparseData(patch=16, batch=8)
+    source, classes = task(3, data)
     trained = fit(
-        stacks, split, classes, network=NetworkSpec(features=(8, 16), dropout=0.0),
-        data=SparseData(patch=16, batch=8), seed=0, folder=tmp_path, started=0.0,
+        source, classes, network=NetworkSpec(features=(8, 16), dropout=0.0), data=data, seed=0,
+        folder=tmp_path, started=0.0,
         trainer=TrainerSettings(
             max_time=None, max_steps=120, precision="32", threads=1, learning_rate=0.01,
         ),
     )
     from fibseg.data import normalise
 
-    stack, held = stacks[0], split.annotation[0]
-    row = stack.z.index(split.held_out[0].z)
-    image = torch.from_numpy(normalise(stack.image[row], stack.normalisation))[None, None]
+    plane = source.held_out(1)[0]
+    image = torch.from_numpy(normalise(plane.image, plane.normalisation))[None]
     with torch.no_grad():
         found = trained.network(image)[0].argmax(0).numpy() + 1
-    assert (found == held).mean() > 0.9
+    assert (found == plane.annotation).mean() > 0.9
 
 
 def test_a_diverged_training_is_an_error(tmp_path: Path) -> None:
