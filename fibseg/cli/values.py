@@ -6,6 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -42,7 +43,8 @@ def fitted(
         For the first value of a type that the function cannot take.
     """
     start = function.__init__ if isinstance(function, type) else function  # type: ignore[misc]
-    hints = typing.get_type_hints(start)
+    # The start of a dataclass knows the names of its own module only, not of those above it.
+    hints = typing.get_type_hints(function if is_dataclass(function) else start)
     if values.get("_partial_"):  # of an operator arrays come first: a chain gives them by name
         parameters = inspect.signature(start).parameters.values()
         hints |= {p.name: Any for p in parameters if p.kind is not p.KEYWORD_ONLY}

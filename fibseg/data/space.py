@@ -159,7 +159,7 @@ def _cut(
     cells: LabelledCells, box: Box, axis: int, shares: Sequence[float], gap_nm: float,
     spacing: Spacing,
 ) -> list[Box]:
-    """Slabs of a box across an axis with these shares of the voxels of all classes, gaps between."""
+    """Slabs of a box across an axis with these shares of the labelled voxels, and gaps between."""
     cell = cells.cell[axis]
     positions = range(box.start[axis] // cell * cell, box.stop[axis], cell)
     counts = [cells.within(_slab(box, axis, p, p + cell))[1:].sum() for p in positions]

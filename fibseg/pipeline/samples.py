@@ -139,8 +139,8 @@ def evaluate_sample(parts: Parts, folder: Path) -> Sample:
         if parts["without"] is not None:
             names.add(store.annotation_name(parts["without"]))
         return of_store(store, folder, parts | {"out": None}, labels=sorted(names - {None}))
-    from fibseg.export import load_spec
     from fibseg.data.dense import OBJECTS
+    from fibseg.export import load_spec
     from fibseg.pipeline.held_out import held_out_planes
 
     spec = load_spec(parts["model"])
