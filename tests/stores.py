@@ -25,14 +25,15 @@ OBJECTS: dict[str, Any] = {
 
 def noise_store(
     path: Path, *, shape: Shape, seed: int = 0, spacing: Spacing = (20.0, 20.0, 20.0),
-    ome_version: Any = "0.5", **probabilities: NDArray[np.uint8],
+    ome_version: Any = "0.5", image: NDArray[np.uint8] | None = None,
+    **probabilities: NDArray[np.uint8],
 ) -> Volume:
-    """Store with a random raw image, and with these probabilities."""
+    """Store with a raw image, a random one if none is given, and with these probabilities."""
     store = Volume.create(
         path, shape=shape, dtype=np.uint8, spacing=spacing, polarity="dark",
         ome_version=ome_version,
     )
-    store.raw()[:] = random_image(shape, seed=seed)
+    store.raw()[:] = random_image(shape, seed=seed) if image is None else image
     finish_raw(store)
     for name, voxels in probabilities.items():
         product = store.create_probabilities(name, inputs="none")

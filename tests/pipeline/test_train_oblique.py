@@ -30,11 +30,12 @@ TRAINER = TrainerSettings(
 @pytest.fixture(scope="module")
 def cell(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     """Dark balls in a bright volume."""
-    volume = noise_store(tmp_path_factory.mktemp("balls") / "cell.ome.zarr", shape=SHAPE)
     z, y, x = np.indices(SHAPE)
     balls = (z % 24 - 12) ** 2 + (y % 24 - 12) ** 2 + (x % 24 - 12) ** 2 < 49
     noise = np.random.default_rng(0).normal(0, 10, SHAPE)
-    volume.raw()[:] = np.clip(np.where(balls, 60, 160) + noise, 0, 255).astype(np.uint8)
+    image = np.clip(np.where(balls, 60, 160) + noise, 0, 255).astype(np.uint8)
+    path = tmp_path_factory.mktemp("balls") / "cell.ome.zarr"
+    volume = noise_store(path, shape=SHAPE, image=image)
     product = volume.create_labels("balls", kind="labels", dtype=np.uint32, inputs="x")
     product.array[:] = balls
     finish_product(product)
