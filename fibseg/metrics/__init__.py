@@ -1,4 +1,4 @@
-"""Scores of a segmentation: overlap, boundary, objects. Every state adds over blocks."""
+"""Scores of a segmentation: overlap, boundary, objects, places. Every state adds over blocks."""
 
 from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_boundary_score
 from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits
@@ -12,6 +12,7 @@ from fibseg.metrics.planes import (
     plane_components,
     score_planes,
 )
+from fibseg.metrics.points import PointScores, match_points
 
 __all__ = [
     "IGNORED",
@@ -24,9 +25,11 @@ __all__ = [
     "Evaluation",
     "ObjectScore",
     "Overlap",
+    "PointScores",
     "Scores",
     "boundary_voxels",
     "default_tolerance_nm",
+    "match_points",
     "overlap_per_class",
     "painted_objects",
     "plane_components",

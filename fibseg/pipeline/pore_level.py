@@ -1,0 +1,193 @@
+"""The threshold of pore objects, chosen on the part that is for validation, never on the test."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fibseg.blocks import Serial
+from fibseg.errors import UsageError
+from fibseg.geometry import Box
+from fibseg.measure import regions
+from fibseg.metrics import PointScores, match_points
+from fibseg.pipeline.bench import Sheet, Work
+from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.operators import find_objects
+from fibseg.types import Spacing, Table
+
+WITHIN_UM = 0.06
+"""A pore is found if the centre of an object is not farther away: half of its width."""
+MARGIN_NM = 300.0
+"""So much around the part is looked at, so that no object is cut where it counts."""
+LARGEST_VOXELS = 2**26
+"""A larger part is cut to so many voxels around its middle: enough pores lie in them."""
+THRESHOLD = "threshold"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A level and what it was chosen from.
+
+    Attributes
+    ----------
+    level
+        The middle one of those that are best.
+    scores
+        Of every level that was tried.
+    """
+
+    level: float
+    scores: dict[float, PointScores]
+
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
+        curve = [
+            {"level": level, "precision": _plain(s.precision), "recall": _plain(s.recall),
+             "f1": _plain(s.f1)}
+            for level, s in self.scores.items()
+        ]
+        return {"level": self.level, "n_true": self.scores[self.level].n_true, "curve": curve}
+
+
+def chosen_level(
+    probs: Any, annotation: Any, places: Table, operators: Mapping[str, Operator | None], *,
+    levels: Sequence[float], box: Box, spacing: Spacing,
+) -> Chosen:
+    """The threshold at which objects agree best with places of pores, by F1.
+
+    Objects and places count if their centre lies in the box; what lies on unlabelled voxels
+    (0 in the annotation) is neither right nor wrong.
+
+    Parameters
+    ----------
+    probs, annotation
+        Of the volume, (z, y, x).
+    places
+        With ``z_um …``.
+    operators
+        Steps from probabilities to objects; the level of ``threshold`` is the one that is chosen.
+    levels
+        To try.
+    box
+        The part for validation.
+
+    Raises
+    ------
+    UsageError
+        If there is no step ``threshold``, or no level to try.
+    """
+    if operators.get(THRESHOLD) is None or not levels:
+        raise UsageError(
+            "a level is chosen for the clean-up step 'threshold': keep that step, and give some "
+            "levels; or give its level, with choose_level=false."
+        )
+    box = _central(box)
+    halo = [round(MARGIN_NM / s) for s in spacing]
+    crop = box.grow(halo).clip(probs.shape)
+    seen = np.asarray(probs[crop.slices])
+    unknown = np.asarray(annotation[crop.slices]) == 0
+    true = np.stack([places[f"{axis}_um"] for axis in "zyx"], axis=1)
+    scores = {}
+    for level in levels:
+        found = _centres(seen, with_level(operators, level), crop, spacing)
+        scores[float(level)] = _scores(found, true, box, unknown, crop, spacing)
+    best = max((s.f1 for s in scores.values() if s.f1 == s.f1), default=float("nan"))
+    ties = [level for level, s in scores.items() if s.f1 == best] or list(scores)
+    return Chosen(ties[len(ties) // 2], scores)
+
+
+def with_level(
+    operators: Mapping[str, Operator | None], level: float
+) -> dict[str, Operator | None]:
+    """The same steps with another threshold."""
+    step: Any = operators[THRESHOLD]
+    fn, given = (step.func, dict(step.keywords)) if hasattr(step, "func") else (step, {})
+    return {**operators, THRESHOLD: functools.partial(fn, **{**given, "level": level})}
+
+
+def _scores(
+    found: NDArray[np.float64], true: NDArray[np.float64], box: Box, unknown: NDArray[np.bool_],
+    crop: Box, spacing: Spacing,
+) -> PointScores:
+    """Agreement of what lies in the box."""
+    size = np.array(spacing) / 1000
+    pairs = match_points(found, true, within=WITHIN_UM)
+    partner = dict(pairs.tolist())
+    true_in, found_in = (_inside(points / size, box) for points in (true, found))
+    voxel = np.clip(np.round(found / size).astype(int) - crop.start, 0, np.array(crop.shape) - 1)
+    doubtful = unknown[tuple(voxel.T)] if len(found) else np.zeros(0, bool)
+    n_matched = sum(1 for j in partner.values() if true_in[j])
+    n_wrong = sum(
+        1 for i in np.flatnonzero(found_in & ~doubtful).tolist() if i not in partner
+    )
+    return PointScores(n_matched + n_wrong, int(true_in.sum()), n_matched)
+
+
+def _inside(places: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
+    """Which places, in voxels, lie in a box; (n,)."""
+    inside: NDArray[np.bool_] = ((places >= box.start) & (places < box.stop)).all(axis=1)
+    return inside
+
+
+def _centres(
+    probs: NDArray[np.uint8], operators: Mapping[str, Operator | None], crop: Box,
+    spacing: Spacing,
+) -> NDArray[np.float64]:
+    """Centres (n, 3) of the objects of a part, µm in the volume."""
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        bench = _Memory(probs.shape, Path(folder))
+        target = bench.sheet("labels", dtype=np.uint32, inputs="")
+        find_objects(
+            probs, target, operators,
+            work=Work(bench, probs.shape, Serial(), spacing), inputs="validation",
+        )
+    table = regions.measure(target.array, spacing=spacing)
+    inside = np.stack([table[f"centroid_{axis}_um"] for axis in "zyx"], axis=1)
+    corner: NDArray[np.float64] = inside + np.array(crop.start) * np.array(spacing) / 1000
+    return corner
+
+
+def _central(box: Box) -> Box:
+    """The box, or the part around its middle that is small enough."""
+    share = (LARGEST_VOXELS / max(1, box.size)) ** (1 / 3)
+    if share >= 1:
+        return box
+    cut = [int(n * (1 - share) / 2) for n in box.shape]
+    return box.grow([-c for c in cut])
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Intermediate arrays in memory."""
+
+    shape: tuple[int, ...]
+    folder: Path
+
+    def sheet(self, name: str, *, dtype: DTypeLike, inputs: str) -> Sheet:
+        """An array full of 0."""
+        return Sheet(np.zeros(self.shape, dtype), None, self.folder / name)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No line of progress: these are moments, many times."""
+    progress = logging.getLogger("fibseg.progress")
+    before = progress.level
+    progress.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        progress.setLevel(before)
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else round(value, 4)

@@ -1,0 +1,125 @@
+"""Step ``objects`` of ``fibseg pores``: from the network's probabilities to numbered pores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fibseg.blocks import Runner
+from fibseg.data.dense import painting
+from fibseg.errors import DataError
+from fibseg.export import load_spec
+from fibseg.geometry import Box
+from fibseg.pipeline import objects
+from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.pore_level import THRESHOLD, Chosen, chosen_level, with_level
+from fibseg.pipeline.products import Products
+from fibseg.volume import Volume
+
+_log = logging.getLogger("fibseg.pipeline")
+
+
+def run(
+    *, volume: str, name: str, postprocess: Mapping[str, Operator | None], model: str,
+    places: str, annotation: str, levels: Sequence[float] | None = None,
+    blocks: Runner | None = None, overwrite: bool = False,
+    config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
+) -> Products:
+    """Write ``labels/NAME`` and its table, with the threshold that suits the validation best.
+
+    Parameters
+    ----------
+    volume
+        Path of the store.
+    name
+        Of the probabilities, the labels and the table.
+    postprocess
+        As of `fibseg.pipeline.objects.run`.
+    model
+        Folder of the network: it says which part of the volume is for validation.
+    places
+        Table of the pseudo-labels, which objects there are compared with.
+    annotation
+        What was trained on: objects on its unlabelled voxels do not count.
+    levels
+        Thresholds to try; None keeps that of `postprocess`.
+    blocks, overwrite
+        As of `fibseg.pipeline.objects.run`.
+
+    Raises
+    ------
+    DataError
+        If the model keeps no part of this volume for validation, or there are no probabilities.
+    """
+    store = Volume.open(volume)
+    told = dict(config or {})
+    if levels:
+        chosen = on_validation(
+            store, name, postprocess, model=model, places=places, annotation=annotation,
+            levels=levels,
+        )
+        postprocess = with_level(postprocess, chosen.level)
+        told["chosen"] = chosen.record()
+        told["postprocess"] = _told(told.get("postprocess"), chosen.level)
+    return objects.run(
+        volume=volume, name=name, postprocess=postprocess, blocks=blocks, overwrite=overwrite,
+        config=told, overrides=overrides,
+    )
+
+
+def on_validation(
+    store: Volume, name: str, postprocess: Mapping[str, Operator | None], *, model: str,
+    places: str, annotation: str, levels: Sequence[float],
+) -> Chosen:
+    """The threshold that suits the part of the volume best which is for validation.
+
+    Raises
+    ------
+    DataError
+        If there is no such part, or no probabilities.
+    """
+    if name not in store.probability_names():
+        raise DataError(
+            f"{store.path} has no probabilities {name!r} to make pores of. Do the step infer first."
+        )
+    chosen = chosen_level(
+        store.probabilities(name), painting(store, annotation), store.table(places), postprocess,
+        levels=levels, box=validation_part(store, model), spacing=store.spacing,
+    )
+    best = chosen.scores[chosen.level]
+    _log.info(
+        "threshold %g: on the part for validation F1 %.3f, precision %.3f, recall %.3f of %d "
+        "pseudo-labels", chosen.level, best.f1, best.precision, best.recall, best.n_true,
+    )
+    return chosen
+
+
+def validation_part(store: Volume, model: str) -> Box:
+    """The part of a volume that a model was neither trained nor tested on.
+
+    Raises
+    ------
+    DataError
+        If the model has none.
+    """
+    training = load_spec(model).training
+    name = next(
+        (v["name"] for v in training.get("volumes", []) if v["raw_digest"] == store.raw_digest),
+        None,
+    )
+    part = training.get("split", {}).get("parts", {}).get(name, {}).get("validation")
+    if part is None:
+        raise DataError(
+            f"the model {model} keeps no part of {store.path} for validation, so no threshold can "
+            f"be chosen there. Give one: objects.levels=null "
+            f"objects.postprocess.{THRESHOLD}.level=0.3."
+        )
+    return Box(tuple(part[:3]), tuple(part[3:]))
+
+
+def _told(plain: Any, level: float) -> Any:
+    """Settings of the clean-up as plain data, with the level that was chosen."""
+    if not isinstance(plain, Mapping):
+        return plain
+    return {**plain, THRESHOLD: {**plain.get(THRESHOLD, {}), "level": level}}
