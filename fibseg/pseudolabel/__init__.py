@@ -11,10 +11,11 @@ from fibseg.pseudolabel.sites import (
     find_sites,
     isolation_um,
     require_fine,
+    sites_at,
 )
 
 __all__ = [
     "COARSEST_NM", "COLUMNS", "Envelope", "PocketBody", "PoreBody", "PoreShape", "candidates",
     "confidence", "contrast_within", "find_sites", "grow_pockets", "isolation_um", "mean_along",
-    "paint_pores", "require_fine",
+    "paint_pores", "require_fine", "sites_at",
 ]
