@@ -231,19 +231,28 @@ def find_sites(
     return candidates(image, envelope, shape=shape, spacing=spacing)
 
 
-def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
+def confidence(
+    table: Table, *, of: Table | None = None, seed: int = 0
+) -> NDArray[np.float64]:
     """Probability of each candidate to be a pore, (n,).
 
     A mixture of two normal distributions of both contrasts (McLachlan and Peel, Finite mixture
     models, Wiley 2000); the one with the higher mean is pores. What exceeds the mean of pores on
     both counts is as sure as the mean: a wide component of chance must not win back the extremes.
 
+    Parameters
+    ----------
+    table
+        Of `candidates`.
+    of
+        Other places, of `sites_at`, to tell of instead; both kinds are learned from the candidates.
+
     Raises
     ------
     DataError
         If there are too few candidates, or they are not of two kinds.
     """
-    values = np.stack([table["gap_contrast"], table["pocket_contrast"]], axis=1)
+    values = _contrasts(table)
     if len(values) < FEWEST:
         raise DataError(
             f"{len(values)} places on the envelope look like pores at all, at least {FEWEST} are "
@@ -262,8 +271,15 @@ def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
             f"{LEAST_SEPARATION:g} are needed). Check the nucleus mask and the polarity; an "
             "envelope without pores cannot be trained on."
         )
-    found: NDArray[np.float64] = mixture.predict_proba(np.minimum(values, mean))[:, pores]
+    asked = values if of is None else _contrasts(of)
+    if not len(asked):
+        return np.zeros(0)
+    found: NDArray[np.float64] = mixture.predict_proba(np.minimum(asked, mean))[:, pores]
     return found
+
+
+def _contrasts(table: Table) -> Floats:
+    return np.stack([table["gap_contrast"], table["pocket_contrast"]], axis=1)
 
 
 def _separation(mixture: GaussianMixture, pores: int) -> float:
