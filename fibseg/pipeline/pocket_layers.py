@@ -26,7 +26,8 @@ LAYERS = {
 @reach(lambda: 0.0)
 def as_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Values from 0 to 1 as 0 to 255."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    found: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return found
 
 
 @reach(lambda: 0.0)

@@ -141,7 +141,7 @@ def sites_at(
     feet, normals = envelope.foot(places_nm, depth_nm=shape.middle_nm)
     if not len(places_nm) or not seen.shell.any():
         return {name: np.zeros(0) for name in COLUMNS}
-    nearest = cKDTree(envelope.places(seen.shell)).query(feet)[1]
+    nearest = np.asarray(cKDTree(envelope.places(seen.shell)).query(feet)[1], np.intp)
     return {**seen.rows(nearest), **_placed(feet, normals)}
 
 
