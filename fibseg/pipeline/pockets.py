@@ -19,19 +19,17 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fibseg.blocks import Runner, Serial, layout_key
 from fibseg.errors import UsageError
 from fibseg.pipeline.bench import Array, Sheet, Work
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.pocket_layers import LAYERS, layers_stand, write_layers
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import Kept, grown_behind, keep_pockets
-from fibseg.pipeline.pore_products import (
-    measured_on,
-    nucleus_inputs,
-    refuse_foreign,
-)
+from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.pore_sites import pore_sites
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
@@ -249,6 +247,9 @@ def make_pockets(
         bright_stain=store.polarity == "bright", runner=work.runner, inputs=job.inputs,
         spacing=store.spacing,
     )
+    blocks_with_border(
+        nucleus, block_shape=work.block_shape, runner=work.runner, named=f"labels/{asked.nucleus}"
+    )
     # Whether there are pores is known before anything that stands there is given up.
     sites = sure_sites(places(scratch=bench.folder("places")), asked)
     found = _pockets(raw, nucleus, sites, store, job, work)
@@ -336,20 +337,25 @@ def _with_feet(
     sure = np.ones(len(index)) if asked.least == 0 else confidence(
         sites, of=feet, seed=asked.seed
     )
-    where = np.stack([feet[f"{a}_um"] for a in "zyx"], axis=1)
-    others = np.stack([sites[f"{a}_um"] for a in "zyx"], axis=1)
-    same = pairs(others, where, within_um=asked.shape.apart_nm / 1000)[:, 0]
-    rest = np.setdiff1d(np.arange(len(others)), same)
-    n, all_feet = len(rest), np.ones(len(index), bool)
     told = {
-        **feet, "confidence": sure, "isolation_um": _isolation(feet, all_feet),
+        **feet, "confidence": sure, "isolation_um": _isolation(feet, np.ones(len(index), bool)),
         "label": pockets["label"][index].astype(np.int64),
     }
+    # A pocket's middle is seldom right below its pore: the highest place beside it tells of both.
+    same = pairs(_places_um(sites), _places_um(feet), within_um=asked.shape.apart_nm / 1000)
+    better = same[sites["confidence"][same[:, 0]] > sure[same[:, 1]]]
+    for name in ("confidence", "gap_contrast", "pocket_contrast", "pocket_level"):
+        told[name][better[:, 1]] = sites[name][better[:, 0]]
+    rest = np.setdiff1d(np.arange(len(sites["z_um"])), same[:, 0])
     left = {
         **{name: sites[name][rest] for name in told},
-        "isolation_um": np.full(n, np.nan), "label": np.zeros(n, np.int64),
+        "isolation_um": np.full(len(rest), np.nan), "label": np.zeros(len(rest), np.int64),
     }
     return {name: np.concatenate([told[name], left[name]]) for name in told}
+
+
+def _places_um(table: Table) -> NDArray[np.float64]:
+    return np.stack([table[f"{a}_um"] for a in "zyx"], axis=1)
 
 
 def _write_tables(

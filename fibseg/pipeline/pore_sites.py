@@ -18,6 +18,8 @@ from fibseg.types import Spacing, Table
 
 BLOCK_SIDE = 128
 """Voxels along each side of a block: as much is read around it, whatever its size."""
+BYTES_PER_VOXEL = 75
+"""Of memory for each voxel that is looked at."""
 FARTHEST_NM = 400.0
 """How far from the border of the nucleus a place may be whose foot on the envelope is asked for."""
 
@@ -131,6 +133,11 @@ def pore_sites(
     return {
         name: column[order] for name, column in table.items() if name != "index" or at is not None
     }
+
+
+def worker_bytes(n_voxels: int) -> float:
+    """Memory of a worker that looks at so many voxels, beside what every process takes."""
+    return 3.5e8 + BYTES_PER_VOXEL * float(n_voxels)
 
 
 def no_sites() -> Table:

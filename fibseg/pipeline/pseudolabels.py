@@ -358,7 +358,7 @@ def _write_tables(
     pockets = store.table(POCKETS)
     table = pseudo_table(
         pores, sizes, pockets,
-        provenance=f"{store.labels_info(POCKETS).attributes['method']}/{job.method}",
+        provenance=f"{store.table_info(SITES)['measured']['method']}/{job.method}",
         keep_place=job.method == "normal",
     )
     paired = pairing(table, pockets)

@@ -73,9 +73,9 @@ class Bridge:
         From where to where below the border of the nucleus mask it may be, outside negative.
     """
 
-    radius_nm: float = 60.0
+    radius_nm: float = 50.0
     dilate_nm: float = 20.0
-    depth_nm: tuple[float, float] = (-20.0, 70.0)
+    depth_nm: tuple[float, float] = (-40.0, 50.0)
 
     def __post_init__(self) -> None:
         low, high = self.depth_nm
