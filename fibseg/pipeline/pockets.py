@@ -276,6 +276,11 @@ def make_pockets(
     if job.layered and asked.chain is not None:
         write_layers(store, asked.chain.layers, job.inputs, asked.nucleus, runner=work.runner)
     bench.clear()
+    if not len(table["label"]):
+        _log.warning(
+            "no pocket is left: %d places or parts, none within the limits of volume and distance",
+            len(sites["label"]),
+        )
     _log.info("%s: %d pockets, %d places", job.path, len(table["label"]), len(sites["label"]))
 
 
