@@ -370,19 +370,20 @@ def _write_tables(
     digest = store.labels_info(POCKETS).digest
     distance = np.full(len(table["label"]) + 1, np.nan)
     distance[kept.number] = kept.distance_nm
+    sites = {**sites, "distance_nm": distance[sites["label"]]}
     with_pocket = np.flatnonzero(sites["label"] > 0)
     own = np.full(len(table["label"]) + 1, -1)
     own[sites["label"][with_pocket]] = with_pocket
     row = own[table["label"].astype(np.int64)]
     told = {
         name: np.where(row >= 0, sites[name][row], np.nan) if len(row) else np.zeros(0)
-        for name in ("confidence", "gap_contrast", "pocket_contrast", "isolation_um")
+        for name in (
+            "distance_nm", "confidence", "gap_contrast", "pocket_contrast", "isolation_um"
+        )
     }
-    store.write_table(
-        POCKETS, {**table, "distance_nm": distance[table["label"].astype(np.int64)], **told},
-        labels_digest=digest,
-    )
+    store.write_table(POCKETS, {**table, **told}, labels_digest=digest)
     measured = {
+        "verb": "pores",
         "method": asked.method, "snap": asked.snap,
         "sources": {f"labels/{asked.nucleus}": store.labels_info(asked.nucleus).digest},
     }

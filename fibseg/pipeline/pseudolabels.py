@@ -370,7 +370,7 @@ def _write_tables(
     store.write_table(PSEUDO, table, labels_digest=info.digest)
     store.write_table(
         PAIRED, paired, labels_digest=info.digest,
-        measured={"n_unsure": n_unsure, **lone,
+        measured={"verb": "pores", "n_unsure": n_unsure, **lone,
                   "sources": {f"labels/{POCKETS}": store.labels_info(POCKETS).digest}},
     )
     _log.info(
@@ -392,7 +392,7 @@ def pseudo_table(
     sizes
         What was painted, measured.
     pockets
-        Table of the pockets, for ``distance_nm`` and ``pocket_volume_um3``.
+        Table of the pockets, for ``pocket_volume_um3``; whoever measured them again left that.
     provenance
         Method of the pockets and of the pores.
     keep_place
@@ -410,7 +410,7 @@ def pseudo_table(
         **{name: chosen[name] for name in (
             "confidence", "pocket_contrast", "gap_contrast", "isolation_um", "pocket"
         )},
-        "distance_nm": pockets["distance_nm"][order],
+        "distance_nm": chosen["distance_nm"],
         "pocket_volume_um3": pockets["volume_um3"][order],
         "n_voxels": sizes["n_voxels"], "volume_um3": sizes["volume_um3"],
         "provenance": np.full(len(rows), provenance, dtype=object),

@@ -13,8 +13,8 @@ from stores import add_painting, untouched
 
 from fibseg.cli import main
 from fibseg.cli.compose import build_parts, compose_verb, resolved
-from fibseg.errors import DataError, ExistsError, UsageError
-from fibseg.pipeline import pockets, pores, pseudolabels
+from fibseg.errors import DataError, ExistsError, RoomError, UsageError
+from fibseg.pipeline import pockets, pore_sites, pores, pseudolabels
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.postprocess import smooth, threshold
 
@@ -195,3 +195,32 @@ def test_the_command_ends_in_the_code_of_its_error(tmp_path, capsys):
     store = pore_store(tmp_path / "cell.ome.zarr", nucleus=None)
     assert main(["pores", f"volume={store.path}"]) == 65
     assert "no labels 'nucleus'" in capsys.readouterr().err
+
+
+def test_more_memory_than_there_is(tmp_path, monkeypatch):
+    store = pore_store(tmp_path / "cell.ome.zarr")
+    monkeypatch.setattr(pore_sites, "free_memory", lambda: 3.6e8)
+    with pytest.raises(RoomError, match=r"0\.343 million voxels of 20 x 20 x 20 nm .* 0\.374 GB"):
+        run(store)
+    monkeypatch.setattr(pore_sites, "free_memory", lambda: 3.8e8)
+    run(store, "steps=[pockets]")
+
+
+def test_a_changed_nucleus_makes_pores_stale(made, capsys):
+    add_labels(made, "nucleus", cell()[1].astype(np.uint8) * 2, inputs="y", overwrite=True)
+    assert main(["verify", f"volume={made.path}", SERIAL]) == 65
+    text = capsys.readouterr().err
+    assert "labels/nucleus has changed since it was derived from it" in text
+    assert "Run fibseg pores again" in text
+    with pytest.raises(DataError, match="another nucleus than labels/nucleus as it is now"):
+        run(made, "steps=[pseudolabels]")
+    run(made)
+    assert main(["verify", f"volume={made.path}", SERIAL]) == 0
+
+
+def test_pockets_that_were_measured_again_are_still_those(made):
+    words = [f"volume={made.path}", SERIAL]
+    before = made.table("pores_pseudo")
+    assert main(["measure", *words, "objects=pockets", "to=[nucleus]", "cell=null"]) == 0
+    run(made, "steps=[pseudolabels]", "pseudolabels.rule.apart_nm=90")
+    np.testing.assert_array_equal(made.table("pores_pseudo")["distance_nm"], before["distance_nm"])
