@@ -119,6 +119,15 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "pores": Verb(
+        "pores",
+        "nuclear pores from the image and a nucleus mask, nothing painted: pockets, pseudo-labels",
+        (
+            "fibseg pores volume=cell.ome.zarr nucleus=nucleus",
+            "fibseg pores volume=cell.ome.zarr steps=[pockets] pockets.method=operators keep=all",
+        ),
+        reads=("volume",),
+    ),
     "evaluate": Verb(
         "evaluate",
         "score a model on its held-out planes, or labels against truth",

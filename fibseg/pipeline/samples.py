@@ -237,11 +237,18 @@ def _some_planes(source: Source, *, least: int) -> Box:
     return Box((first, 0, 0), (first + n, *plane))
 
 
+def pores_sample(parts: Parts, folder: Path) -> Sample:
+    """A block that the envelope runs through."""
+    from fibseg.pipeline import pore_samples
+
+    return pore_samples.pores_sample(parts, folder)
+
+
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
-    "measure": measure_sample,
+    "measure": measure_sample, "pores": pores_sample,
     "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -2,6 +2,15 @@
 
 from fibseg.pseudolabel.bodies import PocketBody, PoreBody, grow_pockets, paint_pores
 from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
+from fibseg.pseudolabel.pockets import PocketLimits, envelope_shell, nearest_to_border
+from fibseg.pseudolabel.pores import (
+    Bridge,
+    Sureness,
+    annotate,
+    are_sure,
+    close_onto_membrane,
+    pairs,
+)
 from fibseg.pseudolabel.sites import (
     COARSEST_NM,
     COLUMNS,
@@ -11,10 +20,13 @@ from fibseg.pseudolabel.sites import (
     find_sites,
     isolation_um,
     require_fine,
+    sites_at,
 )
 
 __all__ = [
-    "COARSEST_NM", "COLUMNS", "Envelope", "PocketBody", "PoreBody", "PoreShape", "candidates",
-    "confidence", "contrast_within", "find_sites", "grow_pockets", "isolation_um", "mean_along",
-    "paint_pores", "require_fine",
+    "COARSEST_NM", "COLUMNS", "Bridge", "Envelope", "PocketBody", "PocketLimits", "PoreBody",
+    "PoreShape", "Sureness", "annotate", "are_sure", "candidates", "close_onto_membrane",
+    "confidence", "contrast_within", "envelope_shell", "find_sites", "grow_pockets",
+    "isolation_um", "mean_along", "nearest_to_border", "paint_pores", "pairs", "require_fine",
+    "sites_at",
 ]

@@ -58,6 +58,28 @@ class PocketBody:
     share: float = 0.0
     smooth_nm: float = 20.0
 
+    def __post_init__(self) -> None:
+        if not self.from_nm < self.to_nm:
+            raise UsageError(
+                f"from_nm={self.from_nm:g} and to_nm={self.to_nm:g} of a pocket are no range "
+                "from low to high."
+            )
+        if not (self.radius_nm > 0 and self.smooth_nm >= 0):
+            raise UsageError(
+                f"radius_nm={self.radius_nm:g} of a pocket has to be above 0, "
+                f"smooth_nm={self.smooth_nm:g} not below."
+            )
+
+    @property
+    def extent_nm(self) -> float:
+        """How far from its site a pocket may reach."""
+        return float(np.hypot(self.radius_nm, max(abs(self.from_nm), abs(self.to_nm))))
+
+    @property
+    def reach_nm(self) -> float:
+        """How far from a voxel of a pocket all of it may lie, and what that depends on."""
+        return 2 * self.extent_nm + 5 * self.smooth_nm
+
 
 def paint_pores(
     table: Table, *, body: PoreBody, shape: tuple[int, int, int],
@@ -103,7 +125,7 @@ def grow_pockets(
     best = np.full(image.shape, np.inf, np.float32)
     least = table["pocket_level"] - (1 - body.share) * table["pocket_contrast"]
     wanted = dict(zip(table["label"].tolist(), least.tolist(), strict=True))
-    reach = float(np.hypot(body.radius_nm, body.to_nm))
+    reach = body.extent_nm
     shape = (image.shape[0], image.shape[1], image.shape[2])
     for label, cut, along, across in _sites(table, reach, shape, start, spacing):
         inside = (-along >= body.from_nm) & (-along <= body.to_nm) & (across <= body.radius_nm)

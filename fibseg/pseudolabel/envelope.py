@@ -41,14 +41,21 @@ class Envelope:
         (3, z, y, x), change of the smoothed depth per nm along z, y and x: points inwards.
     spacing
         nm.
+    start
+        First voxel of the arrays in the volume. Places are those in the volume: the same to the
+        last bit whatever part of it is looked at.
     """
 
     depth_nm: NDArray[np.float32]
     slope: NDArray[np.float32]
     spacing: Spacing
+    start: tuple[int, int, int] = (0, 0, 0)
 
     @classmethod
-    def of(cls, nucleus: NDArray[Any], *, reach_nm: float, spacing: Spacing) -> Envelope:
+    def of(
+        cls, nucleus: NDArray[Any], *, reach_nm: float, start: tuple[int, int, int] = (0, 0, 0),
+        spacing: Spacing,
+    ) -> Envelope:
         """Envelope of a mask, known within `reach_nm` of its border.
 
         Raises
@@ -65,7 +72,7 @@ class Envelope:
         signed = -signed_distance(inside, max_nm=reach_nm, spacing=spacing)
         # From centres of voxels to the face between two of them.
         depth = signed - np.sign(signed) * np.float32(min(spacing) / 2)
-        return cls(depth.astype(np.float32), _slope(depth, spacing), spacing)
+        return cls(depth.astype(np.float32), _slope(depth, spacing), spacing, start)
 
     def snapped(
         self, image: NDArray[Any], *, middle_nm: float, search_nm: float = SEARCH_NM,
@@ -85,22 +92,19 @@ class Envelope:
             Depth that the middle between both membranes is to have.
         """
         where = self.shell(middle_nm, max(15.0, 0.55 * max(self.spacing)))
-        points, normals = self.foot(
-            np.argwhere(where) * np.array(self.spacing, float), depth_nm=middle_nm
-        )
+        points, normals = self.foot(self.places(where), depth_nm=middle_nm)
         step = min(self.spacing) / 2
         n_half, n_shifts = (round(v / step) for v in (membranes_nm / 2, search_nm))
         profile = np.stack([
-            mean_along(image, points, normals, offsets_nm=[i * step], spacing=self.spacing)
+            mean_along(
+                image, points, normals, offsets_nm=[i * step], start=self.start,
+                spacing=self.spacing,
+            )
             for i in range(-n_shifts - n_half, n_shifts + n_half + 1)
         ])
         stretches = np.lib.stride_tricks.sliding_window_view(profile, 2 * n_half + 1, axis=0)
-        dark = np.stack([
-            mean_within(
-                stretch.mean(axis=-1), where, sigma_nm=smooth_nm, spacing=self.spacing
-            )
-            for stretch in stretches
-        ])
+        mean = MeanWithin(where, sigma_nm=smooth_nm, spacing=self.spacing)
+        dark = np.stack([mean(stretch.mean(axis=-1)) for stretch in stretches])
         best = (np.argmin(dark, axis=0) - n_shifts) * step
         return self._moved(best.astype(np.float32), where, smooth_nm)
 
@@ -115,7 +119,14 @@ class Envelope:
         total = ndimage.gaussian_filter(volume, sigma, truncate=3)
         shift = total / np.maximum(share, np.float32(1e-9))
         depth = self.depth_nm - np.where(share > 1e-6, shift, 0)
-        return Envelope(depth.astype(np.float32), _slope(depth, self.spacing), self.spacing)
+        return Envelope(
+            depth.astype(np.float32), _slope(depth, self.spacing), self.spacing, self.start
+        )
+
+    def places(self, where: Mask) -> Floats:
+        """Centres of the voxels of a mask, (n, 3), (z, y, x) in nm of the volume."""
+        found: Floats = (np.argwhere(where) + self.start) * np.array(self.spacing, float)
+        return found
 
     def shell(self, depth_nm: float, half_nm: float) -> Mask:
         """Voxels within `half_nm` of the surface at a depth."""
@@ -124,7 +135,8 @@ class Envelope:
 
     def at(self, points_nm: Floats) -> tuple[Floats, Floats]:
         """Depth (n,) and inward unit normals (n, 3) at points (n, 3), (z, y, x) in nm."""
-        places = (points_nm / self.spacing).T
+        # What a whole number is taken from loses no bit.
+        places = (points_nm / self.spacing - self.start).T
         depth = ndimage.map_coordinates(self.depth_nm, places, np.float64, order=1, mode="nearest")
         normal = np.stack([
             ndimage.map_coordinates(part, places, np.float64, order=1, mode="nearest")
@@ -150,7 +162,7 @@ def snapping_reach_nm() -> float:
 
 def mean_along(
     image: NDArray[Any], points_nm: Floats, normals: Floats, *, offsets_nm: Sequence[float],
-    spacing: Spacing,
+    start: Sequence[int] = (0, 0, 0), spacing: Spacing,
 ) -> NDArray[np.float32]:
     """Mean of an image at points shifted along their normals by each of the offsets, (n,).
 
@@ -162,10 +174,12 @@ def mean_along(
         (n, 3), as of `Envelope.foot`.
     offsets_nm
         Inwards is positive.
+    start
+        First voxel of the image in the volume.
     """
     total = np.zeros(len(points_nm), np.float64)
     for offset in offsets_nm:
-        places = ((points_nm + offset * normals) / spacing).T
+        places = ((points_nm + offset * normals) / spacing - start).T
         total += ndimage.map_coordinates(image, places, np.float64, order=1, mode="nearest")
     mean: NDArray[np.float32] = (total / len(offsets_nm)).astype(np.float32)
     return mean
@@ -189,24 +203,31 @@ def contrast_within(
     spot_nm, around_nm
         Standard deviations of both Gaussians.
     """
-    return mean_within(values, where, sigma_nm=spot_nm, spacing=spacing) - mean_within(
-        values, where, sigma_nm=around_nm, spacing=spacing
+    near, around = (
+        MeanWithin(where, sigma_nm=sigma, spacing=spacing)(values)
+        for sigma in (spot_nm, around_nm)
     )
+    return near - around
 
 
-def mean_within(
-    values: NDArray[np.float32], where: Mask, *, sigma_nm: float, spacing: Spacing
-) -> NDArray[np.float32]:
-    """Gaussian mean around each voxel of a shell over voxels of the shell alone, (n,).
+class MeanWithin:
+    """Gaussian mean around each voxel of a shell over voxels of the shell alone.
 
-    Parameters as of `contrast_within`.
+    Parameters as of `contrast_within`; called with values (n,) it returns their means (n,).
     """
-    volume = np.zeros(where.shape, np.float32)
-    volume[where] = values
-    sigma = [sigma_nm / s for s in spacing]
-    share = ndimage.gaussian_filter(where.astype(np.float32), sigma, truncate=3)[where]
-    total = ndimage.gaussian_filter(volume, sigma, truncate=3)[where]
-    return np.asarray(total / np.maximum(share, 1e-6), np.float32)
+
+    def __init__(self, where: Mask, *, sigma_nm: float, spacing: Spacing) -> None:
+        self._where = where
+        self._sigma = [sigma_nm / s for s in spacing]
+        share = ndimage.gaussian_filter(where.astype(np.float32), self._sigma, truncate=3)
+        self._share = np.maximum(share[where], np.float32(1e-6))
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Means, (n,)."""
+        volume = np.zeros(self._where.shape, np.float32)
+        volume[self._where] = values
+        total = ndimage.gaussian_filter(volume, self._sigma, truncate=3)[self._where]
+        return np.asarray(total / self._share, np.float32)
 
 
 def _slope(depth: NDArray[np.floating], spacing: Spacing) -> NDArray[np.float32]:

@@ -19,8 +19,10 @@ from sklearn.mixture import GaussianMixture
 
 from fibseg.errors import DataError, UsageError
 from fibseg.pseudolabel.envelope import (
+    SEARCH_NM,
     SMOOTHING_NM,
     Envelope,
+    Floats,
     contrast_within,
     mean_along,
     snapping_reach_nm,
@@ -82,6 +84,11 @@ class PoreShape:
         return 2 * self.middle_nm + SMOOTHING_NM * 3 + self.shell_nm + 100
 
     @property
+    def from_border_nm(self) -> float:
+        """How far from the border of the mask a candidate may lie, snapping included."""
+        return abs(self.middle_nm) + SEARCH_NM + 4 * self.shell_nm
+
+    @property
     def reach_nm(self) -> float:
         """How far a candidate depends on the image and the mask around it, snapping included."""
         along = max(abs(v) for v in (*self.gap_nm, *self.pocket_nm))
@@ -113,39 +120,91 @@ def candidates(
     UsageError
         If voxels are too coarse to show pores.
     """
-    require_fine(spacing)
-    shell = envelope.shell(shape.middle_nm, max(shape.shell_nm, 0.55 * max(spacing)))
-    voxels = np.argwhere(shell)
-    points, normals = envelope.foot(voxels * np.array(spacing, float), depth_nm=shape.middle_nm)
-    step = min(spacing) / 2
-    gap_level, pocket_level = (
-        mean_along(image, points, normals, offsets_nm=_offsets(along, step), spacing=spacing)
-        for along in (shape.gap_nm, shape.pocket_nm)
-    )
-    gap = contrast_within(
-        gap_level, shell, spot_nm=shape.gap_spot_nm, around_nm=shape.gap_around_nm,
-        spacing=spacing,
-    )
-    pocket = contrast_within(
-        pocket_level, shell, spot_nm=shape.pocket_spot_nm, around_nm=shape.pocket_around_nm,
-        spacing=spacing,
-    )
-    score = gap + np.float32(shape.pocket_share) * pocket
-    highest = _highest(score, shell, apart_nm=shape.apart_nm, spacing=spacing)
-    z, y, x = points[highest].T / 1000
-    out_z, out_y, out_x = -normals[highest].T
+    seen = _Seen.on(image, envelope, shape=shape, spacing=spacing)
+    score = seen.gap + np.float32(shape.pocket_share) * seen.pocket
+    return seen.rows(_highest(score, seen.shell, apart_nm=shape.apart_nm, spacing=spacing))
+
+
+def sites_at(
+    image: NDArray[Any], envelope: Envelope, places_nm: Floats, *, shape: PoreShape,
+    spacing: Spacing,
+) -> Table:
+    """What `candidates` tells, of the places of the envelope nearest to given ones, a row for each.
+
+    Parameters
+    ----------
+    places_nm
+        (n, 3), (z, y, x), such as centres of pockets. Each is moved along the normals of the
+        envelope onto the middle of it.
+    """
+    seen = _Seen.on(image, envelope, shape=shape, spacing=spacing)
+    feet, normals = envelope.foot(places_nm, depth_nm=shape.middle_nm)
+    if not len(places_nm) or not seen.shell.any():
+        return {name: np.zeros(0) for name in COLUMNS}
+    nearest = np.asarray(cKDTree(envelope.places(seen.shell)).query(feet)[1], np.intp)
+    return {**seen.rows(nearest), **_placed(feet, normals)}
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is seen from every voxel of the middle of the envelope along its normal."""
+
+    shell: Mask
+    points: Floats
+    normals: Floats
+    gap: NDArray[np.float32]
+    pocket: NDArray[np.float32]
+    pocket_level: NDArray[np.float32]
+
+    @classmethod
+    def on(
+        cls, image: NDArray[Any], envelope: Envelope, *, shape: PoreShape, spacing: Spacing
+    ) -> _Seen:
+        """Contrasts everywhere; parameters as of `candidates`."""
+        require_fine(spacing)
+        shell = envelope.shell(shape.middle_nm, max(shape.shell_nm, 0.55 * max(spacing)))
+        points, normals = envelope.foot(envelope.places(shell), depth_nm=shape.middle_nm)
+        step = min(spacing) / 2
+        gap_level, pocket_level = (
+            mean_along(
+                image, points, normals, offsets_nm=_offsets(along, step), start=envelope.start,
+                spacing=spacing,
+            )
+            for along in (shape.gap_nm, shape.pocket_nm)
+        )
+        gap = contrast_within(
+            gap_level, shell, spot_nm=shape.gap_spot_nm, around_nm=shape.gap_around_nm,
+            spacing=spacing,
+        )
+        pocket = contrast_within(
+            pocket_level, shell, spot_nm=shape.pocket_spot_nm,
+            around_nm=shape.pocket_around_nm, spacing=spacing,
+        )
+        return cls(shell, points, normals, gap, pocket, pocket_level)
+
+    def rows(self, chosen: NDArray[np.intp]) -> Table:
+        """Table of some of the voxels of the shell."""
+        return {
+            **_placed(self.points[chosen], self.normals[chosen]),
+            "gap_contrast": self.gap[chosen].astype(float),
+            "pocket_contrast": self.pocket[chosen].astype(float),
+            "pocket_level": self.pocket_level[chosen].astype(float),
+        }
+
+
+def _placed(points_nm: Floats, inwards: Floats) -> Table:
+    """Columns of places and outward normals."""
+    z, y, x = points_nm.T / 1000
+    out_z, out_y, out_x = -inwards.T
     return {
         "z_um": z, "y_um": y, "x_um": x,
         "normal_z": out_z, "normal_y": out_y, "normal_x": out_x,
-        "gap_contrast": gap[highest].astype(float),
-        "pocket_contrast": pocket[highest].astype(float),
-        "pocket_level": pocket_level[highest].astype(float),
     }
 
 
 def find_sites(
     image: NDArray[Any], nucleus: NDArray[Any], *, shape: PoreShape, snap: bool = True,
-    spacing: Spacing,
+    at_nm: Floats | None = None, start: tuple[int, int, int] = (0, 0, 0), spacing: Spacing,
 ) -> Table:
     """As `candidates`, from a mask; none where it has no border.
 
@@ -155,30 +214,45 @@ def find_sites(
         Mask, (z, y, x); anything but 0 is inside.
     snap
         Whether the envelope is moved to where the image is darkest near the border of the mask.
+    at_nm
+        Places, (n, 3), to look at as `sites_at` does, instead of for candidates.
+    start
+        First voxel of both arrays in the volume.
     """
     require_fine(spacing)
     inside = nucleus != 0
     if not inside.any() or inside.all():
         return {name: np.zeros(0) for name in COLUMNS}
-    envelope = Envelope.of(inside, reach_nm=shape.depth_nm, spacing=spacing)
+    envelope = Envelope.of(inside, reach_nm=shape.depth_nm, start=start, spacing=spacing)
     if snap:
         envelope = envelope.snapped(image, middle_nm=shape.middle_nm)
+    if at_nm is not None:
+        return sites_at(image, envelope, at_nm, shape=shape, spacing=spacing)
     return candidates(image, envelope, shape=shape, spacing=spacing)
 
 
-def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
+def confidence(
+    table: Table, *, of: Table | None = None, seed: int = 0
+) -> NDArray[np.float64]:
     """Probability of each candidate to be a pore, (n,).
 
     A mixture of two normal distributions of both contrasts (McLachlan and Peel, Finite mixture
     models, Wiley 2000); the one with the higher mean is pores. What exceeds the mean of pores on
     both counts is as sure as the mean: a wide component of chance must not win back the extremes.
 
+    Parameters
+    ----------
+    table
+        Of `candidates`.
+    of
+        Other places, of `sites_at`, to tell of instead; both kinds are learned from the candidates.
+
     Raises
     ------
     DataError
         If there are too few candidates, or they are not of two kinds.
     """
-    values = np.stack([table["gap_contrast"], table["pocket_contrast"]], axis=1)
+    values = _contrasts(table)
     if len(values) < FEWEST:
         raise DataError(
             f"{len(values)} places on the envelope look like pores at all, at least {FEWEST} are "
@@ -197,8 +271,15 @@ def confidence(table: Table, *, seed: int = 0) -> NDArray[np.float64]:
             f"{LEAST_SEPARATION:g} are needed). Check the nucleus mask and the polarity; an "
             "envelope without pores cannot be trained on."
         )
-    found: NDArray[np.float64] = mixture.predict_proba(np.minimum(values, mean))[:, pores]
+    asked = values if of is None else _contrasts(of)
+    if not len(asked):
+        return np.zeros(0)
+    found: NDArray[np.float64] = mixture.predict_proba(np.minimum(asked, mean))[:, pores]
     return found
+
+
+def _contrasts(table: Table) -> Floats:
+    return np.stack([table["gap_contrast"], table["pocket_contrast"]], axis=1)
 
 
 def _separation(mixture: GaussianMixture, pores: int) -> float:

@@ -63,8 +63,14 @@ def stale_findings(found: list[Image]) -> Iterator[Finding]:
         if image.complete and changed:
             yield image.found(
                 "stale:", f"{source} has changed since it was derived from it",
-                f"Run fibseg {VERBS[image.path.parent.name]} again",
+                f"Run fibseg {_verb_of(image, str(source))} again",
             )
+
+
+def _verb_of(image: Image, source: str) -> str:
+    """What derives such an image again: of labels, only pores and pockets are labels again."""
+    folder = image.path.parent.name
+    return "pores" if folder == "labels" == source.partition("/")[0] else VERBS[folder]
 
 
 def orphans(found: list[Image]) -> Iterator[str]:
@@ -101,7 +107,7 @@ def table_findings(root: Path, found: list[Image]) -> Iterator[Finding]:
         elif changed:
             yield Finding(
                 name, "stale:", f"it was measured against other {', '.join(changed)}",
-                "Run fibseg measure again",
+                f"Run fibseg {info['measured'].get('verb', 'measure')} again",
             )
 
 

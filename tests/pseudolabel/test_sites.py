@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
+from pore_cells import MIDDLE_NM, SPACING, cell
 from scipy.spatial import cKDTree
 
 from fibseg.errors import DataError, UsageError
@@ -22,37 +21,7 @@ from fibseg.pseudolabel import (
     require_fine,
 )
 
-SHAPE, SPACING, RADIUS_NM = (70, 70, 70), (20.0, 20.0, 20.0), 520.0
-MIDDLE_NM = (np.array(SHAPE) - 1) / 2 * SPACING
 PORES = PoreShape()
-
-
-def even_directions(n):
-    """Fibonacci points on a sphere."""
-    i = np.arange(n) + 0.5
-    z, turn = 1 - 2 * i / n, np.pi * (1 + 5**0.5) * i
-    r = np.sqrt(1 - z**2)
-    return np.stack([z, r * np.cos(turn), r * np.sin(turn)], axis=1)
-
-
-@functools.cache
-def cell(n_pores=24, noise=10.0, pockets=True):
-    """Image (stain dark), nucleus mask and centres of pores, nm."""
-    offset = np.moveaxis(np.indices(SHAPE), 0, -1) * SPACING - MIDDLE_NM
-    away = np.linalg.norm(offset, axis=-1)
-    depth = RADIUS_NM - away
-    rng = np.random.default_rng(0)
-    image = 165 - 45 * np.exp(-(((depth - 28) / 25) ** 2)) - 12 * ((depth > 60) & (depth < 160))
-    for direction in even_directions(n_pores):
-        along = offset @ direction
-        across = np.sqrt(np.maximum(away**2 - along**2, 0))
-        front = along > 0
-        image[front & (across < 60) & (abs(depth - 20) < 40)] += 25
-        if pockets:
-            image[front & (across < 75) & (depth > 60) & (depth < 250)] += 25
-    image += rng.normal(0, noise, SHAPE)
-    centres = MIDDLE_NM + even_directions(n_pores) * (RADIUS_NM - 28)
-    return image.clip(0, 255).astype(np.uint8), away < RADIUS_NM, centres
 
 
 def found_in(image, nucleus, *, pores=PORES):
