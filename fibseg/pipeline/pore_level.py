@@ -134,8 +134,7 @@ def _scores(
 
 def _inside(places: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
     """Which places, in voxels, lie in a box; (n,)."""
-    inside: NDArray[np.bool_] = ((places >= box.start) & (places < box.stop)).all(axis=1)
-    return inside
+    return np.asarray(np.all((places >= box.start) & (places < box.stop), axis=1))
 
 
 def _centres(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fibseg.geometry import Box, halo_voxels
 from fibseg.pipeline import pockets, pseudolabels
 from fibseg.pipeline.nucleus_border import blocks_with_border
+from fibseg.pipeline.objects import planned_jobs
 from fibseg.pipeline.pore_sites import BLOCK_SIDE, worker_bytes
 from fibseg.pipeline.sample import Parts, Sample, by, of_store
 from fibseg.pseudolabel import PoreShape
@@ -20,7 +21,16 @@ from fibseg.volume import Volume
 
 def pores_sample(parts: Parts, folder: Path) -> Sample:
     """Sample of the step whose arguments these are."""
+    if "levels" in parts:
+        return _objects(parts, folder)
     return _pockets(parts, folder) if "keep" in parts else _pseudolabels(parts, folder)
+
+
+def _objects(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of the probabilities, with the threshold as it is: to choose one takes moments."""
+    store = Volume.open(parts["volume"])
+    planned_jobs(store, parts["name"], parts["postprocess"])
+    return of_store(store, folder, parts | {"levels": None}, probabilities=[parts["name"]])
 
 
 def _pockets(parts: Parts, folder: Path) -> Sample:

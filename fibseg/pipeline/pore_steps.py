@@ -14,6 +14,10 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
 from fibseg.pipeline import pockets, pseudolabels
+from fibseg.volume import Volume
+
+NAME = "pores"
+"""Of the model, the probabilities, the objects and their table."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class Recipe:
     volume: str
     pockets: Mapping[str, Any]
     pseudolabels: Mapping[str, Any]
+    train: Mapping[str, Any]
+    infer: Mapping[str, Any]
+    objects: Mapping[str, Any]
     nucleus: str = "nucleus"
     steps: Sequence[str] = ()
     keep: str = "products"
@@ -45,7 +52,7 @@ class Step:
     function, parts
         What does it, and its arguments.
     config
-        The same as plain data, for its record.
+        The same as plain data, for its record; None where it keeps its own.
     overrides
         What a user would type behind the verb.
     verb
@@ -56,7 +63,7 @@ class Step:
     product: str
     function: Callable[..., Any]
     parts: dict[str, Any]
-    config: dict[str, Any]
+    config: dict[str, Any] | None
     overrides: list[str]
     verb: str = "pores"
 
@@ -65,9 +72,12 @@ class Step:
         """The step as it can be typed."""
         return f"fibseg {self.verb} {shlex.join(self.overrides)}"
 
-    def run(self) -> Any:
-        """Do it; returns what it returns."""
-        return self.function(**self.parts, config=self.config, overrides=self.overrides)
+    def run(self) -> dict[str, Any]:
+        """Do it; returns what it made, by its place."""
+        if self.config is None:
+            self.function(**self.parts, overrides=self.overrides)
+            return {self.product: "the network, with checkpoints and TensorBoard beside it"}
+        return dict(self.function(**self.parts, config=self.config, overrides=self.overrides))
 
 
 def _own(name: str, recipe: Recipe) -> dict[str, Any]:
@@ -92,9 +102,76 @@ def _pseudolabels(recipe: Recipe) -> Step:
     )
 
 
+def _train(recipe: Recipe) -> Step:
+    """The network, of the pseudo-labels: the very verb."""
+    from fibseg.pipeline import train  # brings torch
+
+    model = model_folder(recipe)
+    own = {"volume": recipe.volume, "annotation": NAME, "out": model}
+    words = [f"{key}={value}" for key, value in own.items()]
+    return Step(
+        "train", model, train.run, {**own, **recipe.train, "overwrite": recipe.overwrite}, None,
+        ["experiment=pores", *words, *_verbs_own(recipe, "train")], verb="train",
+    )
+
+
+def _infer(recipe: Recipe) -> Step:
+    """Probabilities near the envelope: the very verb."""
+    from fibseg.pipeline import infer  # brings torch
+
+    own = {
+        "model": model_folder(recipe), "volume": recipe.volume, "name": NAME,
+        "within": recipe.nucleus,
+    }
+    plain = (recipe.config or {}).get("infer") or {}
+    usual = {"orientations": "orthogonal", "within_nm": "[-150,100]"}
+    words = [f"{k}={v}" for k, v in {**own, **usual}.items()]
+    return Step(
+        "infer", f"probabilities/{NAME}", infer.run,
+        {**own, **recipe.infer, "blocks": recipe.blocks, "overwrite": recipe.overwrite},
+        {**own, **plain}, [*words, "postprocess=null", *_verbs_own(recipe, "infer")], verb="infer",
+    )
+
+
+def _objects(recipe: Recipe) -> Step:
+    from fibseg.pipeline import pore_objects
+
+    own = {
+        "volume": recipe.volume, "name": NAME, "model": model_folder(recipe),
+        "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED, **recipe.objects,
+        "blocks": recipe.blocks, "overwrite": recipe.overwrite,
+    }
+    return _step("objects", f"labels/{NAME}", pore_objects.run, recipe, own)
+
+
+def model_folder(recipe: Recipe) -> str:
+    """Where the network of a store stands: beside the store."""
+    path = Volume.open(recipe.volume).path
+    return str(path.parent / f"{path.name.partition('.')[0]}.models" / NAME)
+
+
+def _verbs_own(recipe: Recipe, name: str) -> list[str]:
+    """What the user typed for a step that is a verb, in the words of that verb."""
+    words = []
+    for word in recipe.overrides:
+        plain = word.lstrip("+~")
+        sign = word.removesuffix(plain)
+        group, _, rest = plain.partition(f"@{name}.")
+        if plain.startswith(f"{name}."):
+            words.append(sign + plain.removeprefix(f"{name}."))
+        elif rest.startswith(f"{group}="):
+            words.append(sign + rest)
+        elif plain.startswith("blocks") and name != "train":
+            words.append(word)
+    return words
+
+
 MAKERS: dict[str, Callable[[Recipe], Step]] = {
     "pockets": _pockets,
     "pseudolabels": _pseudolabels,
+    "train": _train,
+    "infer": _infer,
+    "objects": _objects,
 }
 """In the order in which they rest on each other."""
 
@@ -117,10 +194,11 @@ def _step(
     name: str, product: str, function: Callable[..., Any], recipe: Recipe, parts: dict[str, Any]
 ) -> Step:
     """A step of this verb, with its settings alone in its record."""
-    others = [f"{other}." for other in MAKERS if other != name]
+    others = [start for other in MAKERS if other != name for start in (f"{other}.", f"@{other}.")]
     typed = [
         word for word in recipe.overrides
-        if not word.lstrip("+~").startswith(("steps=", "volume=", *others))
+        if not word.lstrip("+~").startswith(("steps=", "volume="))
+        and not any(start in word.partition("=")[0] for start in others)
     ]
     plain = recipe.config or {}
     config = {

@@ -23,6 +23,9 @@ def run(
     volume: str,
     pockets: Mapping[str, Any],
     pseudolabels: Mapping[str, Any],
+    train: Mapping[str, Any],
+    infer: Mapping[str, Any],
+    objects: Mapping[str, Any],
     nucleus: str = "nucleus",
     steps: Sequence[str] = tuple(MAKERS),
     keep: str = "products",
@@ -40,6 +43,9 @@ def run(
     pockets, pseudolabels
         Settings of these steps: arguments of `fibseg.pipeline.pockets.run` and of
         `fibseg.pipeline.pseudolabels.run`.
+    train, infer, objects
+        Settings of the network: arguments of `fibseg.pipeline.train.run`,
+        `fibseg.pipeline.infer.run` and `fibseg.pipeline.pore_objects.run`.
     nucleus
         Label image of the nucleus.
     steps
