@@ -15,11 +15,9 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from io import BytesIO
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fibseg.blocks import Runner, Serial, layout_key
 from fibseg.errors import UsageError
@@ -28,7 +26,8 @@ from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.pocket_layers import LAYERS, layers_stand, write_layers
 from fibseg.pipeline.pocket_operators import Chain
-from fibseg.pipeline.pocket_passes import Kept, grown_behind, keep_pockets
+from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets
+from fibseg.pipeline.pocket_places import joined, renumbered, sure_sites, with_feet
 from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.pore_sites import pore_sites
 from fibseg.pipeline.products import Products
@@ -40,15 +39,11 @@ from fibseg.pseudolabel import (
     PocketBody,
     PocketLimits,
     PoreShape,
-    confidence,
-    isolation_um,
-    pairs,
     require_fine,
 )
 from fibseg.pseudolabel.pockets import NAMES as METHODS
 from fibseg.types import Table
 from fibseg.volume import Product, Volume, fingerprint
-from fibseg.volume.files import write_bytes
 
 POCKETS, SITES = "pockets", "pockets_sites"
 """Names of the label image and its table, and of the table of places."""
@@ -251,7 +246,8 @@ def make_pockets(
         nucleus, block_shape=work.block_shape, runner=work.runner, named=f"labels/{asked.nucleus}"
     )
     # Whether there are pores is known before anything that stands there is given up.
-    sites = sure_sites(places(scratch=bench.folder("places")), asked)
+    known: dict[str, Any] = {"least": asked.least, "seed": asked.seed}
+    sites = sure_sites(places(scratch=bench.folder("places")), **known)
     found = _pockets(raw, nucleus, sites, store, job, work)
     product = store.create_labels(
         POCKETS, kind="labels", dtype=np.uint32, inputs=job.inputs, overwrite=overwrite,
@@ -269,10 +265,13 @@ def make_pockets(
         spacing=store.spacing,
     )
     if asked.method == "envelope":
-        sites = _renumbered(sites, kept)
+        sites = renumbered(sites, kept)
     else:
-        sites = _with_feet(sites, table, places, asked, bench)
-    _write_tables(store, table, sites, kept, asked)
+        sites = with_feet(
+            sites, table, places, apart_nm=asked.shape.apart_nm, folder=bench.folder("feet"),
+            **known,
+        )
+    _write_tables(store, *joined(table, sites, kept), asked)
     if job.layered and asked.chain is not None:
         write_layers(store, asked.chain.layers, job.inputs, asked.nucleus, runner=work.runner)
     bench.clear()
@@ -282,29 +281,6 @@ def make_pockets(
             len(sites["label"]),
         )
     _log.info("%s: %d pockets, %d places", job.path, len(table["label"]), len(sites["label"]))
-
-
-def sure_sites(sites: Table, asked: Settings) -> Table:
-    """Places with ``confidence``, ``isolation_um`` and, where a pocket is grown, ``label``.
-
-    Raises
-    ------
-    DataError
-        If there are too few, or they are not of two kinds.
-    """
-    n = len(sites["z_um"])
-    sure = np.ones(n) if asked.least == 0 else confidence(sites, seed=asked.seed)
-    chosen = sure >= asked.least
-    label = np.where(chosen, np.cumsum(chosen), 0).astype(np.int64)
-    return {**sites, "confidence": sure, "isolation_um": _isolation(sites, chosen), "label": label}
-
-
-def _isolation(sites: Table, chosen: Any) -> Any:
-    """Distance to the nearest other place that has a pocket; NaN for those that have none."""
-    found = np.full(len(chosen), np.nan)
-    alone = isolation_um({name: column[chosen] for name, column in sites.items()})
-    found[chosen] = np.where(np.isfinite(alone), alone, np.nan)
-    return found
 
 
 def _pockets(
@@ -320,78 +296,17 @@ def _pockets(
     )
 
 
-def _renumbered(sites: Table, kept: Kept) -> Table:
-    """Places with the numbers that their pockets have now, 0 for those that were not kept."""
-    now = np.zeros(int(sites["label"].max(initial=0)) + 1, np.int64)
-    now[kept.before] = kept.number
-    return {**sites, "label": now[sites["label"]]}
-
-
-def _with_feet(
-    sites: Table, pockets: Table, places: Any, asked: Settings, bench: StoreBench
-) -> Table:
-    """The feet of all pockets on the envelope, and places that are none of them."""
-    file = bench.folder("feet") / "centres.npy"
-    centres_um = np.stack([pockets[f"centroid_{a}_um"] for a in "zyx"], axis=1)
-    content = BytesIO()
-    np.save(content, centres_um * 1000)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(file, content.getvalue())
-    feet = places(at=file)
-    index = feet.pop("index").astype(np.int64)
-    sure = np.ones(len(index)) if asked.least == 0 else confidence(
-        sites, of=feet, seed=asked.seed
-    )
-    told = {
-        **feet, "confidence": sure, "isolation_um": _isolation(feet, np.ones(len(index), bool)),
-        "label": pockets["label"][index].astype(np.int64),
-    }
-    # A pocket's middle is seldom right below its pore: the highest place beside it tells of both.
-    same = pairs(_places_um(sites), _places_um(feet), within_um=asked.shape.apart_nm / 1000)
-    better = same[sites["confidence"][same[:, 0]] > sure[same[:, 1]]]
-    for name in ("confidence", "gap_contrast", "pocket_contrast", "pocket_level"):
-        told[name][better[:, 1]] = sites[name][better[:, 0]]
-    rest = np.setdiff1d(np.arange(len(sites["z_um"])), same[:, 0])
-    left = {
-        **{name: sites[name][rest] for name in told},
-        "isolation_um": np.full(len(rest), np.nan), "label": np.zeros(len(rest), np.int64),
-    }
-    return {name: np.concatenate([told[name], left[name]]) for name in told}
-
-
-def _places_um(table: Table) -> NDArray[np.float64]:
-    return np.stack([table[f"{a}_um"] for a in "zyx"], axis=1)
-
-
-def _write_tables(
-    store: Volume, table: Table, sites: Table, kept: Kept, asked: Settings
-) -> None:
-    """Tables of pockets and of places; what is known of a pocket from its place stands in both."""
-    digest = store.labels_info(POCKETS).digest
-    distance = np.full(len(table["label"]) + 1, np.nan)
-    distance[kept.number] = kept.distance_nm
-    sites = {**sites, "distance_nm": distance[sites["label"]]}
-    with_pocket = np.flatnonzero(sites["label"] > 0)
-    own = np.full(len(table["label"]) + 1, -1)
-    own[sites["label"][with_pocket]] = with_pocket
-    row = own[table["label"].astype(np.int64)]
-    told = {
-        name: np.where(row >= 0, sites[name][row], np.nan) if len(row) else np.zeros(0)
-        for name in (
-            "distance_nm", "confidence", "gap_contrast", "pocket_contrast", "isolation_um"
-        )
-    }
-    store.write_table(POCKETS, {**table, **told}, labels_digest=digest)
-    measured = {
-        "verb": "pores",
-        "method": asked.method, "snap": asked.snap,
-        "sources": {f"labels/{asked.nucleus}": store.labels_info(asked.nucleus).digest},
-    }
-    first = ["label", *(name for name in sites if name != "label")]
-    store.write_table(
-        SITES, {name: sites[name] for name in first}, labels_digest=digest, measured=measured
-    )
-
-
 def _sheet(product: Product, bench: StoreBench) -> Sheet:
     return Sheet(product.array, product.journal_path, bench.folder("labels"))
+
+
+def _write_tables(store: Volume, table: Table, sites: Table, asked: Settings) -> None:
+    digest = store.labels_info(POCKETS).digest
+    store.write_table(POCKETS, table, labels_digest=digest)
+    store.write_table(
+        SITES, sites, labels_digest=digest,
+        measured={
+            "verb": "pores", "method": asked.method, "snap": asked.snap,
+            "sources": {f"labels/{asked.nucleus}": store.labels_info(asked.nucleus).digest},
+        },
+    )

@@ -14,7 +14,7 @@ from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.objects import planned_jobs
 from fibseg.pipeline.pore_sites import BLOCK_SIDE, worker_bytes
 from fibseg.pipeline.sample import Parts, Sample, by, of_store
-from fibseg.pseudolabel import PoreShape
+from fibseg.pseudolabel import Bridge, PoreBody, PoreShape, Sureness
 from fibseg.types import Table
 from fibseg.volume import Volume
 
@@ -62,10 +62,10 @@ def _pockets(parts: Parts, folder: Path) -> Sample:
 def _pseudolabels(parts: Parts, folder: Path) -> Sample:
     """The block with the most places, all of them taken for sure."""
     store = Volume.open(parts["volume"])
-    rule = parts["rule"] or pseudolabels.Sureness()
+    rule = parts["rule"] or Sureness()
     pseudolabels.planned_job(
-        store, parts["nucleus"], parts["method"], parts["body"] or pseudolabels.PoreBody(),
-        parts["bridge"] or pseudolabels.Bridge(), rule,
+        store, parts["nucleus"], parts["method"], parts["body"] or PoreBody(),
+        parts["bridge"] or Bridge(), rule,
     )
     sites, table = store.table(pockets.SITES), store.table(pockets.POCKETS)
     side = np.array([BLOCK_SIDE] * 3)
@@ -81,8 +81,8 @@ def _pseudolabels(parts: Parts, folder: Path) -> Sample:
     small = Volume(sample.parts["volume"])
     digest = small.labels_info(pockets.POCKETS).digest
     shift = dict(zip("zyx", np.array(box.start) * store.spacing / 1000, strict=True))
-    inside = ((places >= np.array(box.start) * store.spacing)
-              & (places < np.array(box.stop) * store.spacing)).all(axis=1)
+    low, high = (np.array(end) * store.spacing for end in (box.start, box.stop))
+    inside = np.flatnonzero(((places >= low) & (places < high)).all(axis=1))
     told = {"method": "envelope", "sources": {
         f"labels/{parts['nucleus']}": small.labels_info(parts["nucleus"]).digest
     }}
@@ -92,7 +92,7 @@ def _pseudolabels(parts: Parts, folder: Path) -> Sample:
     return sample
 
 
-def _moved(sites: Table, rows: NDArray[np.bool_], shift: dict[str, float]) -> Table:
+def _moved(sites: Table, rows: NDArray[np.intp], shift: dict[str, float]) -> Table:
     """Some of the places, seen from another first voxel."""
     chosen = {name: column[rows] for name, column in sites.items()}
     return {**chosen, **{f"{a}_um": chosen[f"{a}_um"] - shift[a] for a in "zyx"}}

@@ -14,43 +14,29 @@ import functools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Runner, Serial, layout_key, map_blocks
+from fibseg.blocks import Runner, Serial, layout_key, map_blocks
 from fibseg.errors import DataError, UsageError
-from fibseg.geometry import Box, halo_voxels
-from fibseg.pipeline.bench import OwnBox
-from fibseg.pipeline.pocket_passes import load_rows, rows_near, save_rows
+from fibseg.pipeline.pocket_passes import save_rows
 from fibseg.pipeline.pockets import POCKETS, SITES
 from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.pseudolabel_passes import Annotate, ClosePores, PaintPores
+from fibseg.pipeline.pseudolabel_tables import numbered, pairing, pseudo_table, share_unpaired
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.region_sums import region_table
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.verify_voxels import unedited
-from fibseg.pseudolabel import (
-    Bridge,
-    PoreBody,
-    Sureness,
-    annotate,
-    are_sure,
-    close_onto_membrane,
-    paint_pores,
-    pairs,
-    require_fine,
-)
+from fibseg.pseudolabel import Bridge, PoreBody, Sureness, are_sure, require_fine
 from fibseg.pseudolabel.pores import METHODS
-from fibseg.types import Labels, Spacing, Table
+from fibseg.types import Table
 from fibseg.volume import Volume, fingerprint
 
 PSEUDO, PAINTED, PAIRED = "pores_pseudo", "annotation_pores", "pores_pockets"
 """Names of the numbered pores and their table, of the annotation, and of the pairing table."""
-PAIR_NM = 300.0
-"""Centres of a pore and of its pocket lie at most so far apart."""
 _CLASSES = {"background": 1, "pore": 2}
 
 _log = logging.getLogger("fibseg.pipeline")
@@ -217,8 +203,8 @@ def make_pseudolabels(
             f"{max(sites['confidence'], default=0):.2g}, {job.rule.sure:g} is asked for. Look at "
             f"tables/{SITES}, lower pseudolabels.rule.sure, or find pockets another way."
         )
-    pores = _numbered({name: column[sure] for name, column in sites.items()}, store.spacing)
-    doubtful = _numbered({name: column[unsure] for name, column in sites.items()}, store.spacing)
+    pores = numbered({name: column[sure] for name, column in sites.items()}, store.spacing)
+    doubtful = numbered({name: column[unsure] for name, column in sites.items()}, store.spacing)
     files = [
         save_rows(bench.folder("rows") / f"{name}.npz", rows)
         for name, rows in (("pores", pores), ("unsure", doubtful))
@@ -261,91 +247,6 @@ def make_pseudolabels(
     bench.clear()
 
 
-@dataclass(frozen=True)
-class PaintPores(OwnBox):
-    """Block function: `fibseg.pseudolabel.paint_pores` of a table, a file."""
-
-    pores: Path
-    body: PoreBody
-    spacing: Spacing
-
-    def __call__(self, pockets: NDArray[Any], *, block: Block) -> Labels:
-        """Numbers of the pores."""
-        reach = float(np.hypot(self.body.radius_nm, self.body.half_height_nm))
-        z, y, x = block.write.start
-        deep, high, wide = block.write.shape
-        return paint_pores(
-            rows_near(load_rows(self.pores), block.write, reach, self.spacing), body=self.body,
-            shape=(deep, high, wide), start=(z, y, x), spacing=self.spacing,
-        )
-
-
-@dataclass(frozen=True)
-class ClosePores:
-    """Block function: what a closing adds to the pockets of sure pores, by number of the pore."""
-
-    pores: Path
-    bridge: Bridge
-    spacing: Spacing
-
-    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
-        """`write` and how far a closing looks."""
-        return write.grow(halo_voxels(self.bridge.reach_nm, self.spacing)).clip(shape)
-
-    def __call__(
-        self, pockets: NDArray[Any], nucleus: NDArray[Any], *, block: Block
-    ) -> Labels:
-        """Numbers of the pores."""
-        table = load_rows(self.pores)
-        number = np.zeros(int(max(pockets.max(initial=0), table["pocket"].max(initial=0))) + 1,
-                          np.uint32)
-        number[table["pocket"]] = table["label"]
-        found = close_onto_membrane(
-            number[pockets], nucleus, bridge=self.bridge, spacing=self.spacing
-        )
-        return found[block.write.relative_to(block.read).slices]
-
-
-@dataclass(frozen=True)
-class Annotate:
-    """Block function: `fibseg.pseudolabel.annotate`."""
-
-    unsure: Path
-    rule: Sureness
-    body: PoreBody
-    spacing: Spacing
-
-    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
-        """`write` and how far the distance to the border is known."""
-        far = self.rule.far_nm + max(self.spacing)
-        return write.grow(halo_voxels(far, self.spacing)).clip(shape)
-
-    def __call__(
-        self, pores: NDArray[Any], nucleus: NDArray[Any], *, block: Block
-    ) -> NDArray[np.uint8]:
-        """Classes."""
-        reach = float(np.hypot(self.body.radius_nm, self.body.half_height_nm)) + (
-            2 * self.rule.rim_nm
-        )
-        z, y, x = block.read.start
-        found = annotate(
-            pores, nucleus,
-            unsure=rows_near(load_rows(self.unsure), block.write, reach, self.spacing),
-            rule=self.rule, body=self.body, start=(z, y, x), spacing=self.spacing,
-        )
-        return found[block.write.relative_to(block.read).slices]
-
-
-def _numbered(sites: Table, spacing: Spacing) -> Table:
-    """Places in the order of their voxels, numbered, with the number of their ``pocket``."""
-    voxel = [np.floor(sites[f"{a}_um"] * 1000 / s + 0.5)
-             for a, s in zip("zyx", spacing, strict=True)]
-    order = np.lexsort(voxel[::-1])
-    rows = {name: column[order] for name, column in sites.items()}
-    return {**rows, "pocket": rows["label"].astype(np.int64),
-            "label": np.arange(1, len(order) + 1, dtype=np.int64)}
-
-
 def _write_tables(
     store: Volume, job: Job, pores: Table, *, n_unsure: int, runner: Runner
 ) -> None:
@@ -363,8 +264,7 @@ def _write_tables(
     )
     paired = pairing(table, pockets)
     lone = {
-        f"share_{one}s_unpaired": _share(paired[one][paired[one] > 0],
-                                         paired[other][paired[one] > 0] == 0)
+        f"share_{one}s_unpaired": share_unpaired(paired, one=one, other=other)
         for one, other in (("pore", "pocket"), ("pocket", "pore"))
     }
     store.write_table(PSEUDO, table, labels_digest=info.digest)
@@ -378,65 +278,3 @@ def _write_tables(
         "of the pockets", job.path, len(table["label"]), n_unsure,
         100 * lone["share_pores_unpaired"], 100 * lone["share_pockets_unpaired"],
     )
-
-
-def pseudo_table(
-    pores: Table, sizes: Table, pockets: Table, *, provenance: str, keep_place: bool
-) -> Table:
-    """One row per pore that has voxels.
-
-    Parameters
-    ----------
-    pores
-        Places that were painted, with ``label`` and ``pocket``.
-    sizes
-        What was painted, measured.
-    pockets
-        Table of the pockets, for ``pocket_volume_um3``; whoever measured them again left that.
-    provenance
-        Method of the pockets and of the pores.
-    keep_place
-        Whether a pore is where its place is, or where its voxels are.
-    """
-    rows = sizes["label"].astype(np.int64) - 1  # places are numbered 1 … n in order
-    chosen = {name: column[rows] for name, column in pores.items()}
-    order = np.searchsorted(pockets["label"], chosen["pocket"])
-    place = {
-        f"{a}_um": chosen[f"{a}_um"] if keep_place else sizes[f"centroid_{a}_um"] for a in "zyx"
-    }
-    return {
-        "label": chosen["label"], **place,
-        **{f"normal_{a}": chosen[f"normal_{a}"] for a in "zyx"},
-        **{name: chosen[name] for name in (
-            "confidence", "pocket_contrast", "gap_contrast", "isolation_um", "pocket"
-        )},
-        "distance_nm": chosen["distance_nm"],
-        "pocket_volume_um3": pockets["volume_um3"][order],
-        "n_voxels": sizes["n_voxels"], "volume_um3": sizes["volume_um3"],
-        "provenance": np.full(len(rows), provenance, dtype=object),
-    }
-
-
-def pairing(pores: Table, pockets: Table) -> Table:
-    """Pore and pocket that belong together by place, one to one; 0 where one has no partner."""
-    one = np.stack([pores[f"{a}_um"] for a in "zyx"], axis=1)
-    other = np.stack([pockets[f"centroid_{a}_um"] for a in "zyx"], axis=1)
-    found = pairs(one, other, within_um=PAIR_NM / 1000)
-    found = found[np.argsort(found[:, 0])]
-    lone_pores = np.setdiff1d(np.arange(len(one)), found[:, 0])
-    lone_pockets = np.setdiff1d(np.arange(len(other)), found[:, 1])
-    away = np.linalg.norm(one[found[:, 0]] - other[found[:, 1]], axis=1)
-    n_pores, n_pockets = len(lone_pores), len(lone_pockets)
-    return {
-        "pore": np.concatenate([
-            pores["label"][found[:, 0]], pores["label"][lone_pores], np.zeros(n_pockets)
-        ]).astype(np.int64),
-        "pocket": np.concatenate([
-            pockets["label"][found[:, 1]], np.zeros(n_pores), pockets["label"][lone_pockets]
-        ]).astype(np.int64),
-        "distance_um": np.concatenate([away, np.full(n_pores + n_pockets, np.nan)]),
-    }
-
-
-def _share(all_of: NDArray[Any], lone: NDArray[np.bool_]) -> float:
-    return float(lone.sum() / len(all_of)) if len(all_of) else 0.0

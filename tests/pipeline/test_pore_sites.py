@@ -8,8 +8,9 @@ import pytest
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import UsageError
 from fibseg.phantom import make_cell
-from fibseg.pipeline.pore_sites import pore_sites
-from fibseg.pseudolabel import PoreShape, find_sites
+from fibseg.pipeline import pore_sites as module
+from fibseg.pipeline.pore_sites import border_box, pore_sites
+from fibseg.pseudolabel import COLUMNS, PoreShape, find_sites
 
 SPACING = (20.0, 20.0, 20.0)
 
@@ -70,3 +71,42 @@ def test_without_a_border_there_are_none(cell, value):
 def test_coarse_voxels_are_refused_before_any_work(cell):
     with pytest.raises(UsageError, match="40 x 20 x 20 nm are too coarse"):
         sites(cell, spacing=(40.0, 20.0, 20.0))
+
+
+def test_blocks_far_from_the_border_are_not_looked_at(cell, monkeypatch):
+    looked_at = []
+
+    def seen(image, nucleus, **settings):
+        looked_at.append(image.shape)
+        return find_sites(image, nucleus, **settings)
+
+    monkeypatch.setattr(module, "find_sites", seen)
+    nucleus = np.zeros((80, 112, 240), bool)
+    nucleus[30:50, 40:60, 2:20] = True
+    found = pore_sites(
+        np.zeros(nucleus.shape, np.uint8), nucleus, shape=PoreShape(),
+        block_shape=(80, 112, 60), spacing=SPACING,
+    )
+    assert len(looked_at) == 1
+    assert looked_at[0][2] < 20 + 2 * 100
+    assert set(found) == set(COLUMNS)
+
+
+def test_the_box_of_a_border_holds_all_of_it():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        mask = rng.random((5, 6, 7)) < rng.choice([0.01, 0.5, 0.99])
+        border = np.zeros(mask.shape, bool)
+        for axis in range(3):
+            differs = np.diff(mask.astype(int), axis=axis) != 0
+            before, after = ([slice(None)] * 3 for _ in range(2))
+            before[axis], after[axis] = slice(None, -1), slice(1, None)
+            border[tuple(before)] |= differs
+            border[tuple(after)] |= differs
+        places = np.argwhere(border)
+        box = border_box(mask)
+        if not len(places):
+            assert box.size == 0
+            continue
+        assert box.start == tuple(places.min(axis=0))
+        assert box.stop == tuple(places.max(axis=0) + 1)

@@ -15,7 +15,7 @@ from fibseg.pipeline.bench import Sheet, Work
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets, save_rows
 from fibseg.pipeline.pore_sites import pore_sites
-from fibseg.pipeline.pseudolabels import Annotate, ClosePores, PaintPores
+from fibseg.pipeline.pseudolabel_passes import Annotate, ClosePores, PaintPores
 from fibseg.pseudolabel import (
     Bridge,
     PocketBody,
