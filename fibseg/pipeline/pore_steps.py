@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fibseg.blocks import Runner
@@ -134,14 +134,18 @@ def _infer(recipe: Recipe) -> Step:
 
 
 def _objects(recipe: Recipe) -> Step:
+    """Numbered pores: the verb ``objects``, its threshold chosen before; recorded as that verb."""
     from fibseg.pipeline import pore_objects
 
     own = {
         "volume": recipe.volume, "name": NAME, "model": model_folder(recipe),
-        "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED, **recipe.objects,
-        "blocks": recipe.blocks, "overwrite": recipe.overwrite,
+        "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED,
     }
-    return _step("objects", f"labels/{NAME}", pore_objects.run, recipe, own)
+    step = _step("objects", f"labels/{NAME}", pore_objects.run, recipe, {
+        **own, **recipe.objects, "blocks": recipe.blocks, "overwrite": recipe.overwrite,
+    })
+    plain = (recipe.config or {}).get("objects") or {}
+    return replace(step, config={**own, **plain, "steps": ["objects"]})
 
 
 def model_folder(recipe: Recipe) -> str:

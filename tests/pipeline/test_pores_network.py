@@ -1,0 +1,105 @@
+"""``fibseg pores`` from image and mask to numbered pores: the network, its threshold, its objects."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pore_cells import cell, pore_store
+
+from fibseg.cli import main
+from fibseg.errors import DataError, UsageError
+from fibseg.export import load_spec
+from fibseg.metrics import match_points
+from fibseg.pipeline import pore_objects, train
+from fibseg.pipeline.pore_steps import MAKERS
+from fibseg.volume import Volume
+
+QUICK = [
+    "blocks=serial", "train.trainer.max_time=null", "train.trainer.max_steps=120",
+    "train.trainer.precision=32", "train.trainer.n_pictures=0", "train.network.features=[8,16]",
+    "train.data.patch=32", "train.data.batch=8", "train.data.test_planes=3",
+    "train.trainer.learning_rate=0.01", "infer.backend=torch", "objects.levels=[0.2,0.35,0.5,0.65]",
+]
+
+
+def pores(path: Path, *words: str) -> int:
+    return main(["pores", f"volume={path}", *QUICK, *words])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store after the whole command."""
+    store = pore_store(tmp_path_factory.mktemp("made") / "cell.ome.zarr")
+    assert pores(store.path) == 0
+    return store.path
+
+
+def test_pores_of_the_part_that_nothing_was_learned_from_are_found(made: Path) -> None:
+    store, (_, _, centres) = Volume.open(made), cell()
+    table = store.table("pores")
+    found = np.stack([table[f"centroid_{a}_um"] for a in "zyx"], axis=1)
+    part = load_spec(made.parent / "cell.models" / "pores").training["split"]["parts"]["cell"]
+    true = centres / 1000
+    beyond = true[:, 0] >= part["validation"][0] * 0.02
+    pairs = match_points(found, true, within=0.06)
+    assert beyond[pairs[:, 1]].sum() >= 0.8 * beyond.sum()
+    assert len(pairs) >= 0.8 * len(found)
+
+
+def test_the_record_says_what_was_chosen_from_what(made: Path) -> None:
+    record = Volume.open(made).runs()[-1]
+    chosen = record["config"]["chosen"]
+    assert [row["level"] for row in chosen["curve"]] == [0.2, 0.35, 0.5, 0.65]
+    assert record["config"]["postprocess"]["threshold"]["level"] == chosen["level"]
+    assert chosen["level"] == max(
+        chosen["curve"], key=lambda row: (row["f1"] or 0, row["level"] == chosen["level"])
+    )["level"]
+
+
+def test_the_same_again_does_nothing(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {p: p.stat().st_mtime_ns for p in made.rglob("*") if p.is_file()}
+    assert pores(made) == 0
+    assert {p: p.stat().st_mtime_ns for p in made.rglob("*") if p.is_file()} == before
+    assert "labels/pores " in capsys.readouterr().out
+
+
+def test_each_step_can_be_typed_as_it_is_logged(
+    made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="fibseg.pipeline")
+    assert pores(made) == 0
+    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("[")]
+    assert [text.split("]")[0] for text in said] == [f"[{i}/5" for i in range(1, 6)]
+    assert "fibseg train experiment=pores" in said[2]
+    assert "trainer.max_steps=120" in said[2]
+    assert "network.features=[8,16]" in said[2].replace("'", "")
+    assert "fibseg infer" in said[3]
+    assert "within=nucleus" in said[3]
+
+
+def test_without_a_part_for_validation_a_threshold_has_to_be_given(
+    made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made.parent, tmp_path / "copy")
+    path = tmp_path / "copy" / "cell.ome.zarr"
+    spec = tmp_path / "copy" / "cell.models" / "pores" / "model.json"
+    spec.write_text(spec.read_text().replace('"validation"', '"elsewhere"'))
+    given = {"name": "pores", "model": str(spec.parent), "places": "pores_pseudo",
+             "annotation": "annotation_pores", "levels": [0.5]}
+    with pytest.raises(DataError, match=r"objects\.levels=null"):
+        pore_objects.on_validation(Volume.open(path), postprocess={}, **given)
+
+
+def test_objects_before_probabilities_are_refused(tmp_path: Path) -> None:
+    store = pore_store(tmp_path / "cell.ome.zarr")
+    assert pores(store.path, "steps=[objects]") == DataError.exit_code
+
+
+def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
+    store = pore_store(tmp_path / "cell.ome.zarr")
+    assert pores(store.path, "steps=[objects,paint]") == UsageError.exit_code
+    assert list(MAKERS)[:5] == ["pockets", "pseudolabels", "train", "infer", "objects"]
+    assert train  # the verb that the step is
