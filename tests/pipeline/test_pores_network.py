@@ -1,4 +1,4 @@
-"""``fibseg pores`` from image and mask to numbered pores: the network, its threshold, its objects."""
+"""``fibseg pores`` from image and mask to objects: the network, its threshold, its pores."""
 
 from __future__ import annotations
 
