@@ -1,0 +1,87 @@
+"""Triangles of the border of a mask, block by block: what an `Envelope` is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.measure import marching_cubes
+
+from fibseg.geometry import Box
+from fibseg.types import Mask, Table
+
+REACH = 6
+"""Voxels around a block that its triangles depend on."""
+OCCUPANCY = 4
+"""Working voxels along the side of one cell of the occupancy."""
+_SIGMA, _TRUNCATE = 1.0, 4.0
+
+
+def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[int]) -> Table:
+    """Triangles of the cells that begin in a part of a block, and how full its coarse cells are.
+
+    The mask is smoothed by a Gaussian of one voxel and cut at a half by marching cubes (Lewiner et
+    al., J Graph Tools 8:1, 2003), so that steps of voxels do not count as surface. Where the mask
+    reaches a face of the volume it is cut open: that face is no envelope.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x), with `REACH` voxels around `inside` as far as the volume goes.
+    inside
+        Box of `mask` whose cells count.
+    start
+        Where `inside` begins in the volume, voxels.
+    shape
+        Of the volume.
+
+    Returns
+    -------
+    Table
+        ``triangles`` (m, 9), corners (z, y, x) in voxels of the volume, and of the cells of
+        `OCCUPANCY` voxels ``cell`` (k, 3) and ``n_inside`` (k,): lengths differ.
+    """
+    return {
+        "triangles": _triangles(mask, inside, start, shape),
+        **_occupancy(mask[inside.slices], start),
+    }
+
+
+def merge(first: Table, second: Table) -> Table:
+    """Both, one after the other."""
+    return {name: np.concatenate([first[name], second[name]]) for name in first}
+
+
+def _triangles(
+    mask: Mask, inside: Box, start: Sequence[int], shape: Sequence[int]
+) -> NDArray[np.float32]:
+    nothing = np.zeros((0, 9), np.float32)
+    # Cells between the last voxels of a block and the first of the next belong to the former.
+    stop = [min(b + 1, n) for b, n in zip(inside.stop, mask.shape, strict=True)]
+    cut = tuple(slice(a, b) for a, b in zip(inside.start, stop, strict=True))
+    near = mask[Box(inside.start, tuple(stop)).grow((REACH,) * 3).clip(mask.shape).slices]
+    if min(b.stop - b.start for b in cut) < 2 or near.all() or not near.any():
+        return nothing
+    smooth = gaussian_filter(
+        mask.astype(np.float32), _SIGMA, mode="nearest", truncate=_TRUNCATE
+    )[cut]
+    if not smooth.min() < 0.5 < smooth.max():
+        return nothing
+    vertices, faces, _, _ = marching_cubes(smooth, 0.5, allow_degenerate=True)
+    placed = vertices.astype(np.float64) + np.asarray(start, np.float64)
+    return placed[faces].reshape(-1, 9)
+
+
+def _occupancy(mask: Mask, start: Sequence[int]) -> Table:
+    """Coarse cells that are not empty, and how many of their voxels are inside."""
+    count = mask.astype(np.int64)
+    first = [a // OCCUPANCY for a in start]
+    for axis, (a, n) in enumerate(zip(start, mask.shape, strict=True)):
+        if not n:
+            return {"cell": np.zeros((0, 3), np.int64), "n_inside": np.zeros(0, np.int64)}
+        borders = np.arange(a // OCCUPANCY + 1, (a + n - 1) // OCCUPANCY + 1) * OCCUPANCY - a
+        count = np.add.reduceat(count, np.concatenate([[0], borders]), axis=axis)
+    there = np.argwhere(count)
+    return {"cell": there + first, "n_inside": count[count > 0]}
