@@ -54,6 +54,36 @@ def connected_in_balls(
     radius_um
         Of the balls.
     """
+    for owner, member, linked in _balls(
+        points_um, neighbours, centres_um, start, radius_um=radius_um, tree=tree
+    ):
+        owner, member = owner[linked], member[linked]
+        away = np.linalg.norm(points_um[member] - centres_um[owner], axis=1)
+        yield Patches(owner, member, away)
+
+
+def apart_in_balls(
+    points_um: Floats, neighbours: csr_array, *, radius_um: float
+) -> tuple[Places, Places]:
+    """Pairs of points that are near, but not connected within a ball around either, each once."""
+    n = len(points_um)
+    found = [np.zeros(0, np.int64)]
+    for owner, member, linked in _balls(
+        points_um, neighbours, points_um, np.arange(n), radius_um=radius_um, tree=None
+    ):
+        owner, member = owner[~linked], member[~linked]
+        found.append(np.minimum(owner, member) * n + np.maximum(owner, member))
+    # Seen from both ends, it is there twice.
+    key, times = np.unique(np.concatenate(found), return_counts=True)
+    key = key[times > 1]
+    return key // n, key % n
+
+
+def _balls(
+    points_um: Floats, neighbours: csr_array, centres_um: Floats, start: Places, *,
+    radius_um: float, tree: cKDTree | None,
+) -> Iterator[tuple[Places, Places, NDArray[np.bool_]]]:
+    """Ball, member, and whether it is connected to the start, of some balls at a time."""
     tree = cKDTree(points_um) if tree is None else tree
     counts = tree.query_ball_point(centres_um, radius_um, return_length=True)
     ends = np.cumsum(np.asarray(counts, np.int64))
@@ -65,10 +95,8 @@ def connected_in_balls(
         sizes = np.array([len(one) for one in found], np.int64)
         member = np.concatenate([np.asarray(one, np.int64) for one in found])
         owner = np.repeat(np.arange(last - first), sizes)
-        kept = _reached(owner, member, start[first:last], neighbours, len(points_um))
-        owner, member = owner[kept] + first, member[kept]
-        away = np.linalg.norm(points_um[member] - centres_um[owner], axis=1)
-        yield Patches(owner, member, away)
+        linked = _reached(owner, member, start[first:last], neighbours, len(points_um))
+        yield owner + first, member, linked
         first = last
 
 

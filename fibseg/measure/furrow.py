@@ -21,12 +21,12 @@ from fibseg.types import Spacing, Table
 
 Floats = NDArray[np.float64]
 
-NECK = 0.9
+NECK = 0.975
 """A furrow leaves at most so much of the cuts on both sides of it."""
 SMALLEST = 0.08
 """A section holds at least this share of the nucleus."""
 _DIRECTIONS, _FINER, _STEPS = 500, 60, 3
-_BINS_PER_CELL = 2
+_BINS_PER_CELL = 4
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _narrowest(along: Floats, weight: Floats, width_um: float) -> tuple[float, f
     part = place - first
     n = int(first.max()) + 2
     area = np.bincount(first, weight * (1 - part), n) + np.bincount(first + 1, weight * part, n)
-    smooth = gaussian_filter1d(area, _BINS_PER_CELL, mode="constant")
+    smooth = gaussian_filter1d(area, 0.75 * _BINS_PER_CELL, mode="constant")
     left, right = np.maximum.accumulate(smooth), np.maximum.accumulate(smooth[::-1])[::-1]
     behind = np.cumsum(area) / area.sum()
     inside = (behind >= SMALLEST) & (behind <= 1 - SMALLEST)
