@@ -40,12 +40,14 @@ def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[in
     Returns
     -------
     Table
-        ``triangles`` (m, 9), corners (z, y, x) in voxels of the volume, and of the cells of
-        `OCCUPANCY` voxels ``cell`` (k, 3) and ``n_inside`` (k,): lengths differ.
+        ``triangles`` (m, 9), corners (z, y, x) in voxels of the volume; of the cells of
+        `OCCUPANCY` voxels ``cell`` (k, 3) and ``n_inside`` (k,); ``at_face`` (1, 6), voxels of the
+        mask at the first and last plane of every axis. Lengths differ.
     """
+    own = mask[inside.slices]
     return {
-        "triangles": _triangles(mask, inside, start, shape),
-        **_occupancy(mask[inside.slices], start),
+        "triangles": _triangles(mask, inside, start),
+        **_occupancy(own, start), "at_face": _at_face(own, start, shape),
     }
 
 
@@ -54,10 +56,18 @@ def merge(first: Table, second: Table) -> Table:
     return {name: np.concatenate([first[name], second[name]]) for name in first}
 
 
-def _triangles(
-    mask: Mask, inside: Box, start: Sequence[int], shape: Sequence[int]
-) -> NDArray[np.float32]:
-    nothing = np.zeros((0, 9), np.float32)
+def _at_face(mask: Mask, start: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
+    found = np.zeros((1, 6), np.int64)
+    for axis, (a, n, whole) in enumerate(zip(start, mask.shape, shape, strict=True)):
+        if n and a == 0:
+            found[0, 2 * axis] = np.count_nonzero(mask.take(0, axis))
+        if n and a + n == whole:
+            found[0, 2 * axis + 1] = np.count_nonzero(mask.take(-1, axis))
+    return found
+
+
+def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> NDArray[np.float64]:
+    nothing = np.zeros((0, 9))
     # Cells between the last voxels of a block and the first of the next belong to the former.
     stop = [min(b + 1, n) for b, n in zip(inside.stop, mask.shape, strict=True)]
     cut = tuple(slice(a, b) for a, b in zip(inside.start, stop, strict=True))
