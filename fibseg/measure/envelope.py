@@ -21,8 +21,6 @@ Places = NDArray[np.int64]
 
 SPECK = 0.01
 """Pieces with less than this share of the area of the largest are no envelope."""
-_SAME = 2**12
-"""Corners are one where they lie in the same 4096th of a voxel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +79,17 @@ class Envelope:
         DataError
             If there is no triangle: the mask is empty, or fills the volume.
         """
-        corners = np.asarray(table["triangles"], np.float64).reshape(-1, 3)
-        if not len(corners):
+        corner = np.asarray(table["corner"], np.int64)
+        if not len(corner):
             raise DataError(
                 "the nucleus is empty or fills the volume, so there is no envelope. Give labels "
                 "with a border, on=NAME."
             )
-        vertices, faces = _joined(corners)
+        known, first, where = np.unique(corner, return_index=True, return_inverse=True)
+        part = np.asarray(table["part"]).ravel()[first]
+        vertices = envelope_faces.places(known, part)
+        faces = where.reshape(-1, 3).astype(np.int64)
+        faces = faces[np.lexsort(faces.T)]
         unit = np.asarray(spacing, np.float64) * 1e-3
         vertices = vertices * unit + np.asarray(first_um)
         edge = float(np.prod(unit) ** (1 / 3))
@@ -150,22 +152,6 @@ class Feet:
             self.points_um[which], self.vertex[which], self.distance_um[which],
             self.height_um[which],
         )
-
-
-def _joined(corners: Floats) -> tuple[Floats, Places]:
-    """Vertices (n, 3) in an order of their own, and triangles (m, 3) without degenerate ones."""
-    whole = np.round(corners * _SAME).astype(np.int64)
-    order = np.lexsort(whole.T)
-    new = np.ones(len(order), bool)
-    new[1:] = np.any(whole[order[1:]] != whole[order[:-1]], axis=1)
-    number = np.empty(len(order), np.int64)
-    number[order] = np.cumsum(new) - 1
-    faces = number.reshape(-1, 3)
-    flat = (
-        (faces[:, 0] == faces[:, 1]) | (faces[:, 1] == faces[:, 2]) | (faces[:, 2] == faces[:, 0])
-    )
-    faces = faces[~flat]
-    return whole[order[new]] / _SAME, faces[np.lexsort(faces.T)]
 
 
 def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> Envelope:

@@ -16,7 +16,8 @@ REACH = 6
 """Voxels around a block that its triangles depend on."""
 OCCUPANCY = 4
 """Working voxels along the side of one cell of the occupancy."""
-_SIGMA, _TRUNCATE = 1.0, 4.0
+_SIGMA, _TRUNCATE, _SNAP = 1.0, 4.0, 0.005
+_SHIFTS, _MASK = (42, 22, 2), 2**20 - 1
 
 
 def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[int]) -> Table:
@@ -40,13 +41,13 @@ def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[in
     Returns
     -------
     Table
-        ``triangles`` (m, 9), corners (z, y, x) in voxels of the volume; of the cells of
+        ``corner`` and ``part`` (m, 3), of the triangles: see `places`; of the cells of
         `OCCUPANCY` voxels ``cell`` (k, 3) and ``n_inside`` (k,); ``at_face`` (1, 6), voxels of the
         mask at the first and last plane of every axis. Lengths differ.
     """
     own = mask[inside.slices]
     return {
-        "triangles": _triangles(mask, inside, start),
+        **_triangles(mask, inside, start),
         **_occupancy(own, start), "at_face": _at_face(own, start, shape),
     }
 
@@ -66,8 +67,23 @@ def _at_face(mask: Mask, start: Sequence[int], shape: Sequence[int]) -> NDArray[
     return found
 
 
-def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> NDArray[np.float64]:
-    nothing = np.zeros((0, 9))
+def places(corner: NDArray[np.int64], part: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Where corners lie, (…, 3), voxels (z, y, x).
+
+    Parameters
+    ----------
+    corner
+        Which edge between two voxels each is on: three numbers of 20 bits, and of 2 its axis.
+    part
+        How far along it.
+    """
+    found = np.stack([corner >> shift & _MASK for shift in _SHIFTS], axis=-1).astype(np.float64)
+    along = (corner & 3)[..., None] == np.arange(3)
+    return np.where(along, found + part[..., None], found)
+
+
+def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> Table:
+    nothing = {"corner": np.zeros((0, 3), np.int64), "part": np.zeros((0, 3), np.float32)}
     # Cells between the last voxels of a block and the first of the next belong to the former.
     stop = [min(b + 1, n) for b, n in zip(inside.stop, mask.shape, strict=True)]
     cut = tuple(slice(a, b) for a, b in zip(inside.start, stop, strict=True))
@@ -77,11 +93,34 @@ def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> NDArray[np.floa
     smooth = gaussian_filter(
         mask.astype(np.float32), _SIGMA, mode="nearest", truncate=_TRUNCATE
     )[cut]
+    # A surface right at a voxel would make triangles of no size, and corners on no certain edge.
+    close = np.abs(smooth - 0.5) < _SNAP
+    smooth[close] = np.where(smooth[close] < 0.5, 0.5 - _SNAP, 0.5 + _SNAP)
     if not smooth.min() < 0.5 < smooth.max():
         return nothing
-    vertices, faces, _, _ = marching_cubes(smooth, 0.5, allow_degenerate=True)
-    placed = vertices.astype(np.float64) + np.asarray(start, np.float64)
-    return placed[faces].reshape(-1, 9)
+    vertices, faces, _, _ = marching_cubes(smooth, 0.5)
+    corner, part = _on_edges(vertices, smooth, start)
+    return {"corner": corner[faces], "part": part[faces]}
+
+
+def _on_edges(
+    vertices: NDArray[np.float32], smooth: NDArray[np.float32], start: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The edge of every vertex, and how far along: the same bits whatever block it is seen in."""
+    off = np.abs(vertices - np.round(vertices))
+    axis = np.argmax(off, axis=1)
+    low = np.round(vertices).astype(np.int64)
+    row = np.arange(len(low))
+    low[row, axis] = np.floor(vertices[row, axis])
+    high = low.copy()
+    high[row, axis] += 1
+    below, above = (smooth[tuple(end.T)].astype(np.float64) for end in (low, high))
+    part = ((0.5 - below) / (above - below)).astype(np.float32)
+    whole = low + np.asarray(start, np.int64)
+    corner = axis.astype(np.int64)
+    for column, shift in zip(whole.T, _SHIFTS, strict=True):
+        corner = corner | column << shift
+    return corner, part
 
 
 def _occupancy(mask: Mask, start: Sequence[int]) -> Table:

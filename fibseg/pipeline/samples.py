@@ -105,6 +105,19 @@ def measure_sample(parts: Parts, folder: Path) -> Sample:
     return sample
 
 
+def distribution_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of both label images, with an object and a border in each of them."""
+    from fibseg.pipeline.distribution_job import planned_job
+
+    store = Volume.open(parts["volume"])
+    keys = ("on", "voxel_nm", "spreading", "sections")
+    job = planned_job(store, parts["objects"], **{key: parts[key] for key in keys})
+    sample = of_store(store, folder, parts | {"csv": None})
+    for name in (job.objects, job.on):
+        _put_labels(store, Volume(sample.parts["volume"]), name, first=(0, 1))
+    return sample
+
+
 def _put_labels(store: Volume, small: Volume, name: str, *, first: Sequence[int]) -> None:
     """Copy the labels of two blocks in the middle of `store`; the first voxels become `first`."""
     array = store.labels(name)
@@ -240,7 +253,7 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
-    "measure": measure_sample,
+    "measure": measure_sample, "distribution": distribution_sample,
     "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""
