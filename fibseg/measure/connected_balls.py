@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,13 +86,15 @@ def _balls(
 ) -> Iterator[tuple[Places, Places, NDArray[np.bool_]]]:
     """Ball, member, and whether it is connected to the start, of some balls at a time."""
     tree = cKDTree(points_um) if tree is None else tree
-    counts = tree.query_ball_point(centres_um, radius_um, return_length=True)
-    ends = np.cumsum(np.asarray(counts, np.int64))
+    counts = np.asarray(tree.query_ball_point(centres_um, radius_um, return_length=True))
+    ends = np.cumsum(counts.astype(np.int64))
     first = 0
     while first < len(ends):
         before = ends[first - 1] if first else 0
         last = max(first + 1, int(np.searchsorted(ends, before + AT_ONCE, "right")))
-        found = tree.query_ball_point(centres_um[first:last], radius_um, return_sorted=True)
+        found: Any = tree.query_ball_point(
+            centres_um[first:last], radius_um, return_sorted=True
+        )
         sizes = np.array([len(one) for one in found], np.int64)
         member = np.concatenate([np.asarray(one, np.int64) for one in found])
         owner = np.repeat(np.arange(last - first), sizes)
@@ -161,7 +164,7 @@ def sites_of(envelope: Envelope, *, size_um: float) -> Sites:
         (np.ones(int(same.sum()), np.int8), (links.row[same], links.col[same])), shape=(n, n)
     )
     n_sites, site = connected_components(within, directed=False)
-    area = np.bincount(site, envelope.area_um2, n_sites)
+    area: Floats = np.bincount(site, envelope.area_um2, n_sites).astype(np.float64)
     points = np.stack([
         np.bincount(site, envelope.area_um2 * envelope.vertices_um[:, k], n_sites)
         for k in range(3)

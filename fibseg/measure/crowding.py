@@ -39,7 +39,8 @@ def mean_distance_um(points_um: Floats, *, k: int = 8) -> Floats:
         return np.full(len(points), np.nan)
     away, _ = cKDTree(points).query(points, k=k + 1)
     # The nearest of all is the point itself, or another one at the very same place.
-    return np.asarray(away, np.float64)[:, 1:].mean(axis=1)
+    mean: Floats = np.asarray(away, np.float64)[:, 1:].mean(axis=1)
+    return mean
 
 
 def kernel_density_per_um3(
@@ -72,7 +73,8 @@ def kernel_density_per_um3(
     density = n * np.exp(fitted.score_samples(points))
     if leave_one_out:
         density -= (2 * math.pi) ** -1.5 / bandwidth_um**3
-    return np.maximum(density, 0.0)
+    found: Floats = np.maximum(density, 0.0)
+    return found
 
 
 def _checked(points_um: Floats) -> Floats:

@@ -167,10 +167,10 @@ def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> Enve
     faces, twice = place[faces[inside]], twice[inside]
     n = int(kept.sum())
     size = np.linalg.norm(twice, axis=1)
-    area = sum(np.bincount(faces[:, i], size, n) for i in range(3)) / 6
-    normal = np.stack([
-        sum(np.bincount(faces[:, i], twice[:, k], n) for i in range(3)) for k in range(3)
-    ], axis=1)
+    area: Floats = np.bincount(faces.ravel(), np.repeat(size, 3), n) / 6
+    normal: Floats = np.stack(
+        [np.bincount(faces.ravel(), np.repeat(twice[:, k], 3), n) for k in range(3)], axis=1
+    ).astype(np.float64)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
     return Envelope(
         vertices[kept], normal, area, _links(faces, n), number[kept], lost, edge_um

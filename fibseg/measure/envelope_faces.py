@@ -83,7 +83,7 @@ def places(corner: NDArray[np.int64], part: NDArray[np.float32]) -> NDArray[np.f
 
 
 def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> Table:
-    nothing = {"corner": np.zeros((0, 3), np.int64), "part": np.zeros((0, 3), np.float32)}
+    nothing: Table = {"corner": np.zeros((0, 3), np.int64), "part": np.zeros((0, 3), np.float32)}
     # Cells between the last voxels of a block and the first of the next belong to the former.
     stop = [min(b + 1, n) for b, n in zip(inside.stop, mask.shape, strict=True)]
     cut = tuple(slice(a, b) for a, b in zip(inside.start, stop, strict=True))

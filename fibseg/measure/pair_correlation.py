@@ -77,7 +77,7 @@ def pair_correlation(
             "a step up to the radius, such as 0.05 and 1, and at least 19 simulations."
         )
     n = len(feet.vertex)
-    edges = np.arange(0, round(radius_um / step_um) + 1) * step_um
+    edges: Floats = np.arange(0.0, round(radius_um / step_um) + 1) * np.float64(step_um)
     counts = np.full((n_simulations + 1, len(edges) - 1), np.nan)
     if n >= FEWEST:
         counts[0] = _histogram(pairs, feet.points_um, feet.vertex, edges)
@@ -119,7 +119,7 @@ def _ratio(counts: Floats) -> Floats:
 
 
 def global_envelope(curves: Floats, confidence: float) -> tuple[float, Floats, Floats]:
-    """p of the first row among all, and the band around the rows that are not extreme.
+    """P of the first row among all, and the band around the rows that are not extreme.
 
     Rows are compared by the length of extreme ranks: the least rank, from either end, over all
     columns; of equal ones, that which has it more often, and so on.

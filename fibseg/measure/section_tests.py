@@ -8,7 +8,8 @@ the split at the furrow with splits of the same envelope elsewhere.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,7 +179,7 @@ def _with_tests(
 
 
 def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
-    """p of Welch's test where every patch with a value counts once."""
+    """Chance by Welch's test where every patch with a value counts once."""
     used = sums[:, 0] > 0
     mean = sums[:, 1] / np.where(used, sums[:, 0], 1)
     one, two = mean[used & first], mean[used & ~first]
@@ -194,7 +195,7 @@ def _intervals(
     """Of the difference and of Hedges' g, by drawing patches anew."""
     difference, g = _drawn(sums, first, n_draws, rng)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    ends = []
+    ends: list[float] = []
     for drawn in (difference, g):
         known = drawn[np.isfinite(drawn)]
         ends += np.quantile(known, tails).tolist() if len(known) else [float("nan")] * 2
@@ -271,6 +272,10 @@ def _drawn(
 
 def _undefined(one: Floats, two: Floats) -> Comparison:
     means = [float(part.mean()) if len(part) else float("nan") for part in (one, two)]
-    return Comparison(
-        len(one), len(two), *means, means[0] - means[1], *[float("nan")] * 11, 0, 0, 0, 0
-    )
+    known: dict[str, Any] = {
+        "n_1": len(one), "n_2": len(two), "mean_1": means[0], "mean_2": means[1],
+        "difference": means[0] - means[1],
+    }
+    for field in fields(Comparison):
+        known.setdefault(field.name, 0 if field.name.startswith("n_") else float("nan"))
+    return Comparison(**known)

@@ -68,7 +68,7 @@ class Patches:
         inside = of_site >= 0
         own, area = of_site[inside], sites.area_um2[inside]
         n = int(of_site.max(initial=-1)) + 1
-        whole = np.bincount(own, area, n)
+        whole: Floats = np.bincount(own, area, n).astype(np.float64)
         middle = np.stack(
             [np.bincount(own, area * sites.points_um[inside, k], n) for k in range(3)], axis=1
         )

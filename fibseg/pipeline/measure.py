@@ -189,7 +189,8 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
     path = store.write_table(
         job.objects, table | columns | kept, labels_digest=job.sources[job.labels_path],
         measured={
-            "inputs": job.inputs, "sources": job.sources, **distributed, "to": job.to, "nearest": job.nearest,
+            "inputs": job.inputs, "sources": job.sources, **distributed, "to": job.to,
+            "nearest": job.nearest,
             "cell": job.cell, "nucleus": job.nucleus, "keep_border": job.keep_border,
             "too_small": int(np.count_nonzero(shape.too_small(table))),
             "profile": found, "neighbours": job.neighbours, **facts,

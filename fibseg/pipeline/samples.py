@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fibseg.blocks import Serial
 from fibseg.geometry import Box
@@ -113,12 +114,17 @@ def distribution_sample(parts: Parts, folder: Path) -> Sample:
     keys = ("on", "voxel_nm", "spreading", "sections")
     job = planned_job(store, parts["objects"], **{key: parts[key] for key in keys})
     sample = of_store(store, folder, parts | {"csv": None})
-    for name in (job.objects, job.on):
-        _put_labels(store, Volume(sample.parts["volume"]), name, first=(0, 1))
+    small = Volume(sample.parts["volume"])
+    _put_labels(store, small, job.objects, first=(0, 1))
+    # A single voxel would have no envelope: a border right through it, in a quarter of it.
+    eighth = max(1, math.prod(small.shape) // 8)
+    _put_labels(store, small, job.on, first=np.repeat([0, 1], eighth))
     return sample
 
 
-def _put_labels(store: Volume, small: Volume, name: str, *, first: Sequence[int]) -> None:
+def _put_labels(
+    store: Volume, small: Volume, name: str, *, first: Sequence[int] | NDArray[Any]
+) -> None:
     """Copy the labels of two blocks in the middle of `store`; the first voxels become `first`."""
     array = store.labels(name)
     voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
