@@ -161,7 +161,12 @@ def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> Enve
     n = len(vertices)
     linked = _links(faces, n)
     _, piece = connected_components(linked, directed=False)
-    kept, number, lost = _pieces(piece[faces[:, 0]], twice, a, piece)
+    kept, number, lost = _pieces(piece[faces[:, 0]], twice, a, piece, _is_open(faces, piece))
+    if not kept.any():
+        raise DataError(
+            "all of the nucleus' border is that of cavities inside of it, so there is no envelope. "
+            "Give labels that end within the volume, on=NAME."
+        )
     place = np.cumsum(kept) - 1
     inside = kept[faces[:, 0]]
     faces, twice = place[faces[inside]], twice[inside]
@@ -187,20 +192,30 @@ def _links(faces: Places, n: int) -> csr_array:
     return linked
 
 
+def _is_open(faces: Places, piece: NDArray[Any]) -> Mask:
+    """Which pieces end somewhere, at a face of the volume: an edge of theirs has one triangle."""
+    start, end = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    key = np.minimum(start, end) * len(piece) + np.maximum(start, end)
+    _, first, times = np.unique(key, return_index=True, return_counts=True)
+    found = np.zeros(int(piece.max()) + 1, bool)
+    found[piece[start[first[times == 1]]]] = True
+    return found
+
+
 def _pieces(
-    of_face: NDArray[Any], twice: Floats, corner: Floats, of_vertex: NDArray[Any]
+    of_face: NDArray[Any], twice: Floats, corner: Floats, of_vertex: NDArray[Any],
+    is_open: Mask,
 ) -> tuple[Mask, Places, float]:
     """Vertices of the envelope, number of each's piece by area, and the area that is left out."""
     n = int(of_vertex.max()) + 1
     area = np.bincount(of_face, np.linalg.norm(twice, axis=1), n) / 2
-    # Of a closed surface this is the volume inside: below 0 around a cavity. One that is open at
-    # a face of the volume is closed by no cap; its sum about its own middle still tells which way.
+    # Of a closed surface this is the volume inside: below 0 around a cavity.
     middle = np.stack([
         np.bincount(of_face, corner[:, k], n) / np.maximum(np.bincount(of_face, minlength=n), 1)
         for k in range(3)
     ], axis=1)
     volume = np.bincount(of_face, np.einsum("ij,ij->i", corner - middle[of_face], twice), n) / 6
-    good = (volume > 0) & (area >= SPECK * area.max())
+    good = (is_open | (volume > 0)) & (area >= SPECK * area.max())
     order = np.lexsort((np.arange(n), -np.where(good, area, -1)))
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)

@@ -28,8 +28,10 @@ def test_a_ball(radius, spacing):
 
 
 def test_a_hollow_is_bent_the_other_way():
-    mask = ~ball(1.0)
-    _, mean, gaussian = measured(mask, every=60)
+    mask = ~ball(1.0)[25:]  # a dent: closed, it would be a cavity, which is no envelope
+    feet, mean, gaussian = measured(mask, every=60)
+    inner = feet.points_um[:, 0] > 0.3
+    mean, gaussian = mean[inner], gaussian[inner]
     assert mean.mean() == pytest.approx(-1, rel=0.05)
     assert gaussian.mean() == pytest.approx(1, rel=0.1)
 
@@ -61,10 +63,11 @@ def test_a_torus():
 
 def test_a_place_without_enough_envelope_is_missing():
     mask = np.zeros((12, 12, 12), bool)
-    mask[5:7, 5:7, 5:7] = True
+    mask[:2, :2, :2] = True  # a corner of the volume cuts it: hardly a vertex is left
     _, mean, gaussian = measured(mask, every=1, radius_um=0.01)
-    assert np.isnan(mean).any() == np.isnan(gaussian).any()
     assert len(mean)
+    assert np.isnan(mean).all()
+    assert np.isnan(gaussian).all()
 
 
 def test_no_radius_is_refused():

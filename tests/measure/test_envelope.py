@@ -135,3 +135,8 @@ def test_axes_may_be_swapped():
     two = Envelope.of(mask.transpose(2, 0, 1), spacing=(40, 40, 40))
     assert one.total_um2 == pytest.approx(two.total_um2, rel=1e-3)
     assert np.sort(one.vertices_um[:, 0]) == pytest.approx(np.sort(two.vertices_um[:, 1]))
+
+
+def test_a_cavity_alone_is_no_envelope():
+    with pytest.raises(DataError, match="cavities"):
+        Envelope.of(~ball(0.5), spacing=(40, 40, 40))
