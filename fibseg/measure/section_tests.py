@@ -8,6 +8,7 @@ the split at the furrow with splits of the same envelope elsewhere.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -104,7 +105,7 @@ def compared(
         parts = (None, values - middle, (values - middle) ** 2)
         return np.stack([np.bincount(own, w, k) for w in parts], axis=1).astype(np.float64)
 
-    welch = stats.ttest_ind(one, two, equal_var=False)
+    welch = _welch(one, two)
     found = replace(
         found, welch_t=float(welch.statistic), welch_df=float(welch.df),
         welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
@@ -145,7 +146,7 @@ def compared_counts(
     )
     if min(len(one), len(two)) < FEWEST or not count.any():
         return found
-    welch = stats.ttest_ind(one, two, equal_var=False)
+    welch = _welch(one, two)
     found = replace(
         found, welch_t=float(welch.statistic), welch_df=float(welch.df),
         welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
@@ -178,14 +179,21 @@ def _with_tests(
     )
 
 
+def _welch(one: Floats, two: Floats) -> Any:
+    """Welch's test; where all values of a section are equal, of as many digits as there are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        return stats.ttest_ind(one, two, equal_var=False)
+
+
 def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
     """Chance by Welch's test where every patch with a value counts once."""
     used = sums[:, 0] > 0
     mean = sums[:, 1] / np.where(used, sums[:, 0], 1)
     one, two = mean[used & first], mean[used & ~first]
-    if min(len(one), len(two)) < FEWEST or not np.ptp(mean[used]) > 0:
+    if min(len(one), len(two)) < FEWEST:
         return float("nan")
-    return float(stats.ttest_ind(one, two, equal_var=False).pvalue)
+    return float(_welch(one, two).pvalue)
 
 
 def _intervals(

@@ -71,5 +71,5 @@ def test_a_place_without_enough_envelope_is_missing():
 
 
 def test_no_radius_is_refused():
-    with pytest.raises(UsageError, match="such as 0.3"):
+    with pytest.raises(UsageError, match=r"such as 0\.3"):
         measured(ball(0.3), radius_um=0.0)

@@ -40,7 +40,8 @@ def test_across_a_slit_there_is_no_pair(slit_pairs):
     envelope = slit_pairs.envelope
     points, vertex = scattered(envelope, 900, np.random.default_rng(0))
     first, second, away = slit_pairs.within(points, vertex, radius_um=0.25)
-    facing = np.einsum("ij,ij->i", envelope.normals[vertex[first]], envelope.normals[vertex[second]])
+    one, two = (envelope.normals[vertex[which]] for which in (first, second))
+    facing = np.einsum("ij,ij->i", one, two)
     middle = envelope.vertices_um.mean(axis=0)
     deep = (points[first, 1] > middle[1] + 0.4) & (points[second, 1] > middle[1] + 0.4)
     radial = np.linalg.norm(points - middle, axis=1)

@@ -83,5 +83,5 @@ def test_what_cannot_be_meant_is_refused(pairs):
     feet = pairs.envelope.feet(pairs.envelope.vertices_um[:5])
     with pytest.raises(UsageError, match="at least 1"):
         clusters(pairs, feet, n_others=0)
-    with pytest.raises(UsageError, match="such as 0.5"):
+    with pytest.raises(UsageError, match=r"such as 0\.5"):
         islands(pairs.envelope, feet, radius_um=0)

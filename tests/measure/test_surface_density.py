@@ -115,7 +115,7 @@ def test_at_a_face_of_the_volume_only_what_is_seen_counts():
 @pytest.mark.parametrize("wrong", [{"radius_um": 0}, {"self_weight": 1.5}])
 def test_what_cannot_be_meant_is_refused(wrong):
     body = Envelope.of(ball(0.4), spacing=(40, 40, 40))
-    with pytest.raises(UsageError, match="such as 0.5|between 0"):
+    with pytest.raises(UsageError, match=r"such as 0\.5|between 0"):
         density_per_um2(body, body.feet(body.vertices_um[:3]), **wrong)
 
 
