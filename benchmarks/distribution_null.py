@@ -33,7 +33,7 @@ from fibseg.measure.furrow import furrow_of
 from fibseg.measure.section_tests import Comparison, compared, compared_counts
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, scattered
-from fibseg.measure.surface_patches import Patches
+from fibseg.measure.surface_patches import Patches, ways_to_block
 from fibseg.phantom.body import make_body
 from fibseg.phantom.grid import Grid
 from fibseg.phantom.pores import place_pores
@@ -62,7 +62,7 @@ class Nucleus:
         self.ahead = 1 if front > self.envelope.total_um2 / 2 else 2
         section = self.section(self.sites.points_um)
         self.patches = Patches.of_size(self.sites, section, patch_um2=1.0)
-        self.blocks = Patches.of_number(self.sites, section, n=12)
+        self.blocks = ways_to_block(self.sites, section, n=12)
 
     def section(self, points: Points) -> NDArray[np.int64]:
         """1 on the larger lobe, 2 on the other."""

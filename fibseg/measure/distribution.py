@@ -18,7 +18,7 @@ from fibseg.measure.envelope import Envelope, Feet
 from fibseg.measure.furrow import Plane, furrow_of
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, SurfacePairs
-from fibseg.measure.surface_patches import Patches
+from fibseg.measure.surface_patches import Patches, ways_to_block
 from fibseg.types import Spacing, Table
 
 Floats = NDArray[np.float64]
@@ -223,7 +223,7 @@ def _compared(
     patches = Patches.of_size(
         sites, of_site, patch_um2=sections.patch_um2, seed=sections.seed
     )
-    blocks = Patches.of_number(sites, of_site, n=sections.n_blocks, seed=sections.seed)
+    blocks = ways_to_block(sites, of_site, n=sections.n_blocks, seed=sections.seed)
     site = sites.of_vertex[feet.vertex]
     told: dict[str, Any] = {"n_draws": sections.n_draws, "seed": sections.seed}
     found = {

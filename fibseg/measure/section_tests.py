@@ -9,6 +9,7 @@ the split at the furrow with splits of the same envelope elsewhere.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -43,7 +44,7 @@ class Comparison:
     blocks_p
         The recommended one: of as large a difference if a dozen large blocks of envelope are dealt
         to the sections at random, or by Welch's test of the means of the blocks, whichever is
-        larger.
+        larger; the median over several ways to cut the blocks.
     patches_p
         The same of patches of about 1 µm², dealt at random.
     splits_p
@@ -77,7 +78,8 @@ class Comparison:
 
 
 def compared(
-    values: Floats, site: Places, patches: Patches, blocks: Patches, *, n_draws: int = 1999,
+    values: Floats, site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    n_draws: int = 1999,
     confidence: float = 0.95, seed: int = 0,
 ) -> Comparison:
     """How the values of objects differ between section 1 and 2.
@@ -87,7 +89,7 @@ def compared(
     values, site
         (n,), of the objects, and the site of the envelope that each stands on. NaN counts nowhere.
     patches, blocks
-        The same envelope in patches and in large blocks.
+        The same envelope in patches, and cut into large blocks in one or several ways.
     n_draws
         Of every test, and of the intervals.
     """
@@ -111,12 +113,14 @@ def compared(
         welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
     )
     return _with_tests(
-        found, sums(patches), sums(blocks), patches, blocks, n_draws, confidence, seed
+        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
+        n_draws, confidence, seed,
     )
 
 
 def compared_counts(
-    site: Places, patches: Patches, blocks: Patches, *, n_draws: int = 1999,
+    site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    n_draws: int = 1999,
     confidence: float = 0.95, seed: int = 0,
 ) -> Comparison:
     """How objects per µm² of envelope differ between the sections.
@@ -152,31 +156,45 @@ def compared_counts(
         welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
     )
     return _with_tests(
-        found, sums(patches), sums(blocks), patches, blocks, n_draws, confidence, seed
+        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
+        n_draws, confidence, seed,
     )
 
 
 def _with_tests(
-    found: Comparison, fine: Floats, coarse: Floats, patches: Patches, blocks: Patches,
-    n_draws: int, confidence: float, seed: int,
+    found: Comparison, fine: Floats, coarse: Sequence[tuple[Floats, NDArray[np.bool_]]],
+    patches: Patches, n_draws: int, confidence: float, seed: int,
 ) -> Comparison:
-    """`fine` and `coarse` (k, 3): weight, weighted value less the common mean, its square."""
+    """The comparison with its tests.
+
+    `fine`, and the first of each of `coarse`, (k, 3): weight, weighted value less the common mean,
+    its square; the second tells which blocks are in section 1.
+    """
     rng = np.random.default_rng(seed)
-    first, large = patches.section == 1, blocks.section == 1
+    first = patches.section == 1
     difference = _difference(fine, first[None])[0]
     dealt, split = _dealt(first, n_draws, rng), _split(first, patches, n_draws, rng)
-    dealt_blocks = _difference(coarse, _dealt(large, n_draws, rng))
-    of_blocks = _p(_difference(coarse, large[None])[0], dealt_blocks)
     low, high, g_low, g_high = _intervals(fine, first, n_draws, confidence, rng)
-    used, used_blocks = fine[:, 0] > 0, coarse[:, 0] > 0
+    used, used_blocks = fine[:, 0] > 0, coarse[0][0][:, 0] > 0
+    large = coarse[0][1]
     return replace(
         found, low=low, high=high, hedges_low=g_low, hedges_high=g_high,
-        blocks_p=float(np.fmax(of_blocks, _welch_of_means(coarse, large))),
+        blocks_p=float(np.median([_blocks_p(*cut, n_draws, rng) for cut in coarse])),
         patches_p=_p(difference, _difference(fine, dealt)),
         splits_p=_p(difference, _difference(fine, split)),
         n_patches_1=int((used & first).sum()), n_patches_2=int((used & ~first).sum()),
         n_blocks_1=int((used_blocks & large).sum()), n_blocks_2=int((used_blocks & ~large).sum()),
     )
+
+
+def _blocks_p(
+    sums: Floats, first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
+) -> float:
+    """The larger p of blocks dealt at random and of Welch's test of their means."""
+    dealt = _difference(sums, _dealt(first, n_draws, rng))
+    return float(np.fmax(
+        _p(_difference(sums, first[None])[0], dealt), _welch_of_means(sums, first)
+    ))
 
 
 def _welch(one: Floats, two: Floats) -> Any:

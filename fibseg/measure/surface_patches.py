@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 _ROUNDS = 6
+_WAYS = 5
 _LEAST_BLOCKS = 4
 """Of a section: with fewer, hardly a deal of blocks differs from another."""
 
@@ -75,6 +76,15 @@ class Patches:
         number = np.zeros(n, np.int64)
         number[own] = section[inside]
         return cls(of_site, number, whole, middle / np.maximum(whole, 1e-300)[:, None])
+
+
+def ways_to_block(
+    sites: Sites, section: NDArray[np.integer], *, n: int, seed: int = 0
+) -> list[Patches]:
+    """The envelope cut into about `n` large blocks (`Patches.of_number`), in several ways."""
+    return [
+        Patches.of_number(sites, section, n=n, seed=_WAYS * seed + way) for way in range(_WAYS)
+    ]
 
 
 def compact_patches(
