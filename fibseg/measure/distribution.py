@@ -16,6 +16,7 @@ from fibseg.measure.curvature import curvature
 from fibseg.measure.distribution_settings import Sections, Spreading
 from fibseg.measure.envelope import Envelope, Feet
 from fibseg.measure.furrow import Plane, furrow_of
+from fibseg.measure.statistics import correlations
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, SurfacePairs
 from fibseg.measure.surface_patches import Patches, ways_to_block
@@ -27,6 +28,8 @@ OF_EIGHT = 8
 """The case study takes the mean distance to the eight nearest."""
 COMPARED = ("mean_distance_8_um", "density_per_um2", "kernel_density_per_um3")
 """Columns that are compared between sections."""
+WITH_DENSITY = ("mean_distance_8_um", "mean_curvature_per_um", "gaussian_curvature_per_um2")
+"""What density is correlated with."""
 SPLIT_PORES_UM, MISSED_PORES_UM = 0.12, 0.5
 """A nearest neighbour below the first hints at split pores, a mean-8 above the second at missed."""
 LITERATURE_PER_UM2 = (6.0, 11.0)
@@ -90,6 +93,7 @@ def distribution(
     columns["section"], rest = _in_sections(
         envelope, pairs.sites, standing, on, columns, plane, sections
     )
+    facts["correlations"] = _correlated(columns, spreading.seed)
     cluster, crowds = _pattern(pairs, standing, spreading)
     columns["cluster"] = np.zeros(len(labels), np.int64)
     columns["cluster"][on] = cluster
@@ -232,6 +236,12 @@ def _compared(
     }
     found["objects_per_um2"] = section_tests.compared_counts(site, patches, blocks, **told)
     return {name: asdict(comparison) for name, comparison in found.items()}
+
+
+def _correlated(columns: Table, seed: int) -> dict[str, Any]:
+    """How density goes with the rest; p-values and intervals count every object for itself."""
+    table = correlations(columns, "density_per_um2", WITH_DENSITY, seed=seed)
+    return {name: column.tolist() for name, column in table.items()}
 
 
 def _pattern(

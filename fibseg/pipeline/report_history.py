@@ -67,7 +67,7 @@ def text_for_methods(
 
 def _measurement(store: Volume, name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     measured = measured_of(store, name)
-    if not measured:
+    if "profile" not in measured:  # of other verbs, such as distribution
         return ""
     table = store.table(name)
     made = [r for r in runs if r["verb"] == "measure" and f"tables/{name}" in _products(r)]
