@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fibseg.pictures import Shell, trace
 from fibseg.pipeline.distribution_job import FACTS
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
-from fibseg.pipeline.report_scene import coarse_level, read_coarse
+from fibseg.pipeline.report_scene import coarse_level, first_voxel_um, read_coarse
 from fibseg.report import (
     Drawing,
     Fact,
@@ -24,10 +24,13 @@ from fibseg.report import (
     section_names,
     sections_figure,
 )
+from fibseg.types import Labels, Spacing, Table
 from fibseg.volume import Volume
 
 IN_3D = ("mean_distance_8_um", "density_per_um2")
 """Columns that colour objects in the pictures, beside the section."""
+LEAST_RADIUS_VOXELS = 1.8
+"""Smaller balls are hardly seen."""
 
 
 def distribution_of(store: Volume, name: str) -> dict[str, Any]:
@@ -112,10 +115,14 @@ def distribution_in_3d(
     if not facts or table is None:
         return None
     level, spacing = coarse_level(store, most_voxels=most_voxels)
-    labels = read_coarse(store, name, level, most_voxels=most_voxels)
+    on = [mask for kind, mask in bodies.items() if kind.name == facts["on"]]
+    shape = on[0].shape if on else read_coarse(store, name, level, most_voxels=most_voxels).shape
+    # Objects of some voxels vanish on coarse levels: balls stand for them.
+    labels = painted_balls(
+        table, shape=shape, first_um=first_voxel_um(store, spacing), spacing=spacing
+    )
     if not labels.any():
         return None
-    on = [mask for kind, mask in bodies.items() if kind.name == facts["on"]]
     box = _around([labels, *on])
     labels = np.ascontiguousarray(labels[box])
     scene = trace(
@@ -126,6 +133,37 @@ def distribution_in_3d(
     if facts["sections"]["rows"]:
         values["section"] = section_names(np.asarray(table["section"], float))
     return cell_figure(scene, numbers=table["label"], columns=values)
+
+
+def painted_balls(
+    table: Table, *, shape: Sequence[int], first_um: tuple[float, float, float], spacing: Spacing
+) -> Labels:
+    """Every object as a ball of its volume where its centre is, uint32; none is thinner than seen.
+
+    Parameters
+    ----------
+    table
+        ``label``, ``volume_um3`` and ``centroid_z_um`` ….
+    shape, first_um, spacing
+        Of the grid, and where the centre of its first voxel lies.
+    """
+    labels = np.zeros(tuple(shape), np.uint32)
+    unit = np.asarray(spacing) * 1e-3
+    least = LEAST_RADIUS_VOXELS * float(unit.max())
+    radius = np.maximum(np.cbrt(table["volume_um3"] * 3 / (4 * np.pi)), least)
+    centre = np.stack([table[f"centroid_{a}_um"] for a in "zyx"], axis=1) - np.asarray(first_um)
+    for number, middle, r in zip(table["label"].tolist(), centre, radius, strict=True):
+        start = np.maximum(np.floor((middle - r) / unit).astype(int), 0)
+        stop = np.minimum(np.ceil((middle + r) / unit).astype(int) + 1, shape)
+        if (stop <= start).any():
+            continue
+        lines = [
+            (np.arange(a, b) * u - m) ** 2
+            for a, b, u, m in zip(start, stop, unit, middle, strict=True)
+        ]
+        inside = sum(np.meshgrid(*lines, indexing="ij")) <= r * r
+        labels[tuple(slice(a, b) for a, b in zip(start, stop, strict=True))][inside] = number
+    return labels
 
 
 def _around(masks: list[NDArray[Any]]) -> tuple[slice, ...]:

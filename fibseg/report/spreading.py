@@ -72,7 +72,7 @@ def sections_figure(
         for axes, (name, (title, values)) in zip(row, columns.items(), strict=False):
             _distributions(axes, values, section)
             axes.set_xlabel(title)
-            axes.set_ylabel("share of the section's objects")
+            axes.set_ylabel("share of objects")
             axes.set_title(
                 "\n".join(comparison_lines(comparisons.get(name))), fontsize=9.5, loc="left",
                 color=INK,
