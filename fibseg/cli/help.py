@@ -9,7 +9,7 @@ from typing import Any
 from fibseg import __version__
 from fibseg.cli.verbs import EXIT_CODES, VERBS
 
-_KEY = re.compile(r"^(\s*)([A-Za-z_][\w]*):(?:\s|$)")
+_KEY = re.compile(r"^(\s*)\"?([A-Za-z_][\w]*)\"?:(?:\s|$)")
 _COMMENT = re.compile(r"(?:^|\s)#\s?(.*)$")
 
 

@@ -109,6 +109,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "distribution": Verb(
+        "distribution",
+        "how pores lie on the nuclear envelope: density, curvature, sections, pair correlation",
+        (
+            "fibseg distribution volume=cell.ome.zarr objects=pores on=nucleus",
+            "fibseg distribution volume=cell.ome.zarr objects=pockets sections.split=plane "
+            "sections.point_um=[6,7,8] sections.normal=[0,1,0]",
+        ),
+        reads=("volume",),
+    ),
     "profile": Verb(
         "profile",
         "the whole profile of a cell: classify, clean up, measure and report, from one config",

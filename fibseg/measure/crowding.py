@@ -73,7 +73,8 @@ def kernel_density_per_um3(
     density = n * np.exp(fitted.score_samples(points))
     if leave_one_out:
         density -= (2 * math.pi) ** -1.5 / bandwidth_um**3
-    return np.asarray(np.maximum(density, 0.0), np.float64)
+    found: Floats = np.maximum(density, 0.0)
+    return found
 
 
 def _checked(points_um: Floats) -> Floats:

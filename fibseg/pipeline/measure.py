@@ -28,6 +28,7 @@ from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pictures import column_colors
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
 from fibseg.pipeline.distance_sums import distance_table
+from fibseg.pipeline.distribution_job import kept_distribution
 from fibseg.pipeline.measure_job import Job, planned_job
 from fibseg.pipeline.measured import Measured
 from fibseg.pipeline.profile_sums import count_voxels, require_border
@@ -184,10 +185,12 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
     found = profile.finish(
         counts, names=job.names, cell=job.cell, nucleus=job.nucleus, spacing=store.spacing
     )
+    kept, distributed = kept_distribution(store, job.objects)
     path = store.write_table(
-        job.objects, table | columns, labels_digest=job.sources[job.labels_path],
+        job.objects, table | columns | kept, labels_digest=job.sources[job.labels_path],
         measured={
-            "inputs": job.inputs, "sources": job.sources, "to": job.to, "nearest": job.nearest,
+            "inputs": job.inputs, "sources": job.sources, **distributed, "to": job.to,
+            "nearest": job.nearest,
             "cell": job.cell, "nucleus": job.nucleus, "keep_border": job.keep_border,
             "too_small": int(np.count_nonzero(shape.too_small(table))),
             "profile": found, "neighbours": job.neighbours, **facts,

@@ -11,6 +11,7 @@ import fibseg
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline.report_camera import Camera
 from fibseg.pipeline.report_cell import share_facts, whole_profile
+from fibseg.pipeline.report_distribution import distribution_facts
 from fibseg.pipeline.report_facts import headline, object_section, shown_labels, volume_facts
 from fibseg.pipeline.report_history import run_rows, text_for_methods
 from fibseg.pipeline.report_kinds import Kind, kinds_of
@@ -115,8 +116,9 @@ def _page(
     store = camera.store
     evaluations = latest_evaluations(store, runs)
     sections = [
-        object_section(store, k, n_largest, _figures(drawings, k.name))
-        for k in kinds
+        object_section(
+            store, k, n_largest, _figures(drawings, k.name), distribution_facts(store, k.name)
+        ) for k in kinds
     ]
     pictures = {
         i: views for i, e in enumerate(evaluations)

@@ -29,7 +29,9 @@ from fibseg.volume import Volume
 
 BARS = "#5b8db8"
 N_HEADLINES = 8
-FIRST_COLORS = ("surface_to_volume_per_um", "distance_nearest_um", "volume_um3")
+FIRST_COLORS = (
+    "density_per_um2", "surface_to_volume_per_um", "distance_nearest_um", "volume_um3",
+)
 """Columns that colour objects when the page opens, the first that is there."""
 BESIDE = re.compile(
     r"bbox_|axis_major_[zyx]$|mean_surface|share_in_|intensity_m(in|ax)|_neighbour_([2-9]|1$)"
@@ -114,7 +116,8 @@ def _in_short(store: Volume, name: str, table: Table) -> Fact:
 
 
 def object_section(
-    store: Volume, kind: Kind, n_largest: int, figures: Sequence[Figure] = ()
+    store: Volume, kind: Kind, n_largest: int, figures: Sequence[Figure] = (),
+    facts: Sequence[Fact] = (),
 ) -> ObjectSection:
     """Facts, histogram and largest objects of one label image."""
     name, color = kind.name, kind.color
@@ -140,7 +143,7 @@ def object_section(
     columns, rows = _largest(table, n_largest) if len(volumes) > 1 else ((), ())
     few = len(volumes) <= FEW or bool(figures)
     return ObjectSection(
-        plain_name(name), color, _object_facts(store, table, volumes),
+        plain_name(name), color, (*_object_facts(store, table, volumes), *facts),
         histogram=None if few else svg_uri(volume_histogram(volumes, color=BARS)),
         columns=columns, rows=rows,
         note=" ".join(notes), table=_to_explore(table, kind), classes=_class_table(store, name),

@@ -14,6 +14,7 @@ import numpy as np
 import fibseg
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, forest_digest, load_forest_spec
+from fibseg.pipeline.report_distribution import distribution_of
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_scores import Recorded, models_of
 from fibseg.report import RunRow
@@ -24,6 +25,7 @@ from fibseg.report.methods import (
     methods_text,
     plain_name,
 )
+from fibseg.report.methods_distribution import distribution_text
 from fibseg.report.methods_measure import measurement_text
 from fibseg.volume import Volume
 
@@ -59,6 +61,9 @@ def text_for_methods(
         for r in evaluations if not r.stale for name, found in r.data["scores"].items()
     ]
     measurements = [text for name in names if (text := _measurement(store, name, runs))]
+    measurements += [
+        text for name in names if (text := distribution_text(name, distribution_of(store, name)))
+    ]
     return methods_text(
         shape=store.shape, dtype=str(store.dtype), version=fibseg.__version__, objects=objects,
         scores=scores, measurements=measurements, versions=_versions(runs), spacing=store.spacing,
@@ -67,7 +72,7 @@ def text_for_methods(
 
 def _measurement(store: Volume, name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     measured = measured_of(store, name)
-    if not measured:
+    if "profile" not in measured:  # of other verbs, such as distribution
         return ""
     table = store.table(name)
     made = [r for r in runs if r["verb"] == "measure" and f"tables/{name}" in _products(r)]

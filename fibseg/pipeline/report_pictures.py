@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fibseg.pictures import NUCLEUS, Camera, Shell, column_colors, shaded_cell, trace
 from fibseg.pipeline.report_cell import roles, whole_profile
+from fibseg.pipeline.report_distribution import distribution_figures, distribution_in_3d
 from fibseg.pipeline.report_facts import FIRST_COLORS, measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
 from fibseg.pipeline.report_scene import coarse_level, read_coarse, read_coarse_raw
@@ -111,7 +112,15 @@ def drawn(store: Volume, kinds: Sequence[Kind]) -> Drawn:
     picture, still = (None, "") if many is None else in_3d(store, many, bodies)
     if picture is not None:
         cell[f"The {plain_name(str(many))} in 3D"] = picture
-    return Drawn(cell, {name: measured_figures(store, name) for name in names}, still)
+    for name in names:
+        spread = distribution_in_3d(
+            store, name, bodies, most_voxels=MOST_VOXELS, camera=camera_for
+        )
+        if spread is not None:
+            cell[f"The {plain_name(name)} on the envelope"] = spread
+    return Drawn(cell, {
+        name: measured_figures(store, name) | distribution_figures(store, name) for name in names
+    }, still)
 
 
 def body_masks(store: Volume, kinds: Sequence[Kind]) -> dict[Kind, NDArray[Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fibseg.blocks import Serial
 from fibseg.geometry import Box
@@ -105,7 +106,25 @@ def measure_sample(parts: Parts, folder: Path) -> Sample:
     return sample
 
 
-def _put_labels(store: Volume, small: Volume, name: str, *, first: Sequence[int]) -> None:
+def distribution_sample(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of both label images, with an object and a border in each of them."""
+    from fibseg.pipeline.distribution_job import planned_job
+
+    store = Volume.open(parts["volume"])
+    keys = ("on", "voxel_nm", "spreading", "sections")
+    job = planned_job(store, parts["objects"], **{key: parts[key] for key in keys})
+    sample = of_store(store, folder, parts | {"csv": None})
+    small = Volume(sample.parts["volume"])
+    _put_labels(store, small, job.objects, first=(0, 1))
+    # A single voxel would have no envelope: a border right through it, in a quarter of it.
+    eighth = max(1, math.prod(small.shape) // 8)
+    _put_labels(store, small, job.on, first=np.repeat([0, 1], eighth))
+    return sample
+
+
+def _put_labels(
+    store: Volume, small: Volume, name: str, *, first: Sequence[int] | NDArray[Any]
+) -> None:
     """Copy the labels of two blocks in the middle of `store`; the first voxels become `first`."""
     array = store.labels(name)
     voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
@@ -249,6 +268,7 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "verify": verify_sample, "train": train_sample, "infer": infer_sample,
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
     "measure": measure_sample, "pores": pores_sample,
+    "distribution": distribution_sample,
     "evaluate": evaluate_sample, "report": report_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -22,6 +22,7 @@ from fibseg.report.render import PAGE_BYTES, SCENE_TRIANGLES, css_color, render
 from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
 from fibseg.report.shares import shares_figure
+from fibseg.report.spreading import pairs_figure, section_names, sections_figure
 from fibseg.report.views import AXES, Ids, ObjectLayer, View, error_view, object_ids, plane_view
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "level_within",
     "object_ids",
     "object_meshes",
+    "pairs_figure",
     "picture_figure",
     "picture_uri",
     "plane_scores",
@@ -66,6 +68,8 @@ __all__ = [
     "relations",
     "render",
     "scatter_figure",
+    "section_names",
+    "sections_figure",
     "shares_figure",
     "svg_text",
     "svg_uri",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 UNITS = {
-    "per_um2": "1/µm²", "per_um": "1/µm", "um3": "µm³", "um2": "µm²", "um": "µm", "nm": "nm",
+    "per_um3": "1/µm³", "per_um2": "1/µm²", "per_um": "1/µm", "um3": "µm³", "um2": "µm²",
+    "um": "µm", "nm": "nm",
 }
 """Ends of the names of columns; the longest that fits counts."""
 
@@ -26,6 +27,15 @@ _KNOWN = {
     "touches_border": "cut off by a face of the volume; without keep_border no shape is stated",
     "distance_nearest_um": f"from the centre of the object to {_NEAREST}",
     "surface_distance_nearest_um": f"from the nearest surface voxel of the object to {_NEAREST}",
+    "nearest_um": "from centre to centre of the nearest other object",
+    "mean_distance_8_um": "mean from the centre to the eight nearest; missing below nine objects",
+    "kernel_density_per_um3": "sum of Gaussians around the centres of all objects",
+    "envelope_distance_um": "from the centre to the envelope of the nucleus, negative inside",
+    "density_per_um2": "objects on the connected piece of envelope around it, by its area",
+    "mean_curvature_per_um": "of the envelope: positive where it bulges, negative in a furrow",
+    "gaussian_curvature_per_um2": "of the envelope: negative on saddles",
+    "section": "part of the nucleus, on either side of its furrow; 1 has the larger envelope",
+    "cluster": "crowd on the envelope, the largest is 1; 0 is none",
     "spatial_class": "where in the cell the object lies, by the rule that the methods state",
 }
 
@@ -57,6 +67,7 @@ def column_title(name: str) -> str:
     stem, unit = _parts(name)
     words = re.sub(r"^((?:mean_)?(?:surface_)?distance)_", r"\1_to_", stem)
     words = re.sub(r"_to_nearest$", "_to_nearest_membrane", words).replace("_", " ")
+    words = re.sub(r"distance to (\d+)$", r"distance to nearest \1", words)
     return f"{words} ({unit})" if unit else words
 
 

@@ -112,7 +112,7 @@ def relations(
 
 
 def scatter_figure(
-    found: Sequence[Relation], *, classes: NDArray[np.str_] | None = None
+    found: Sequence[Relation], *, classes: NDArray[np.str_] | None = None, with_null: bool = True
 ) -> Figure:
     """Figure with a scatter plot for each relation, and below it the null.
 
@@ -126,17 +126,23 @@ def scatter_figure(
         From `relations`.
     classes
         Class of every object, for colours and markers.
+    with_null
+        Whether the null has a place below; without, there is none to be had for these columns.
     """
     with mpl.rc_context(STYLE):
         n = max(len(found), 1)
-        figure = Figure(figsize=(4.1 * n + 0.3, 5.2), layout="constrained")
-        axes = figure.subplots(2, n, squeeze=False, height_ratios=(4.2, 1))
+        figure = Figure(figsize=(4.1 * n + 0.3, 5.2 if with_null else 4.1), layout="constrained")
+        ratios = (4.2, 1) if with_null else (4.2, 0.02)
+        axes = figure.subplots(2, n, squeeze=False, height_ratios=ratios)
         if not found:
             say(axes[0][0], "no column to compare was measured")
             axes[1][0].set_axis_off()
         for (above, below), relation in zip(axes.T, found, strict=False):
             _draw_points(above, relation, classes)
-            _draw_null(below, relation)
+            if with_null:
+                _draw_null(below, relation)
+            else:
+                below.set_axis_off()
         handles, words = axes[0][0].get_legend_handles_labels()
         if handles:
             figure.legend(

@@ -1,0 +1,136 @@
+"""Triangles of the border of a mask, block by block: what an `Envelope` is put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.measure import marching_cubes
+
+from fibseg.geometry import Box
+from fibseg.types import Mask, Table
+
+REACH = 6
+"""Voxels around a block that its triangles depend on."""
+OCCUPANCY = 4
+"""Working voxels along the side of one cell of the occupancy."""
+_SIGMA, _TRUNCATE, _SNAP = 1.0, 4.0, 0.005
+_SHIFTS, _MASK = (42, 22, 2), 2**20 - 1
+
+
+def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[int]) -> Table:
+    """Triangles of the cells that begin in a part of a block, and how full its coarse cells are.
+
+    The mask is smoothed by a Gaussian of one voxel and cut at a half by marching cubes (Lewiner et
+    al., J Graph Tools 8:1, 2003), so that steps of voxels do not count as surface. Where the mask
+    reaches a face of the volume it is cut open: that face is no envelope.
+
+    Parameters
+    ----------
+    mask
+        (z, y, x), with `REACH` voxels around `inside` as far as the volume goes.
+    inside
+        Box of `mask` whose cells count.
+    start
+        Where `inside` begins in the volume, voxels.
+    shape
+        Of the volume.
+
+    Returns
+    -------
+    Table
+        ``corner`` and ``part`` (m, 3), of the triangles: see `places`; of the cells of
+        `OCCUPANCY` voxels ``cell`` (k, 3) and ``n_inside`` (k,); ``at_face`` (1, 6), voxels of the
+        mask at the first and last plane of every axis. Lengths differ.
+    """
+    own = mask[inside.slices]
+    return {
+        **_triangles(mask, inside, start),
+        **_occupancy(own, start), "at_face": _at_face(own, start, shape),
+    }
+
+
+def merge(first: Table, second: Table) -> Table:
+    """Both, one after the other."""
+    return {name: np.concatenate([first[name], second[name]]) for name in first}
+
+
+def _at_face(mask: Mask, start: Sequence[int], shape: Sequence[int]) -> NDArray[np.int64]:
+    found = np.zeros((1, 6), np.int64)
+    for axis, (a, n, whole) in enumerate(zip(start, mask.shape, shape, strict=True)):
+        if n and a == 0:
+            found[0, 2 * axis] = np.count_nonzero(mask.take(0, axis))
+        if n and a + n == whole:
+            found[0, 2 * axis + 1] = np.count_nonzero(mask.take(-1, axis))
+    return found
+
+
+def places(corner: NDArray[np.int64], part: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Where corners lie, (…, 3), voxels (z, y, x).
+
+    Parameters
+    ----------
+    corner
+        Which edge between two voxels each is on: three numbers of 20 bits, and of 2 its axis.
+    part
+        How far along it.
+    """
+    found = np.stack([corner >> shift & _MASK for shift in _SHIFTS], axis=-1).astype(np.float64)
+    along = (corner & 3)[..., None] == np.arange(3)
+    return np.where(along, found + part[..., None], found)
+
+
+def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> Table:
+    nothing: Table = {"corner": np.zeros((0, 3), np.int64), "part": np.zeros((0, 3), np.float32)}
+    # Cells between the last voxels of a block and the first of the next belong to the former.
+    stop = [min(b + 1, n) for b, n in zip(inside.stop, mask.shape, strict=True)]
+    cut = tuple(slice(a, b) for a, b in zip(inside.start, stop, strict=True))
+    near = mask[Box(inside.start, tuple(stop)).grow((REACH,) * 3).clip(mask.shape).slices]
+    if min(b.stop - b.start for b in cut) < 2 or near.all() or not near.any():
+        return nothing
+    smooth = gaussian_filter(
+        mask.astype(np.float32), _SIGMA, mode="nearest", truncate=_TRUNCATE
+    )[cut]
+    # A surface right at a voxel would make triangles of no size, and corners on no certain edge.
+    close = np.abs(smooth - 0.5) < _SNAP
+    smooth[close] = np.where(smooth[close] < 0.5, 0.5 - _SNAP, 0.5 + _SNAP)
+    if not smooth.min() < 0.5 < smooth.max():
+        return nothing
+    vertices, faces, _, _ = marching_cubes(smooth, 0.5)
+    corner, part = _on_edges(vertices, smooth, start)
+    return {"corner": corner[faces], "part": part[faces]}
+
+
+def _on_edges(
+    vertices: NDArray[np.float32], smooth: NDArray[np.float32], start: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The edge of every vertex, and how far along: the same bits whatever block it is seen in."""
+    off = np.abs(vertices - np.round(vertices))
+    axis = np.argmax(off, axis=1)
+    low = np.round(vertices).astype(np.int64)
+    row = np.arange(len(low))
+    low[row, axis] = np.floor(vertices[row, axis])
+    high = low.copy()
+    high[row, axis] += 1
+    below, above = (smooth[tuple(end.T)].astype(np.float64) for end in (low, high))
+    part = ((0.5 - below) / (above - below)).astype(np.float32)
+    whole = low + np.asarray(start, np.int64)
+    corner = axis.astype(np.int64)
+    for column, shift in zip(whole.T, _SHIFTS, strict=True):
+        corner = corner | column << shift
+    return corner, part
+
+
+def _occupancy(mask: Mask, start: Sequence[int]) -> Table:
+    """Coarse cells that are not empty, and how many of their voxels are inside."""
+    count = mask.astype(np.int64)
+    first = [a // OCCUPANCY for a in start]
+    for axis, (a, n) in enumerate(zip(start, mask.shape, strict=True)):
+        if not n:
+            return {"cell": np.zeros((0, 3), np.int64), "n_inside": np.zeros(0, np.int64)}
+        borders = np.arange(a // OCCUPANCY + 1, (a + n - 1) // OCCUPANCY + 1) * OCCUPANCY - a
+        count = np.add.reduceat(count, np.concatenate([[0], borders]), axis=axis)
+    there = np.argwhere(count)
+    return {"cell": there + first, "n_inside": count[count > 0]}

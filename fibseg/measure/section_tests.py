@@ -1,0 +1,307 @@
+"""Do two sections of one nucleus differ? Objects near to each other are no independent witnesses.
+
+Welch's t-test, which the case study took, counts every object. A mean distance to the nearest
+eight is shared by neighbours, and density varies along every envelope; so it finds differences
+where there are none. Beside it stand tests that count patches of envelope, and one that compares
+the split at the furrow with splits of the same envelope elsewhere.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from fibseg.measure.surface_patches import Patches
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+FEWEST = 2
+"""Of fewer values in a section, nothing is compared."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a column is in section 1 and 2, and how far the difference can be chance.
+
+    Attributes
+    ----------
+    n_1, n_2, mean_1, mean_2
+        Objects with a value, and their mean.
+    difference, low, high
+        Mean of section 1 less that of section 2, and its interval by drawing patches anew.
+    welch_t, welch_df, welch_p
+        Two-tailed, every object counted, as in the case study.
+    hedges_g, hedges_low, hedges_high
+        Difference in standard deviations (Hedges, J Educ Stat 6:107, 1981), the interval by
+        drawing patches.
+    blocks_p
+        The recommended one: of as large a difference if a dozen large blocks of envelope are dealt
+        to the sections at random, or by Welch's test of the means of the blocks, whichever is
+        larger; the median over several ways to cut the blocks.
+    patches_p
+        The same of patches of about 1 µm², dealt at random.
+    splits_p
+        Of as large a difference if the same envelope is split by planes in random directions: the
+        strictest, right even where density changes from one end of the nucleus to the other, and
+        blind to most differences that are there.
+    n_patches_1, n_patches_2, n_blocks_1, n_blocks_2
+        How many patches and blocks have a value.
+    """
+
+    n_1: int
+    n_2: int
+    mean_1: float
+    mean_2: float
+    difference: float
+    low: float
+    high: float
+    welch_t: float
+    welch_df: float
+    welch_p: float
+    hedges_g: float
+    hedges_low: float
+    hedges_high: float
+    blocks_p: float
+    patches_p: float
+    splits_p: float
+    n_patches_1: int
+    n_patches_2: int
+    n_blocks_1: int
+    n_blocks_2: int
+
+
+def compared(
+    values: Floats, site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    n_draws: int = 1999,
+    confidence: float = 0.95, seed: int = 0,
+) -> Comparison:
+    """How the values of objects differ between section 1 and 2.
+
+    Parameters
+    ----------
+    values, site
+        (n,), of the objects, and the site of the envelope that each stands on. NaN counts nowhere.
+    patches, blocks
+        The same envelope in patches, and cut into large blocks in one or several ways.
+    n_draws
+        Of every test, and of the intervals.
+    """
+    good = np.isfinite(values) & (patches.of_site[site] >= 0)
+    values, site = values[good], site[good]
+    section = patches.section[patches.of_site[site]]
+    one, two = values[section == 1], values[section == 2]
+    found = _undefined(one, two)
+    if min(len(one), len(two)) < FEWEST or not np.ptp(values) > 0:
+        return found
+    middle = values.mean()
+
+    def sums(cut: Patches) -> Floats:
+        own, k = cut.of_site[site], len(cut.section)
+        parts = (None, values - middle, (values - middle) ** 2)
+        return np.stack([np.bincount(own, w, k) for w in parts], axis=1).astype(np.float64)
+
+    welch = _welch(one, two)
+    found = replace(
+        found, welch_t=float(welch.statistic), welch_df=float(welch.df),
+        welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
+    )
+    return _with_tests(
+        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
+        n_draws, confidence, seed,
+    )
+
+
+def compared_counts(
+    site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    n_draws: int = 1999,
+    confidence: float = 0.95, seed: int = 0,
+) -> Comparison:
+    """How objects per µm² of envelope differ between the sections.
+
+    ``mean_…`` are objects per area; Welch's test and Hedges' g are those of patches. Parameters as
+    of `compared`.
+    """
+    site = site[patches.of_site[site] >= 0]
+
+    def sums(cut: Patches) -> Floats:
+        count = np.bincount(cut.of_site[site], minlength=len(cut.section))
+        area = cut.area_um2
+        rate = count.sum() / max(area.sum(), 1e-300)
+        share = count / np.maximum(area, 1e-300) - rate
+        return np.stack([area, count - rate * area, share**2 * area], axis=1)
+
+    count = np.bincount(patches.of_site[site], minlength=len(patches.section))
+    first, second = (patches.section == s for s in (1, 2))
+    area = patches.area_um2
+    one, two = count[first] / area[first], count[second] / area[second]
+    means = [
+        float(count[s].sum() / area[s].sum()) if s.any() else float("nan") for s in (first, second)
+    ]
+    found = replace(
+        _undefined(one, two), n_1=int(count[first].sum()), n_2=int(count[second].sum()),
+        mean_1=means[0], mean_2=means[1], difference=means[0] - means[1],
+    )
+    if min(len(one), len(two)) < FEWEST or not count.any():
+        return found
+    welch = _welch(one, two)
+    found = replace(
+        found, welch_t=float(welch.statistic), welch_df=float(welch.df),
+        welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
+    )
+    return _with_tests(
+        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
+        n_draws, confidence, seed,
+    )
+
+
+def _with_tests(
+    found: Comparison, fine: Floats, coarse: Sequence[tuple[Floats, NDArray[np.bool_]]],
+    patches: Patches, n_draws: int, confidence: float, seed: int,
+) -> Comparison:
+    """The comparison with its tests.
+
+    `fine`, and the first of each of `coarse`, (k, 3): weight, weighted value less the common mean,
+    its square; the second tells which blocks are in section 1.
+    """
+    rng = np.random.default_rng(seed)
+    first = patches.section == 1
+    difference = _difference(fine, first[None])[0]
+    dealt, split = _dealt(first, n_draws, rng), _split(first, patches, n_draws, rng)
+    low, high, g_low, g_high = _intervals(fine, first, n_draws, confidence, rng)
+    used, used_blocks = fine[:, 0] > 0, coarse[0][0][:, 0] > 0
+    large = coarse[0][1]
+    return replace(
+        found, low=low, high=high, hedges_low=g_low, hedges_high=g_high,
+        blocks_p=float(np.median([_blocks_p(*cut, n_draws, rng) for cut in coarse])),
+        patches_p=_p(difference, _difference(fine, dealt)),
+        splits_p=_p(difference, _difference(fine, split)),
+        n_patches_1=int((used & first).sum()), n_patches_2=int((used & ~first).sum()),
+        n_blocks_1=int((used_blocks & large).sum()), n_blocks_2=int((used_blocks & ~large).sum()),
+    )
+
+
+def _blocks_p(
+    sums: Floats, first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
+) -> float:
+    """The larger p of blocks dealt at random and of Welch's test of their means."""
+    dealt = _difference(sums, _dealt(first, n_draws, rng))
+    return float(np.fmax(
+        _p(_difference(sums, first[None])[0], dealt), _welch_of_means(sums, first)
+    ))
+
+
+def _welch(one: Floats, two: Floats) -> Any:
+    """Welch's test; where all values of a section are equal, of as many digits as there are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        return stats.ttest_ind(one, two, equal_var=False)
+
+
+def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
+    """Chance by Welch's test where every patch with a value counts once."""
+    used = sums[:, 0] > 0
+    mean = sums[:, 1] / np.where(used, sums[:, 0], 1)
+    one, two = mean[used & first], mean[used & ~first]
+    if min(len(one), len(two)) < FEWEST:
+        return float("nan")
+    return float(_welch(one, two).pvalue)
+
+
+def _intervals(
+    sums: Floats, first: NDArray[np.bool_], n_draws: int, confidence: float,
+    rng: np.random.Generator,
+) -> tuple[float, float, float, float]:
+    """Of the difference and of Hedges' g, by drawing patches anew."""
+    difference, g = _drawn(sums, first, n_draws, rng)
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    ends: list[float] = []
+    for drawn in (difference, g):
+        known = drawn[np.isfinite(drawn)]
+        ends += np.quantile(known, tails).tolist() if len(known) else [float("nan")] * 2
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _hedges(one: Floats, two: Floats) -> float:
+    """Difference of the means in pooled standard deviations, corrected for few values."""
+    df = len(one) + len(two) - 2
+    pooled = ((len(one) - 1) * one.var(ddof=1) + (len(two) - 1) * two.var(ddof=1)) / df
+    if not pooled > 0:
+        return float("nan")
+    return float((1 - 3 / (4 * df - 1)) * (one.mean() - two.mean()) / np.sqrt(pooled))
+
+
+def _difference(sums: Floats, first: NDArray[np.bool_]) -> Floats:
+    """Mean of the chosen patches less that of the others, for each row of choices."""
+    chosen = first.astype(np.float64) @ sums[:, :2]
+    rest = sums[:, :2].sum(axis=0) - chosen
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found: Floats = chosen[:, 1] / chosen[:, 0] - rest[:, 1] / rest[:, 0]
+    return found
+
+
+def _p(found: float, simulated: Floats) -> float:
+    """Two-sided, of at least as large a difference, the found one counted in."""
+    simulated = simulated[np.isfinite(simulated)]
+    if not np.isfinite(found):
+        return float("nan")
+    as_large = np.sum(np.abs(simulated) >= abs(found) * (1 - 1e-9))
+    return float((1 + as_large) / (1 + len(simulated)))
+
+
+def _dealt(
+    first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Patches dealt anew, as many to each section, (draws, k)."""
+    return rng.permuted(np.broadcast_to(first, (n_draws, len(first))), axis=1)
+
+
+def _split(
+    first: NDArray[np.bool_], patches: Patches, n_draws: int, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Splits by planes in random directions, with as much area in front as section 1 has."""
+    normals = rng.standard_normal((n_draws, 3))
+    order = np.argsort(-(patches.middle_um @ normals.T), axis=0, kind="stable")
+    area = patches.area_um2
+    before = np.cumsum(area[order], axis=0) - area[order] / 2
+    ahead = before <= area[first].sum()
+    found = np.zeros(ahead.T.shape, bool)
+    np.put_along_axis(found, order.T, ahead.T, axis=1)
+    return found
+
+
+def _drawn(
+    sums: Floats, first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Difference, and the same in standard deviations, of patches drawn anew in each section."""
+    means, squares, weights = [], [], []
+    for chosen in (first, ~first):
+        own = sums[chosen]
+        times = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), n_draws)
+        weight, total, square = (times @ own).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = total / weight
+        means.append(mean)
+        squares.append(square - weight * mean**2)
+        weights.append(weight)
+    difference = means[0] - means[1]
+    spread = np.sqrt(np.maximum(squares[0] + squares[1], 0) / (weights[0] + weights[1]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return difference, np.where(spread > 0, difference / spread, np.nan)
+
+
+def _undefined(one: Floats, two: Floats) -> Comparison:
+    means = [float(part.mean()) if len(part) else float("nan") for part in (one, two)]
+    known: dict[str, Any] = {
+        "n_1": len(one), "n_2": len(two), "mean_1": means[0], "mean_2": means[1],
+        "difference": means[0] - means[1],
+    }
+    for field in fields(Comparison):
+        known.setdefault(field.name, 0 if field.name.startswith("n_") else float("nan"))
+    return Comparison(**known)
