@@ -131,7 +131,7 @@ VERBS: dict[str, Verb] = {
     ),
     "pores": Verb(
         "pores",
-        "nuclear pores from the image and a nucleus mask, nothing painted: pockets, pseudo-labels",
+        "nuclear pores from the image and a nucleus mask, nothing painted, and how they lie",
         (
             "fibseg pores volume=cell.ome.zarr nucleus=nucleus",
             "fibseg pores volume=cell.ome.zarr steps=[pockets] pockets.method=operators keep=all",

@@ -30,6 +30,7 @@ class Recipe:
     train: Mapping[str, Any]
     infer: Mapping[str, Any]
     objects: Mapping[str, Any]
+    distribution: Mapping[str, Any]
     nucleus: str = "nucleus"
     steps: Sequence[str] = ()
     keep: str = "products"
@@ -72,12 +73,10 @@ class Step:
         """The step as it can be typed."""
         return f"fibseg {self.verb} {shlex.join(self.overrides)}"
 
-    def run(self) -> dict[str, Any]:
-        """Do it; returns what it made, by its place."""
-        if self.config is None:
-            self.function(**self.parts, overrides=self.overrides)
-            return {self.product: "the network, with checkpoints and TensorBoard beside it"}
-        return dict(self.function(**self.parts, config=self.config, overrides=self.overrides))
+    def run(self) -> Any:
+        """Do it; returns what it returns."""
+        own = {} if self.config is None else {"config": self.config}
+        return self.function(**self.parts, **own, overrides=self.overrides)
 
 
 def _own(name: str, recipe: Recipe) -> dict[str, Any]:
@@ -148,6 +147,20 @@ def _objects(recipe: Recipe) -> Step:
     return replace(step, config={**own, **plain, "steps": ["objects"]})
 
 
+def _distribution(recipe: Recipe) -> Step:
+    """How the pores lie on the envelope: the very verb."""
+    from fibseg.pipeline import distribution
+
+    own = {"volume": recipe.volume, "objects": NAME, "on": recipe.nucleus}
+    plain = (recipe.config or {}).get("distribution") or {}
+    return Step(
+        "distribution", f"tables/{NAME}", distribution.run,
+        {**own, **recipe.distribution, "blocks": recipe.blocks}, {**own, **plain},
+        [*(f"{k}={v}" for k, v in own.items()), *_verbs_own(recipe, "distribution")],
+        verb="distribution",
+    )
+
+
 def model_folder(recipe: Recipe) -> str:
     """Where the network of a store stands: beside the store."""
     path = Volume.open(recipe.volume).path
@@ -176,6 +189,7 @@ MAKERS: dict[str, Callable[[Recipe], Step]] = {
     "train": _train,
     "infer": _infer,
     "objects": _objects,
+    "distribution": _distribution,
 }
 """In the order in which they rest on each other."""
 

@@ -12,10 +12,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg.blocks import Runner
+from fibseg.pipeline.distributed import Distributed
 from fibseg.pipeline.pore_steps import MAKERS, Recipe, Step, planned_steps
 from fibseg.pipeline.products import Products
 
 _log = logging.getLogger("fibseg.pipeline")
+
+
+class Found(Products):
+    """What every step has made; `text` is what the command prints."""
+
+    def __init__(self, store: str, facts: dict[str, Any], spread: Distributed | None) -> None:
+        super().__init__(store, facts)
+        self.spread = spread
+
+    def text(self) -> str:
+        """A line per product, how the pores lie on the envelope, and the next command."""
+        if self.spread is None:
+            return super().text()
+        made = super().text().partition("\n\nnext:")[0]
+        return f"{made}\n\n{self.spread.text()}".lstrip()
 
 
 def run(
@@ -26,6 +42,7 @@ def run(
     train: Mapping[str, Any],
     infer: Mapping[str, Any],
     objects: Mapping[str, Any],
+    distribution: Mapping[str, Any],
     nucleus: str = "nucleus",
     steps: Sequence[str] = tuple(MAKERS),
     keep: str = "products",
@@ -33,7 +50,7 @@ def run(
     overwrite: bool = False,
     config: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
-) -> Products:
+) -> Found:
     """What every step has made, by its place in the store.
 
     Parameters
@@ -46,6 +63,8 @@ def run(
     train, infer, objects
         Settings of the network: arguments of `fibseg.pipeline.train.run`,
         `fibseg.pipeline.infer.run` and `fibseg.pipeline.pore_objects.run`.
+    distribution
+        Arguments of `fibseg.pipeline.distribution.run`.
     nucleus
         Label image of the nucleus.
     steps
@@ -64,10 +83,17 @@ def run(
     """
     planned_ = planned_steps(Recipe(**locals()))
     made: dict[str, Any] = {}
+    spread: Distributed | None = None
     for number, step in enumerate(planned_, start=1):
         _log.info("[%d/%d] %s", number, len(planned_), step.command)
-        made.update(step.run())
-    return Products(str(volume), made)
+        result = step.run()
+        if isinstance(result, Products):
+            made.update(result)
+        elif isinstance(result, Distributed):
+            spread = result
+        else:
+            made[step.product] = "the network, with checkpoints and TensorBoard beside it"
+    return Found(str(volume), made, spread)
 
 
 def planned(**parts: Any) -> list[Step]:
