@@ -1,6 +1,6 @@
 """Pores that nobody painted: precision, recall, place and shape of pseudo-labels on phantoms.
 
-    python benchmarks/pseudolabels.py [--seeds 11 12 13] [--shape 176 224 224]
+    python benchmarks/pseudolabels.py [--seeds 11 12 13] [--shape 176 224 224] [--pockets envelope]
 
 `fibseg pores` with its usual settings, pockets by envelope or by operators, pores along normals or
 by closing, from the true nucleus mask and from one that is 40 nm too small. Found and true centres
@@ -17,6 +17,7 @@ import contextlib
 import io
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from fibseg.types import Table
 from fibseg.volume import Volume
 
 WITHIN_UM = 0.06
+FINDINGS = ("envelope", "operators")
 MASKS_NM = {"true mask": 0.0, "40 nm too small": 40.0}
 
 
@@ -96,11 +98,12 @@ def true_pockets(cell: Cell) -> NDArray[np.float64]:
 
 
 def add_scores(
-    scores: dict[tuple[str, str, str], Score], cell: Cell, mask: str, folder: Path
+    scores: dict[tuple[str, str, str], Score], cell: Cell, mask: str, folder: Path,
+    findings: Sequence[str] = FINDINGS,
 ) -> None:
     """Scores of one phantom with one mask, for all methods."""
     store = store_of(cell, folder / f"{mask}.ome.zarr", erode_nm=MASKS_NM[mask])
-    for finding in ("envelope", "operators"):
+    for finding in findings:
         for drawing in ("normal", "closing"):
             with contextlib.redirect_stderr(io.StringIO()) as log:
                 code = fibseg([
@@ -125,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--shape", type=int, nargs=3, default=[176, 224, 224])
+    parser.add_argument("--pockets", nargs="+", choices=FINDINGS, default=FINDINGS)
     options = parser.parse_args()
     scores: dict[tuple[str, str, str], Score] = defaultdict(Score)
     for seed in options.seeds:
@@ -132,7 +136,7 @@ def main() -> None:
         print(f"seed {seed}: {len(cell.pores['label'])} pores", flush=True)
         for mask in MASKS_NM:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-                add_scores(scores, cell, mask, Path(folder))
+                add_scores(scores, cell, mask, Path(folder), options.pockets)
     print("| mask | pockets by | pores by | found | precision | recall | F1 | error, nm | IoU |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (mask, finding, drawing), score in sorted(scores.items(), reverse=True):

@@ -36,6 +36,11 @@ def as_numbers(values: NDArray[Any]) -> NDArray[np.uint32]:
     return values.astype(np.uint32)
 
 
+def layer_names() -> list[str]:
+    """Names of the layers that are label images."""
+    return [f"pockets_{name}" for name, folder in LAYERS.items() if folder == "labels"]
+
+
 def layers_stand(store: Volume, inputs: str) -> bool:
     """Whether layers of the same inputs are there: the last one that is written."""
     name = "pockets_particles"
@@ -45,7 +50,8 @@ def layers_stand(store: Volume, inputs: str) -> bool:
 
 
 def write_layers(
-    store: Volume, layers: Mapping[str, Array], inputs: str, nucleus: str, *, runner: Runner
+    store: Volume, layers: Mapping[str, Array], inputs: str, nucleus: str, *, runner: Runner,
+    overwrite: bool = False,
 ) -> None:
     """Write every intermediate as a layer, those of settings before are replaced.
 
@@ -60,7 +66,7 @@ def write_layers(
         if LAYERS[layer] == "labels":
             product = store.create_labels(
                 name, kind="labels", dtype=np.uint32, inputs=inputs,
-                derived_from=f"labels/{nucleus}",
+                derived_from=f"labels/{nucleus}", overwrite=overwrite,
                 unedited=functools.partial(unedited, runner=runner),
             )
         else:

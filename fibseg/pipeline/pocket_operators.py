@@ -58,8 +58,8 @@ class Chain:
     """
 
     operators: Mapping[str, Operator | None]
-    depth_nm: Sequence[float] = (60.0, 220.0)
-    share: float = 0.5
+    depth_nm: Sequence[float] = (40.0, 200.0)
+    share: float = 0.3
     layers: dict[str, Array] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from fibseg.errors import UsageError
 from fibseg.pipeline.bench import Array, Sheet, Work
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.nucleus_border import blocks_with_border
-from fibseg.pipeline.pocket_layers import LAYERS, layers_stand, write_layers
+from fibseg.pipeline.pocket_layers import layer_names, layers_stand, write_layers
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets
 from fibseg.pipeline.pocket_places import joined, renumbered, sure_sites, with_feet
@@ -41,6 +41,7 @@ from fibseg.pseudolabel import (
     PoreShape,
     require_fine,
 )
+from fibseg.pseudolabel.pockets import LIMITS
 from fibseg.pseudolabel.pockets import NAMES as METHODS
 from fibseg.types import Table
 from fibseg.volume import Product, Volume, fingerprint
@@ -62,8 +63,8 @@ def run(
     least: float = 0.5,
     body: PocketBody | None = None,
     operators: Mapping[str, Operator | None] | None = None,
-    depth_nm: Sequence[float] = (60.0, 220.0),
-    share: float = 0.5,
+    depth_nm: Sequence[float] = (40.0, 200.0),
+    share: float = 0.3,
     limits: Mapping[str, PocketLimits] | None = None,
     seed: int = 0,
     keep: str = "products",
@@ -120,9 +121,12 @@ def run(
     job = planned_job(store, Settings(
         nucleus, method, shape or PoreShape(), snap, least, body or PocketBody(),
         Chain(operators, depth_nm, share) if operators is not None else None,
-        (limits or {}).get(method) or PocketLimits(), seed, keep,
+        (limits or {}).get(method) or LIMITS.get(method) or PocketLimits(), seed, keep,
     ))
-    refuse_foreign(store, [POCKETS], job.inputs, f"labels/{nucleus}", overwrite=overwrite)
+    refuse_foreign(
+        store, [POCKETS, *(layer_names() if job.layered else [])], job.inputs,
+        f"labels/{nucleus}", overwrite=overwrite,
+    )
     if job.finished(store):
         _log.info("%s are there already, made with the same settings", job.path)
         tidy(store, job.path)
@@ -225,8 +229,7 @@ def planned_job(store: Volume, settings: Settings) -> Job:
         If voxels are too coarse, or the nucleus is a painting or a product of this step.
     """
     require_fine(store.spacing)
-    made = [POCKETS, *(f"{POCKETS}_{layer}" for layer in LAYERS)]
-    inputs = nucleus_inputs(store, settings.nucleus, made=made)
+    inputs = nucleus_inputs(store, settings.nucleus, made=[POCKETS, *layer_names()])
     return Job(settings, fingerprint({**inputs, **settings.about}))
 
 
@@ -273,7 +276,10 @@ def make_pockets(
         )
     _write_tables(store, *joined(table, sites, kept), asked)
     if job.layered and asked.chain is not None:
-        write_layers(store, asked.chain.layers, job.inputs, asked.nucleus, runner=work.runner)
+        write_layers(
+            store, asked.chain.layers, job.inputs, asked.nucleus, runner=work.runner,
+            overwrite=overwrite,
+        )
     bench.clear()
     if not len(table["label"]):
         _log.warning(

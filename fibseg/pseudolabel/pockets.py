@@ -31,7 +31,7 @@ class PocketLimits:
 
     min_volume_nm3: float = 3.2e6
     max_volume_nm3: float = 16e6
-    max_distance_nm: float = 160.0
+    max_distance_nm: float = 130.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_volume_nm3 <= self.max_volume_nm3:
@@ -50,6 +50,10 @@ class PocketLimits:
             & (distance_nm <= self.max_distance_nm)
         )
         return found
+
+
+LIMITS = {"envelope": PocketLimits(1.0e6, 16e6, 160.0), "operators": PocketLimits()}
+"""Usual ones, by the way that pockets are found: behind a place even a faint one counts."""
 
 
 @reach(lambda to_nm: to_nm)

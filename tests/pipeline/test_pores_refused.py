@@ -130,6 +130,17 @@ def test_foreign_pockets_are_refused_before_any_work(tmp_path):
     assert len(store.table("pores_pseudo")["label"]) == 24
 
 
+def test_foreign_layers_are_refused_before_any_work(tmp_path):
+    store = pore_store(tmp_path / "cell.ome.zarr")
+    add_labels(store, "pockets_shell", np.ones(SHAPE, np.uint8))
+    words = ["steps=[pockets]", "pockets.method=operators"]
+    with untouched(store.path), pytest.raises(ExistsError, match="labels/pockets_shell stands"):
+        run(store, *words, "keep=all")
+    run(store, *words)
+    run(store, *words, "keep=all", "overwrite=true")
+    assert not store.labels("pockets_shell")[0, 0, 0]
+
+
 def test_a_foreign_painting_of_pores_is_refused(made):
     made.labels_info("annotation_pores")
     product = made.create_labels(
