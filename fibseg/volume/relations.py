@@ -101,8 +101,19 @@ def table_findings(root: Path, found: list[Image]) -> Iterator[Finding]:
         elif changed:
             yield Finding(
                 name, "stale:", f"it was measured against other {', '.join(changed)}",
-                "Run fibseg measure again",
+                f"Run fibseg {_verbs(info['measured'])} again",
             )
+
+
+def _verbs(measured: dict[str, Any]) -> str:
+    """The verbs that a table was extended by.
+
+    >>> _verbs({"sources": {}, "inputs": "x", "distribution": {}}), _verbs({"distribution": {}})
+    ('measure and fibseg distribution', 'distribution')
+    """
+    known = {"inputs": "measure", "distribution": "distribution"}
+    found = [verb for key, verb in known.items() if key in measured]
+    return " and fibseg ".join(found) or "measure"
 
 
 def table_paths(root: Path) -> list[Path]:
