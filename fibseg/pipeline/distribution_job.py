@@ -116,9 +116,17 @@ def standing_facts(store: Volume, objects: str) -> dict[str, Any]:
 
 
 def kept_distribution(store: Volume, objects: str) -> tuple[Table, dict[str, Any]]:
-    """Columns and facts that another verb keeps when it makes the table of the objects anew."""
+    """Columns and facts that another verb keeps when it makes the table of the objects anew.
+
+    None, where the nucleus that they were found on is not the one of today.
+    """
     found = standing_table(store, objects)
     if found is None or not found[1].get(FACTS):
         return {}, {}
     table, measured = found
+    there = store.label_names()
+    for path, digest in measured[FACTS]["sources"].items():
+        name = path.removeprefix("labels/")
+        if name not in there or store.labels_info(name).digest != digest:
+            return {}, {}
     return {name: table[name] for name in COLUMNS if name in table}, {FACTS: measured[FACTS]}

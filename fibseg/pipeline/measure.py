@@ -186,10 +186,11 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
         counts, names=job.names, cell=job.cell, nucleus=job.nucleus, spacing=store.spacing
     )
     kept, distributed = kept_distribution(store, job.objects)
+    sources = distributed.get("distribution", {}).get("sources", {}) | job.sources
     path = store.write_table(
         job.objects, table | columns | kept, labels_digest=job.sources[job.labels_path],
         measured={
-            "inputs": job.inputs, "sources": job.sources, **distributed, "to": job.to,
+            "inputs": job.inputs, "sources": sources, **distributed, "to": job.to,
             "nearest": job.nearest,
             "cell": job.cell, "nucleus": job.nucleus, "keep_border": job.keep_border,
             "too_small": int(np.count_nonzero(shape.too_small(table))),

@@ -14,6 +14,7 @@ import numpy as np
 import fibseg
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, forest_digest, load_forest_spec
+from fibseg.pipeline.distribution_job import FACTS
 from fibseg.pipeline.report_distribution import distribution_of
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_scores import Recorded, models_of
@@ -72,7 +73,7 @@ def text_for_methods(
 
 def _measurement(store: Volume, name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     measured = measured_of(store, name)
-    if "profile" not in measured:  # of other verbs, such as distribution
+    if set(measured) <= {"sources", FACTS}:  # fibseg measure was not there
         return ""
     table = store.table(name)
     made = [r for r in runs if r["verb"] == "measure" and f"tables/{name}" in _products(r)]

@@ -107,8 +107,19 @@ def table_findings(root: Path, found: list[Image]) -> Iterator[Finding]:
         elif changed:
             yield Finding(
                 name, "stale:", f"it was measured against other {', '.join(changed)}",
-                f"Run fibseg {info['measured'].get('verb', 'measure')} again",
+                f"Run fibseg {_verbs(info['measured'])} again",
             )
+
+
+def _verbs(measured: dict[str, Any]) -> str:
+    """The verb that made a table, or those that it was extended by.
+
+    >>> _verbs({"sources": {}, "inputs": "x", "distribution": {}}), _verbs({"distribution": {}})
+    ('measure and fibseg distribution', 'distribution')
+    """
+    known = {"inputs": "measure", "distribution": "distribution"}
+    found = [verb for key, verb in known.items() if key in measured]
+    return measured.get("verb") or " and fibseg ".join(found) or "measure"
 
 
 def table_paths(root: Path) -> list[Path]:

@@ -14,10 +14,11 @@ from surfaces import parts_of, two_lobes
 
 from fibseg.blocks import Serial
 from fibseg.cli.main import main
+from fibseg.errors import DataError
 from fibseg.measure.crowding import kernel_density_per_um3, mean_distance_um
 from fibseg.measure.envelope import Envelope
 from fibseg.measure.settings import Correlating
-from fibseg.pipeline import measure
+from fibseg.pipeline import measure, verify
 from fibseg.pipeline.distribution_job import COLUMNS
 from fibseg.pipeline.envelope_mesh import envelope_parts, working_level
 from fibseg.pipeline.pyramid import finish_raw
@@ -131,6 +132,34 @@ def test_a_new_nucleus_makes_it_anew(tmp_path):
     smaller[: smaller.shape[0] // 2] = False
     add_labels(store, "nucleus", smaller.astype(np.uint8), inputs="y", overwrite=True)
     assert run(store)["envelope_um2"] < before
+
+
+def other_nucleus(store):
+    add_labels(
+        store, "nucleus", np.roll(store.labels("nucleus")[...], 1, 0), inputs="y", overwrite=True
+    )
+
+
+def test_measure_knows_the_nucleus_and_keeps_nothing_of_an_older_one(tmp_path):
+    store = pore_store(tmp_path / "cell.ome.zarr", 30)
+    told = {"volume": str(store.path), "objects": "pores", "nucleus": None,
+            "correlations": Correlating(n_bootstrap=100, n_simulations=0)}
+    run(store)
+    measure.run(**told)
+    measured = store.table_info("pores")["measured"]
+    assert measured["sources"]["labels/nucleus"] == store.labels_info("nucleus").digest
+    other_nucleus(store)
+    measure.run(**told, keep_border=True)
+    assert "density_per_um2" not in store.table("pores")
+    assert "distribution" not in store.table_info("pores")["measured"]
+
+
+def test_verify_names_the_verb_that_is_to_be_run_again(tmp_path):
+    store = pore_store(tmp_path / "cell.ome.zarr", 12)
+    run(store)
+    other_nucleus(store)
+    with pytest.raises(DataError, match="Run fibseg distribution again"):
+        verify.run(volume=str(store.path))
 
 
 def test_by_a_plane_that_is_given(tmp_path):

@@ -18,14 +18,15 @@ from fibseg.pipeline.pore_steps import MAKERS
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import Volume
 
-SERIAL = "blocks=serial"
+FIRST = ("blocks=serial", "steps=[pockets,pseudolabels]")
+"""Of the steps, those that need no network."""
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A store after the whole command."""
     store = pore_store(tmp_path_factory.mktemp("made") / "cell.ome.zarr")
-    assert main(["pores", f"volume={store.path}", SERIAL]) == 0
+    assert main(["pores", f"volume={store.path}", *FIRST]) == 0
     return store.path
 
 
@@ -88,11 +89,11 @@ def test_places_of_chance_stand_in_the_table_too(made):
 
 def test_the_same_again_does_nothing(store):
     with untouched(store.path):
-        assert main(["pores", f"volume={store.path}", SERIAL]) == 0
+        assert main(["pores", f"volume={store.path}", *FIRST]) == 0
 
 
 def test_the_store_is_whole(store, capsys):
-    assert main(["verify", f"volume={store.path}", SERIAL]) == 0
+    assert main(["verify", f"volume={store.path}", *FIRST]) == 0
     assert StoreBench(store, "labels/pockets").empty
     assert StoreBench(store, "labels/pores_pseudo").empty
 
@@ -100,7 +101,7 @@ def test_the_store_is_whole(store, capsys):
 def test_each_step_alone(store):
     assert runs(store) == [["pockets"], ["pseudolabels"]]
     digest = store.labels_info("pockets").digest
-    words = ["pores", f"volume={store.path}", SERIAL, "pseudolabels.rule.rim_nm=40"]
+    words = ["pores", f"volume={store.path}", *FIRST, "pseudolabels.rule.rim_nm=40"]
     assert main([*words, "steps=[pseudolabels]"]) == 0
     assert runs(store) == [["pockets"], ["pseudolabels"], ["pseudolabels"]]
     assert store.labels_info("pockets").digest == digest
@@ -112,14 +113,14 @@ def test_each_step_alone(store):
 
 def test_what_rests_on_changed_settings_is_made_again(store):
     before = store.labels_info("annotation_pores")
-    words = ["pores", f"volume={store.path}", SERIAL, "pockets.body.radius_nm=70"]
+    words = ["pores", f"volume={store.path}", *FIRST, "pockets.body.radius_nm=70"]
     assert main(words) == 0
     assert runs(store) == [["pockets"], ["pseudolabels"]] * 2
     assert store.labels_info("annotation_pores").inputs != before.inputs
 
 
 def test_closing_instead_of_normals(store):
-    words = ["pores", f"volume={store.path}", SERIAL, "pseudolabels.method=closing"]
+    words = ["pores", f"volume={store.path}", *FIRST, "pseudolabels.method=closing"]
     assert main(words) == 0
     table, (_, _, centres) = store.table("pores_pseudo"), cell()
     assert set(table["provenance"]) == {"envelope/closing"}
@@ -147,8 +148,8 @@ def test_a_killed_run_goes_on(made, tmp_path, monkeypatch, module, name):
     with monkeypatch.context() as patch:
         patch.setattr(module, name, die)
         with pytest.raises(Killed):
-            main(["pores", f"volume={store.path}", SERIAL])
-    assert main(["pores", f"volume={store.path}", SERIAL]) == 0
+            main(["pores", f"volume={store.path}", *FIRST])
+    assert main(["pores", f"volume={store.path}", *FIRST]) == 0
     whole = Volume.open(made)
     for label in ("pockets", "pores_pseudo", "annotation_pores"):
         assert store.labels_info(label).digest == whole.labels_info(label).digest

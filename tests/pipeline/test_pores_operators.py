@@ -11,7 +11,8 @@ from stores import untouched
 from fibseg.cli import main
 from fibseg.volume import Volume
 
-SERIAL = "blocks=serial"
+FIRST = ("blocks=serial", "steps=[pockets,pseudolabels]")
+"""Of the steps, those that need no network."""
 # The drawn pockets have 420 voxels, of which a strict threshold leaves fewer.
 SMALL = "pockets.limits.operators.min_volume_nm3=2e6"
 
@@ -22,7 +23,7 @@ def store(tmp_path) -> Volume:
 
 
 def test_operators_instead_of_the_envelope_and_every_step_kept(store):
-    words = ["pores", f"volume={store.path}", SERIAL, "pockets.method=operators", SMALL,
+    words = ["pores", f"volume={store.path}", *FIRST, "pockets.method=operators", SMALL,
              "keep=all"]
     assert main(words) == 0
     assert set(store.table("pores_pseudo")["provenance"]) == {"operators/normal"}
@@ -41,7 +42,7 @@ def test_operators_instead_of_the_envelope_and_every_step_kept(store):
 
 
 def test_layers_are_made_later_too(store):
-    words = ["pores", f"volume={store.path}", SERIAL, "pockets.method=operators", SMALL,
+    words = ["pores", f"volume={store.path}", *FIRST, "pockets.method=operators", SMALL,
              "steps=[pockets]"]
     assert main(words) == 0
     digest = store.labels_info("pockets").digest
