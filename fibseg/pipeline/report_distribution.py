@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.measure.recapture import recapture
+from fibseg.metrics import match_points
 from fibseg.pictures import Shell, trace
 from fibseg.pipeline.distribution_job import FACTS
+from fibseg.pipeline.pore_level import WITHIN_UM
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
 from fibseg.pipeline.report_scene import coarse_level, first_voxel_um, read_coarse
@@ -29,6 +32,8 @@ from fibseg.volume import Volume
 
 IN_3D = ("mean_distance_8_um", "density_per_um2")
 """Columns that colour objects in the pictures, beside the section."""
+PORES, PSEUDO = "pores", "pores_pseudo"
+"""Pores of the network, and those that it learned from."""
 LEAST_RADIUS_VOXELS = 1.8
 """Smaller balls are hardly seen."""
 
@@ -62,6 +67,7 @@ def distribution_facts(store: Volume, name: str) -> tuple[Fact, ...]:
     ]
     if facts["n_far"]:
         found.append(Fact(f"{facts['n_far']:,}", "far from the envelope", "without a density"))
+    found += agreement_facts(store, name)
     rows = facts["sections"]["rows"]
     if rows:
         found += [
@@ -73,6 +79,24 @@ def distribution_facts(store: Volume, name: str) -> tuple[Fact, ...]:
     else:
         found.append(Fact("none", "sections", str(facts["sections"]["why_none"])))
     return tuple(found)
+
+
+def agreement_facts(store: Volume, name: str) -> list[Fact]:
+    """How the network and the detector that it learned from agree; none without both."""
+    table, pseudo = table_of(store, name), table_of(store, PSEUDO)
+    if name != PORES or table is None or pseudo is None:
+        return []
+    found, first = (
+        np.stack([t[f"{prefix}{a}_um"] for a in "zyx"], axis=1)
+        for t, prefix in ((table, "centroid_"), (pseudo, ""))
+    )
+    both = len(match_points(found, first, within=WITHIN_UM))
+    told = recapture(len(first), len(found), both)
+    return [Fact(
+        f"≤ {told.recall:.0%}", "recall by capture and recapture",
+        f"{told.n_second:,} by the network, {told.n_first:,} pseudo-labels, {both:,} by both; an "
+        "upper bound: the network learned from the pseudo-labels",
+    )]
 
 
 def distribution_figures(store: Volume, name: str) -> dict[str, Drawing]:

@@ -93,7 +93,7 @@ def test_the_same_again_does_nothing(store):
 
 
 def test_the_store_is_whole(store, capsys):
-    assert main(["verify", f"volume={store.path}", *FIRST]) == 0
+    assert main(["verify", f"volume={store.path}", FIRST[0]]) == 0
     assert StoreBench(store, "labels/pockets").empty
     assert StoreBench(store, "labels/pores_pseudo").empty
 
@@ -162,7 +162,7 @@ def test_a_killed_run_goes_on(made, tmp_path, monkeypatch, module, name):
 @pytest.mark.parametrize("steps", [[], ["pockets", "colour"]])
 def test_steps_that_there_are_not(tmp_path, steps):
     with pytest.raises(UsageError, match="choose some of pockets, pseudolabels"):
-        pores.run(volume=str(tmp_path), pockets={}, pseudolabels={}, steps=steps)
+        pores.run(volume=str(tmp_path), steps=steps, **{n: {} for n in MAKERS})
 
 
 def test_the_usual_steps_are_all():

@@ -18,12 +18,13 @@ from fibseg.pipeline import pockets, pore_sites, pores, pseudolabels
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.postprocess import smooth, threshold
 
-SERIAL = "blocks=serial"
+FIRST = ("blocks=serial", "steps=[pockets,pseudolabels]")
+"""Of the steps, those that need no network."""
 
 
 def run(store, *words):
     """As the command does it, with its errors."""
-    config = resolved(compose_verb("pores", [f"volume={store.path}", SERIAL, *words]))
+    config = resolved(compose_verb("pores", [f"volume={store.path}", *FIRST, *words]))
     config.pop("dry_run")
     return pores.run(**build_parts(config))
 
@@ -219,18 +220,18 @@ def test_more_memory_than_there_is(tmp_path, monkeypatch):
 
 def test_a_changed_nucleus_makes_pores_stale(made, capsys):
     add_labels(made, "nucleus", cell()[1].astype(np.uint8) * 2, inputs="y", overwrite=True)
-    assert main(["verify", f"volume={made.path}", SERIAL]) == 65
+    assert main(["verify", f"volume={made.path}", FIRST[0]]) == 65
     text = capsys.readouterr().err
     assert "labels/nucleus has changed since it was derived from it" in text
     assert "Run fibseg pores again" in text
     with pytest.raises(DataError, match="another nucleus than labels/nucleus as it is now"):
         run(made, "steps=[pseudolabels]")
     run(made)
-    assert main(["verify", f"volume={made.path}", SERIAL]) == 0
+    assert main(["verify", f"volume={made.path}", FIRST[0]]) == 0
 
 
 def test_pockets_that_were_measured_again_are_still_those(made):
-    words = [f"volume={made.path}", SERIAL]
+    words = [f"volume={made.path}", FIRST[0]]
     before = made.table("pores_pseudo")
     assert main(["measure", *words, "objects=pockets", "to=[nucleus]", "cell=null"]) == 0
     run(made, "steps=[pseudolabels]", "pseudolabels.rule.apart_nm=90")
