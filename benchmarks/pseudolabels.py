@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from fibseg.cli import main as fibseg
+from fibseg.metrics import match_points
 from fibseg.phantom import make_cell
 from fibseg.phantom.cell import Cell
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.postprocess import erosion
-from fibseg.pseudolabel import pairs
 from fibseg.types import Table
 from fibseg.volume import Volume
 
@@ -51,7 +51,7 @@ class Score:
 
     def places(self, found_um: NDArray[np.float64], true_um: NDArray[np.float64]) -> None:
         """Count places that were found and that there are."""
-        matched = pairs(found_um, true_um, within_um=WITHIN_UM)
+        matched = match_points(found_um, true_um, within=WITHIN_UM)
         away = np.linalg.norm(found_um[matched[:, 0]] - true_um[matched[:, 1]], axis=1)
         self.away_nm += (away * 1000).tolist()
         self.n_found += len(found_um)

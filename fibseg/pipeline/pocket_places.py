@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fibseg.metrics import match_points
 from fibseg.pipeline.pocket_passes import Kept
-from fibseg.pseudolabel import confidence, isolation_um, pairs
+from fibseg.pseudolabel import confidence, isolation_um
 from fibseg.types import Table
 from fibseg.volume.files import write_bytes
 
@@ -89,7 +90,7 @@ def with_feet(
         "label": pockets["label"][index].astype(np.int64),
     }
     # A pocket's middle is seldom right below its pore: the highest place beside it tells of both.
-    same = pairs(_places_um(sites), _places_um(feet), within_um=apart_nm / 1000)
+    same = match_points(_places_um(sites), _places_um(feet), within=apart_nm / 1000)
     better = same[sites["confidence"][same[:, 0]] > sure[same[:, 1]]]
     for name in ("confidence", "gap_contrast", "pocket_contrast", "pocket_level"):
         told[name][better[:, 1]] = sites[name][better[:, 0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fibseg.pseudolabel import pairs
+from fibseg.metrics import match_points
 from fibseg.types import Spacing, Table
 
 PAIR_NM = 300.0
@@ -62,7 +62,7 @@ def pairing(pores: Table, pockets: Table) -> Table:
     """Pore and pocket that belong together by place, one to one; 0 where one has no partner."""
     one = np.stack([pores[f"{a}_um"] for a in "zyx"], axis=1)
     other = np.stack([pockets[f"centroid_{a}_um"] for a in "zyx"], axis=1)
-    found = pairs(one, other, within_um=PAIR_NM / 1000)
+    found = match_points(one, other, within=PAIR_NM / 1000)
     found = found[np.argsort(found[:, 0])]
     lone_pores = np.setdiff1d(np.arange(len(one)), found[:, 0])
     lone_pockets = np.setdiff1d(np.arange(len(other)), found[:, 1])

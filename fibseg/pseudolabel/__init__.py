@@ -9,7 +9,6 @@ from fibseg.pseudolabel.pores import (
     annotate,
     are_sure,
     close_onto_membrane,
-    pairs,
 )
 from fibseg.pseudolabel.sites import (
     COARSEST_NM,
@@ -27,6 +26,6 @@ __all__ = [
     "COARSEST_NM", "COLUMNS", "Bridge", "Envelope", "PocketBody", "PocketLimits", "PoreBody",
     "PoreShape", "Sureness", "annotate", "are_sure", "candidates", "close_onto_membrane",
     "confidence", "contrast_within", "envelope_shell", "find_sites", "grow_pockets",
-    "isolation_um", "mean_along", "nearest_to_border", "paint_pores", "pairs", "require_fine",
+    "isolation_um", "mean_along", "nearest_to_border", "paint_pores", "require_fine",
     "sites_at",
 ]

@@ -181,27 +181,5 @@ def annotate(
     return out
 
 
-def pairs(first_um: NDArray[Any], second_um: NDArray[Any], *, within_um: float) -> NDArray[np.intp]:
-    """Rows of places (n, 3) and (m, 3) that belong together, one to one, (k, 2); nearest first.
-
-    >>> pairs(np.array([[0, 0, 0], [0, 0, 1.]]), np.array([[0, 0, 0.9]]), within_um=1).tolist()
-    [[1, 0]]
-    """
-    if not len(first_um) or not len(second_um):
-        return np.zeros((0, 2), np.intp)
-    near = cKDTree(first_um).sparse_distance_matrix(
-        cKDTree(second_um), within_um, output_type="ndarray"
-    )
-    near = near[np.lexsort((near["j"], near["i"], near["v"]))]
-    taken: tuple[set[int], set[int]] = (set(), set())
-    found = []
-    for i, j in zip(near["i"].tolist(), near["j"].tolist(), strict=True):
-        if i not in taken[0] and j not in taken[1]:
-            taken[0].add(i)
-            taken[1].add(j)
-            found.append((i, j))
-    return np.array(found, np.intp).reshape(-1, 2)
-
-
 def _columns(table: Table, name: str) -> NDArray[np.float64]:
     return np.stack([np.asarray(table[name.format(a)], float) for a in "zyx"], axis=1)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fibseg.errors import UsageError
 from fibseg.pseudolabel import (
@@ -17,7 +13,6 @@ from fibseg.pseudolabel import (
     annotate,
     are_sure,
     close_onto_membrane,
-    pairs,
 )
 
 SPACING = (20.0, 20.0, 20.0)
@@ -135,26 +130,6 @@ def test_an_annotation_knows_three_things():
     assert set(np.unique(found[12:19])) == {0}
     assert set(np.unique(found[20:24, :, 26:])) == {1}
 
-
-def test_places_are_paired_one_to_one_and_nearest_first():
-    first = np.array([[0.0, 0, 0], [0, 0, 0.3], [5, 5, 5]])
-    second = np.array([[0, 0, 0.2], [0, 0, 0.35]])
-    assert pairs(first, second, within_um=0.25).tolist() == [[1, 1], [0, 0]]
-    assert pairs(first, second, within_um=0.1).tolist() == [[1, 1]]
-    assert pairs(first[:0], second, within_um=1).shape == (0, 2)
-
-
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 2**31))
-def test_pairs_are_one_to_one_and_leave_none_that_could_be(n, m, seed):
-    rng = np.random.default_rng(seed)
-    first, second = rng.random((n, 3)), rng.random((m, 3))
-    found = pairs(first, second, within_um=0.4)
-    assert len(set(found[:, 0])) == len(set(found[:, 1])) == len(found)
-    free = itertools.product(set(range(n)) - set(found[:, 0]), set(range(m)) - set(found[:, 1]))
-    assert all(np.linalg.norm(first[i] - second[j]) > 0.4 for i, j in free)
-    away = np.linalg.norm(first[found[:, 0]] - second[found[:, 1]], axis=1)
-    assert (np.diff(away) >= -1e-12).all()
-    assert (away <= 0.4).all()
 
 
 @pytest.mark.parametrize(
