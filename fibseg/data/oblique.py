@@ -26,6 +26,7 @@ from fibseg.geometry import (
     sample_labels,
     sample_linear,
     study_orientations,
+    within_volume,
 )
 from fibseg.types import Spacing
 
@@ -138,11 +139,9 @@ class ObliquePatches:
         ]
         points = planes[self.context]
         image = np.stack([sample_linear(source.image, p, spacing=source.spacing) for p in planes])
-        # One more than the label, so that 0 is outside.
-        seen = sample_labels(source.annotation + np.uint8(1), points, spacing=source.spacing)
-        inside = (seen > 0).astype(np.uint8)
-        annotation = np.maximum(seen, 1) - np.uint8(1)
-        return normalise(image, source.normalisation), annotation, inside
+        annotation = sample_labels(source.annotation, points, spacing=source.spacing)
+        inside = within_volume(points, shape=source.annotation.shape, spacing=source.spacing)
+        return normalise(image, source.normalisation), annotation, inside.astype(np.uint8)
 
     def _labelled(self, random: np.random.Generator) -> tuple[int, Floats]:
         """Part and voxel of a class, each class as likely, or of background."""

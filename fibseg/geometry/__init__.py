@@ -19,7 +19,12 @@ from fibseg.geometry.orientation import (
     study_orientations,
 )
 from fibseg.geometry.reach import halo_voxels, is_local, reach, reach_nm
-from fibseg.geometry.sampling import plane_points, sample_labels, sample_linear
+from fibseg.geometry.sampling import (
+    plane_points,
+    sample_labels,
+    sample_linear,
+    within_volume,
+)
 
 __all__ = [
     "Box",
@@ -43,4 +48,5 @@ __all__ = [
     "sample_labels",
     "sample_linear",
     "study_orientations",
+    "within_volume",
 ]

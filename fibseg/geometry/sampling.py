@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,10 +69,31 @@ def sample_labels(labels: NDArray[Any], points_nm: Floats, *, spacing: Spacing) 
     ...               spacing=(10.0,) * 3).tolist()
     [3, 0]
     """
-    places = points_nm / np.reshape(spacing, (3, *[1] * (points_nm.ndim - 1)))
-    index = np.floor(places + 0.5).astype(np.int64)
+    index = _voxels(points_nm, spacing)
     sizes = np.reshape(labels.shape, (3, *[1] * (points_nm.ndim - 1)))
-    inside = ((index >= 0) & (index < sizes)).all(axis=0)
     z, y, x = np.clip(index, 0, sizes - 1)
+    inside = _within(index, labels.shape)
     found: NDArray[Any] = np.where(inside, labels[z, y, x], 0).astype(labels.dtype)
     return found
+
+
+def within_volume(
+    points_nm: Floats, *, shape: Sequence[int], spacing: Spacing
+) -> NDArray[np.bool_]:
+    """Which points (3, …) lie in a voxel of a volume, (…).
+
+    >>> within_volume(np.array([[0.0, 0], [0, 0], [14, 16]]), shape=(1, 1, 2), spacing=(10.0,) * 3)
+    array([ True, False])
+    """
+    return _within(_voxels(points_nm, spacing), shape)
+
+
+def _voxels(points_nm: Floats, spacing: Spacing) -> NDArray[np.int64]:
+    """Numbers of the voxels that points lie in, (3, …)."""
+    places = points_nm / np.reshape(spacing, (3, *[1] * (points_nm.ndim - 1)))
+    return np.asarray(np.floor(places + 0.5), np.int64)
+
+
+def _within(index: NDArray[np.int64], shape: Sequence[int]) -> NDArray[np.bool_]:
+    sizes = np.reshape(shape, (3, *[1] * (index.ndim - 1)))
+    return np.asarray(np.all((index >= 0) & (index < sizes), axis=0), bool)
