@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from fibseg.errors import UsageError
-from fibseg.measure.connected_balls import connected_in_balls
+from fibseg.measure.connected_balls import connected_in_balls, sites_of
 from fibseg.measure.envelope import Envelope, Feet
 
 Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +73,7 @@ def density_per_um2(
     others, area = counts_in_balls(envelope, feet, radius_um=radius_um)
     weight = self_weight
     if weight is None:
-        wide = counts_in_balls(envelope, feet, radius_um=2 * radius_um)
-        weight = _weight(others, area, *wide)
+        weight = _weight(others, area, *_counts_far(envelope, feet, 2 * radius_um))
     per_um2 = np.full(len(area), np.nan)
     np.divide(others + weight, area, out=per_um2, where=area > 0)
     return SurfaceDensity(per_um2, others, area, weight)
@@ -82,25 +83,44 @@ def counts_in_balls(
     envelope: Envelope, feet: Feet, *, radius_um: float
 ) -> tuple[NDArray[np.int64], Floats]:
     """How many other objects stand on the connected piece in each ball, and its area in µm²."""
-    n = len(feet.vertex)
+    return _counts(
+        envelope.vertices_um, envelope.area_um2, envelope.neighbours, feet.points_um, feet.vertex,
+        radius_um, envelope.edge_um,
+    )
+
+
+def _counts_far(
+    envelope: Envelope, feet: Feet, radius_um: float
+) -> tuple[NDArray[np.int64], Floats]:
+    """The same by sites, which do for wide balls, in a tenth of the time."""
+    width = max(radius_um / 8, 1.5 * envelope.edge_um)
+    sites = sites_of(envelope, size_um=width)
+    return _counts(
+        sites.points_um, sites.area_um2, sites.neighbours, feet.points_um,
+        sites.of_vertex[feet.vertex], radius_um, width,
+    )
+
+
+def _counts(
+    points: Floats, areas: Floats, neighbours: csr_array, feet_um: Floats, start: Places,
+    radius_um: float, slack_um: float,
+) -> tuple[NDArray[np.int64], Floats]:
+    n = len(start)
     others, area = np.zeros(n, np.int64), np.zeros(n)
-    order = np.argsort(feet.vertex, kind="stable")
-    vertex = feet.vertex[order]
+    order = np.argsort(start, kind="stable")
+    vertex = start[order]
     # A foot may lie inside of the ball, and its vertex just outside.
-    reach = radius_um + envelope.edge_um
     for patch in connected_in_balls(
-        envelope.vertices_um, envelope.neighbours, feet.points_um, feet.vertex, radius_um=reach
+        points, neighbours, feet_um, start, radius_um=radius_um + slack_um
     ):
         inside = patch.away_um <= radius_um
-        area += np.bincount(
-            patch.owner[inside], envelope.area_um2[patch.member[inside]], minlength=n
-        )
+        area += np.bincount(patch.owner[inside], areas[patch.member[inside]], minlength=n)
         first = np.searchsorted(vertex, patch.member, "left")
         count = np.searchsorted(vertex, patch.member, "right") - first
         owner = np.repeat(patch.owner, count)
         offset = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
         other = order[np.repeat(first, count) + offset]
-        away = np.linalg.norm(feet.points_um[other] - feet.points_um[owner], axis=1)
+        away = np.linalg.norm(feet_um[other] - feet_um[owner], axis=1)
         near = (away <= radius_um) & (other != owner)
         others += np.bincount(owner[near], minlength=n)
     return others, area

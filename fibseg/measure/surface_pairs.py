@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
 SITE_UM = 0.12
-"""Width of the sites that connection is looked up between."""
+"""Width of the sites that connection is looked up between, at least."""
+COARSER = 0.2
+"""Width of sites as a share of the radius."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,33 +30,41 @@ class SurfacePairs:
 
     Attributes
     ----------
-    envelope, sites
-        The surface, and the same in coarse.
+    envelope
+        The surface.
     radii_um
         Ascending.
+    levels
+        For each radius, the surface in sites: the wider it is, the coarser they are.
     apart
         For each radius, sorted keys of the pairs of sites that are not connected.
     """
 
     envelope: Envelope
-    sites: Sites
     radii_um: tuple[float, ...]
+    levels: tuple[Sites, ...]
     apart: tuple[Places, ...]
+
+    @property
+    def sites(self) -> Sites:
+        """The finest."""
+        return self.levels[0]
 
     @classmethod
     def of(
         cls, envelope: Envelope, *, radii_um: Sequence[float], site_um: float = SITE_UM
     ) -> SurfacePairs:
         """Ready for distances up to the last of these radii."""
-        sites = sites_of(envelope, size_um=max(site_um, 1.5 * envelope.edge_um))
-        n = len(sites.area_um2)
-        keys = []
+        levels, keys = [], []
         for radius in radii_um:
+            width = max(site_um, radius * COARSER, 1.5 * envelope.edge_um)
+            sites = sites_of(envelope, size_um=width)
             first, second = apart_in_balls(
                 sites.points_um, sites.neighbours, radius_um=radius + sites_width(sites)
             )
-            keys.append(first * n + second)
-        return cls(envelope, sites, tuple(radii_um), tuple(keys))
+            levels.append(sites)
+            keys.append(first * len(sites.area_um2) + second)
+        return cls(envelope, tuple(radii_um), tuple(levels), tuple(keys))
 
     def within(
         self, points_um: Floats, vertex: Places, *, radius_um: float
@@ -70,17 +80,15 @@ class SurfacePairs:
         pairs = pairs[np.lexsort(pairs.T[::-1])] if len(pairs) else pairs.reshape(0, 2)
         first, second = pairs.T
         away = np.linalg.norm(points_um[first] - points_um[second], axis=1)
-        site = self.sites.of_vertex[vertex]
-        low = np.minimum(site[first], site[second])
-        high = np.maximum(site[first], site[second])
-        key = low * len(self.sites.area_um2) + high
-        good = np.ones(len(key), bool)
+        good = np.ones(len(first), bool)
         level = np.searchsorted(np.array(self.radii_um), away)
-        for k, apart in enumerate(self.apart):
-            mine = np.minimum(level, len(self.apart) - 1) == k
+        for k, (sites, apart) in enumerate(zip(self.levels, self.apart, strict=True)):
+            mine = np.flatnonzero(np.minimum(level, len(self.apart) - 1) == k)
             if len(apart):
-                place = np.minimum(np.searchsorted(apart, key[mine]), len(apart) - 1)
-                good[mine] = apart[place] != key[mine]
+                one, two = (sites.of_vertex[vertex[end[mine]]] for end in (first, second))
+                key = np.minimum(one, two) * len(sites.area_um2) + np.maximum(one, two)
+                place = np.minimum(np.searchsorted(apart, key), len(apart) - 1)
+                good[mine] = apart[place] != key
         return first[good], second[good], away[good]
 
 
