@@ -95,7 +95,7 @@ def run(*, volume: str | Path, blocks: Runner | None = None) -> CheckReport:
     look = look_at(opened, runner=blocks)
     paintings = [
         look_at_painting(opened, name, runner=blocks)
-        for name in opened.label_names(kind="annotation")
+        for name in opened.label_names(kind="annotation") if not _made_of(opened, name)
     ]
     warnings = image_warnings(look, opened.polarity)
     for painting in paintings:
@@ -153,9 +153,16 @@ def bars(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
     ]
 
 
+def _made_of(volume: Volume, name: str) -> str | None:
+    """What an annotation was made of, such as pseudo-labels of pockets; None if it is painted."""
+    return volume.labels_info(name).derived_from
+
+
 def _other_products(volume: Volume) -> list[str]:
     """Label images, probabilities, distances and tables, one line each."""
+    made = {n: _made_of(volume, n) for n in volume.label_names(kind="annotation")}
     kinds = {
+        "annotations": [f"{n} (made of {source})" for n, source in made.items() if source],
         "labels": volume.label_names(kind="labels"),
         "probabilities": volume.probability_names(),
         "distances": volume.distance_names(),

@@ -169,3 +169,10 @@ def test_the_usual_steps_are_all():
     from fibseg.cli.compose import compose_verb, resolved
 
     assert resolved(compose_verb("pores", ["volume=x"]))["steps"] == list(MAKERS)
+
+
+def test_made_annotations_are_not_judged_as_painting(made, capsys):
+    assert main(["check", f"volume={made}", FIRST[0]]) == 0
+    text = capsys.readouterr().out
+    assert "annotations: annotation_pores (made of labels/pockets)" in text
+    assert "painted" not in text
