@@ -16,6 +16,7 @@ from fibseg.pipeline.report_cell import roles, whole_profile
 from fibseg.pipeline.report_distribution import distribution_figures, distribution_in_3d
 from fibseg.pipeline.report_facts import FIRST_COLORS, measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
+from fibseg.pipeline.report_pores import pore_figures
 from fibseg.pipeline.report_scene import coarse_level, read_coarse, read_coarse_raw
 from fibseg.report import (
     Drawing,
@@ -119,7 +120,10 @@ def drawn(store: Volume, kinds: Sequence[Kind]) -> Drawn:
         if spread is not None:
             cell[f"The {plain_name(name)} on the envelope"] = spread
     return Drawn(cell, {
-        name: measured_figures(store, name) | distribution_figures(store, name) for name in names
+        name: (
+            measured_figures(store, name) | pore_figures(store, name)
+            | distribution_figures(store, name)
+        ) for name in names
     }, still)
 
 

@@ -18,6 +18,7 @@ from fibseg.report.page import (
     RunRow,
     ScoreTable,
 )
+from fibseg.report.panels import panels_figure
 from fibseg.report.render import PAGE_BYTES, SCENE_TRIANGLES, css_color, render
 from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
@@ -59,6 +60,7 @@ __all__ = [
     "object_ids",
     "object_meshes",
     "pairs_figure",
+    "panels_figure",
     "picture_figure",
     "picture_uri",
     "plane_scores",

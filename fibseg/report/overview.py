@@ -56,7 +56,7 @@ def figure_png(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
         for axis, panel in zip(axes, panels, strict=True):
-            _draw(axis, panel)
+            draw_panel(axis, panel)
         if legend:
             figure.legend(
                 handles=_handles(legend), loc="outside lower center", ncols=len(legend),
@@ -68,12 +68,18 @@ def figure_png(
     return buffer.getvalue()
 
 
-def _draw(axis: Axes, panel: Panel) -> None:
+def draw_panel(axis: Axes, panel: Panel, *, letter: str = "", scale_bar: bool = True) -> None:
+    """Draw a plane with its title and, if wanted, a letter before it and a scale bar."""
     height, width = panel.size_nm
     axis.imshow(panel.picture, extent=(0, width, height, 0), interpolation="lanczos")
-    axis.set_title(panel.place, fontsize=10, loc="left")
+    axis.set_title(f"{letter}  {panel.place}".strip(), fontsize=10, loc="left")
     axis.set_axis_off()
     axis.set_anchor("N")
+    if scale_bar:
+        _scale_bar(axis, height, width)
+
+
+def _scale_bar(axis: Axes, height: float, width: float) -> None:
     bar, edge = scale_bar_nm(width), 0.03 * width
     y = height - edge
     thick = 0.012 * width

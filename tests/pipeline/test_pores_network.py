@@ -15,6 +15,8 @@ from fibseg.export import load_spec
 from fibseg.metrics import match_points
 from fibseg.pipeline import pore_objects, train
 from fibseg.pipeline.pore_steps import MAKERS
+from fibseg.pipeline.report_distribution import agreement_facts
+from fibseg.pipeline.report_pores import pore_figures
 from fibseg.volume import Volume
 
 QUICK = [
@@ -103,3 +105,21 @@ def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
     assert pores(store.path, "steps=[objects,paint]") == UsageError.exit_code
     assert list(MAKERS)[-3:] == ["infer", "objects", "distribution"]
     assert train  # the verb that the step is
+
+
+def test_the_report_shows_the_steps_where_most_pores_lie(made: Path) -> None:
+    figures = pore_figures(Volume.open(made), "pores")
+    (figure,) = figures.values()
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert [t[:1] for t in titles] == list("ABCDEF")
+    shown = figure.axes[5].images[0].get_array()
+    assert shown is not None
+    assert (np.ptp(np.asarray(shown), axis=2) > 0).any()  # a coloured pore
+    assert pore_figures(Volume.open(made), "pockets") == {}
+
+
+def test_the_report_says_how_both_detectors_agree(made: Path) -> None:
+    (fact,) = agreement_facts(Volume.open(made), "pores")
+    assert fact.value.startswith("≤ ")
+    assert "upper bound" in fact.note
+    assert agreement_facts(Volume.open(made), "pockets") == []
