@@ -36,6 +36,13 @@ SCORE_NAMES = {
     "n_true_objects": "true objects",
     "n_scored": "voxels compared",
 }
+PLACE_NAMES = {
+    "place_precision": "precision of places",
+    "place_recall": "recall of places",
+    "place_f1": "F1 of places",
+    "place_error_nm": "distance of matched places, median (nm)",
+}
+"""Of small objects, where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,9 @@ class Evaluation:
 
     def text(self) -> str:
         """Table for the terminal; the last line is the same as JSON, for scripts."""
-        width = max(len(text) for text in SCORE_NAMES.values())
+        with_places = any(PLACE_NAMES.keys() & s.keys() for s in self.scores.values())
+        names = SCORE_NAMES | PLACE_NAMES if with_places else SCORE_NAMES
+        width = max(len(text) for text in names.values())
         columns = [max(len(name), 10) for name in self.scores]
         lines = [
             f"{self.prediction} against {self.truth}, {self.volume}, {self.where}",
@@ -105,7 +114,7 @@ class Evaluation:
         ]
         heads = [f"{n:>{w}}" for n, w in zip(self.scores, columns, strict=True)]
         lines.append("  ".join([" " * width, *heads]))
-        for key, text in SCORE_NAMES.items():
+        for key, text in names.items():
             values = [s.get(key, math.nan) for s in self.scores.values()]
             cells = [f"{score_text(v, key):>{w}}" for v, w in zip(values, columns, strict=True)]
             lines.append("  ".join([f"{text:<{width}}", *cells]))
@@ -145,6 +154,8 @@ def score_text(value: float, key: str) -> str:
         return "–"
     if key.startswith("n_"):
         return f"{value:,.0f}"
+    if key.endswith("_nm"):
+        return f"{value:.1f}"
     if key == "volume_error":
         return f"{value:+.1%}"
     return f"{value:.1%}" if key == "object_volume_error" else f"{value:.3f}"

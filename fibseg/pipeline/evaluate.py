@@ -36,6 +36,7 @@ from fibseg.pipeline.comparable import (
     truth_info,
 )
 from fibseg.pipeline.held_out import held_out_planes, require_folder
+from fibseg.pipeline.place_scores import refuse_places, with_places
 from fibseg.pipeline.scoring import (
     TruthPlane,
     joined,
@@ -57,8 +58,8 @@ def run(
     *, volume: str, model: str | None = None, labels: str | None = None,
     truth: str | None = None, class_name: str | None = None, without: str | None = None,
     planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
-    seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto",
-    blocks: Runner | None = None, out: str | None = None,
+    within_nm: float | None = None, seconds_per_edit: float = SECONDS_PER_EDIT,
+    backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
@@ -81,6 +82,9 @@ def run(
         Only these planes, each scored on its own.
     tolerance_nm
         Boundaries this near agree; two voxels in the plane if left out.
+    within_nm
+        Score the places of objects too: centres at most so far apart are the same object. For
+        objects so small that outlines tell little, such as nuclear pores (60).
     seconds_per_edit
         What a merge, split, addition or deletion takes a person, where whole objects are compared.
     backend
@@ -119,7 +123,10 @@ def run(
         raise UsageError("without=… goes with labels=… truth=…, not with model=….")
     if labels is not None and truth is not None:
         label_info(store, labels, "labels")  # refused before a run is recorded
-        truth_info(store, truth)
+        kind = truth_info(store, truth).kind
+        refuse_places(within_nm, without, planes, kind=kind)
+    else:
+        refuse_places(within_nm, without, planes, kind="model")
     with _recorded(
         store, config=dict(config or {}), overrides=list(overrides),
         inputs=_inputs(store, model, labels, truth),
@@ -132,6 +139,8 @@ def run(
             result = _evaluate_labels(
                 store, labels, truth, class_name, without, planes, tolerance, blocks
             )
+        if within_nm is not None:
+            result = with_places(result, store, within_nm=within_nm, runner=blocks)
         result = replace(result, seconds_per_edit=seconds_per_edit)
         _save(result, record, out)
     return result

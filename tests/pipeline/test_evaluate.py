@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import jaccard_score
 
 from fibseg.blocks import Serial
@@ -100,6 +101,28 @@ def test_edits_are_counted_and_timed(store: Path) -> None:
         evaluate.run(**kind, seconds_per_edit=-1.0)
 
 
+def test_small_objects_are_scored_by_their_places(store: Path) -> None:
+    kind = {"volume": str(store), "labels": "mitochondria", "truth": "truth"}
+    centres = [
+        np.array(ndimage.center_of_mass(labels > 0, labels, np.unique(labels)[1:])) * SPACING
+        for labels in (predicted_labels(), truth_labels())
+    ]
+    away = np.linalg.norm(centres[0][:, None] - centres[1][None], axis=2)
+    rows, columns = linear_sum_assignment(np.where(away <= 40, away, 1e6))
+    hits = away[rows, columns][away[rows, columns] <= 40]
+    got = evaluate.run(**kind, within_nm=40.0).scores["mitochondria"]
+    assert 0 < len(hits) < len(centres[1])
+    assert got["place_precision"] == pytest.approx(len(hits) / len(centres[0]))
+    assert got["place_recall"] == pytest.approx(len(hits) / len(centres[1]))
+    assert got["place_f1"] == pytest.approx(2 * len(hits) / sum(map(len, centres)))
+    assert got["place_error_nm"] == pytest.approx(np.median(hits))
+    text = evaluate.run(**kind, within_nm=40.0).text()
+    assert "recall of places" in text
+    assert "recall of places" not in evaluate.run(**kind).text()
+    nothing = evaluate.run(volume=str(store), labels="nothing", truth="truth", within_nm=40.0)
+    assert nothing.scores["nothing"]["place_recall"] == 0
+
+
 def test_painting_is_scored_where_painted(store: Path) -> None:
     result = evaluate.run(
         volume=str(store), labels="mitochondria", truth="annotation_mitochondria"
@@ -189,6 +212,12 @@ def test_what_cannot_be_compared_is_one_clear_error(
         ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": math.nan}, "no distance"),
         ({"labels": "mitochondria", "truth": "truth", "tolerance_nm": math.inf}, "no distance"),
         ({"labels": "mitochondria", "truth": "truth", "out": "."}, "is a folder"),
+        ({"labels": "mitochondria", "truth": "truth", "within_nm": 0}, "no distance of places"),
+        ({"labels": "mitochondria", "truth": "truth", "within_nm": 9, "planes": [5]}, "numbered"),
+        (
+            {"labels": "mitochondria", "truth": "annotation_mitochondria", "within_nm": 9},
+            "both numbered objects",
+        ),
         ({"labels": "truth", "truth": "annotation_mitochondria"}, "Say which with class_name"),
         (
             {"labels": "truth", "truth": "annotation_mitochondria", "class_name": "golgi"},
