@@ -76,13 +76,12 @@ class RotatedPlanes:
 
     def held_out(self, most: int) -> list[HeldOutPlane]:
         """Planes across z of the parts for validation."""
-        found: list[HeldOutPlane] = []
-        for volume, name, split in zip(self.volumes, self.names, self.splits, strict=True):
-            if split.validation is None or len(found) >= most:
-                continue
-            for z in spread(split.validation, most - len(found)):
-                found.append(self._plane(volume, name, split.validation, z))
-        return found
+        each = max(1, most // len(self.volumes))
+        return [
+            self._plane(volume, name, split.validation, z)
+            for volume, name, split in zip(self.volumes, self.names, self.splits, strict=True)
+            if split.validation is not None for z in spread(split.validation, each)
+        ][:most]
 
     def _plane(self, volume: Volume, name: str, box: Box, z: int) -> HeldOutPlane:
         """A plane, labelled within a box."""
@@ -131,13 +130,13 @@ def load_parts(
             )
         split = _split(volume, name, classes, data, runner)
         splits.append(split)
-        parts.append(_load(volume, name, split, data, folder))
-        n = min(split.train.shape)
-        if n * min(volume.spacing) < data.patch * pixel_nm / 2:
+        parts.append(_load(volume, name, split, data.memory_gb / len(volumes), data, folder))
+        sides = [n * s for n, s in zip(split.train.shape, volume.spacing, strict=True)]
+        if min(sides) < data.patch * pixel_nm / 2:
             logger.warning(
-                "the part of %s to train on is %s voxels large, a patch %d: most of every patch "
-                "will be mirrored.", volume.name, " x ".join(map(str, split.train.shape)),
-                data.patch,
+                "the part of %s to train on is %s nm large, a patch %g nm: most of many patches "
+                "will be mirrored.", volume.name, " x ".join(f"{side:g}" for side in sides),
+                data.patch * pixel_nm,
             )
     return RotatedPlanes(
         parts, splits, volumes, names, len(classes) + 1, data, pixel_nm, context
@@ -188,14 +187,15 @@ def _split(
 
 
 def _load(
-    volume: Volume, name: str, split: SpaceSplit, data: ObliqueData, folder: Path | None
+    volume: Volume, name: str, split: SpaceSplit, memory_gb: float, data: ObliqueData,
+    folder: Path | None,
 ) -> LabelledPart:
     """The part to train on, with as much of the image around it as the gap allows."""
     halo = [int(data.gap_nm / s) for s in volume.spacing]
     box = split.train.grow(halo).clip(volume.shape)
     raw = volume.raw()
-    image = allocate(box.shape, raw.dtype, data.memory_gb / 2, folder)
-    annotation = allocate(box.shape, np.dtype(np.uint8), data.memory_gb / 2, folder)
+    image = allocate(box.shape, raw.dtype, memory_gb / 2, folder)
+    annotation = allocate(box.shape, np.dtype(np.uint8), memory_gb / 2, folder)
     for piece in _pieces(box, raw):
         image[piece.relative_to(box).slices] = np.asarray(raw[piece.slices])
     annotation[:] = 0

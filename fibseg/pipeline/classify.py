@@ -13,6 +13,7 @@ from fibseg.inference import ForestBlocks, model_normalisation, plan_pixels
 from fibseg.models.forest import N_TREES
 from fibseg.pipeline.classify_train import PRECISION_NM, Lesson, trained
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.model_folders import model_folder
 from fibseg.pipeline.probabilities import Order, carry_out, product_names, refuse_early
 from fibseg.pipeline.products import Products
 from fibseg.volume import Volume
@@ -103,15 +104,6 @@ def run(
         Order("classify", store, task, names), blocks=blocks, config=config or {},
         overrides=overrides, inputs=inputs, ready=task.load, note=_note(spec), **limits,
     )
-
-
-def model_folder(store: Volume, name: str) -> Path:
-    """Where the classifier of a store stands, if no other folder is asked for.
-
-    >>> model_folder(Volume("data/a.ome.zarr"), "cell").as_posix()
-    'data/a.models/cell'
-    """
-    return store.path.parent / f"{store.name}.models" / name
 
 
 def _names(classes: Sequence[str], name: str | None, folder: Path) -> list[str]:

@@ -154,11 +154,19 @@ def extend_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Pa
     base = {name: column for name, column in table.items() if name not in COLUMNS}
     path = store.write_table(
         job.objects, base | found.columns, labels_digest=job.sources[job.labels_path],
-        # What was measured with other labels than now stays known as such.
-        measured=measured | {"sources": job.sources | measured.get("sources", {}), FACTS: facts},
+        measured=measured | {"sources": _sources(job, measured), FACTS: facts},
     )
     bench.clear()
     return path
+
+
+def _sources(job: Job, measured: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of what the table was found from.
+
+    What `measure` has found from other labels than those of now stays known as such.
+    """
+    earlier = measured.get("sources", {}) if "inputs" in measured else {}
+    return job.sources | earlier
 
 
 def in_short(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ COLUMNS = (
 """What the verb adds to a table."""
 FACTS = "distribution"
 """Where in what is known of a table (``measured``) its facts are."""
+OWN = "own_columns"
 RULES = 1
 """Grows where the same settings come to mean other numbers: older columns are made again."""
 
@@ -130,3 +131,20 @@ def kept_distribution(store: Volume, objects: str) -> tuple[Table, dict[str, Any
         if name not in there or store.labels_info(name).digest != digest:
             return {}, {}
     return {name: table[name] for name in COLUMNS if name in table}, {FACTS: measured[FACTS]}
+
+
+def own_columns(table: Table) -> dict[str, Any]:
+    """What is told of a table whose columns no measurement finds again, such as confidences."""
+    return {OWN: sorted(table)}
+
+
+def kept_columns(store: Volume, objects: str) -> tuple[Table, dict[str, Any]]:
+    """Columns that `own_columns` was told of, for a verb that makes the table of the objects anew.
+
+    None, where the table is not of the labels of today.
+    """
+    found = standing_table(store, objects)
+    if found is None or OWN not in found[1]:
+        return {}, {}
+    table, measured = found
+    return {name: table[name] for name in measured[OWN] if name in table}, {OWN: measured[OWN]}

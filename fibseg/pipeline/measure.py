@@ -28,7 +28,7 @@ from fibseg.measure.settings import ClassRule, Correlating
 from fibseg.pictures import column_colors
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
 from fibseg.pipeline.distance_sums import distance_table
-from fibseg.pipeline.distribution_job import kept_distribution
+from fibseg.pipeline.distribution_job import kept_columns, kept_distribution
 from fibseg.pipeline.measure_job import Job, planned_job
 from fibseg.pipeline.measured import Measured
 from fibseg.pipeline.profile_sums import count_voxels, require_border
@@ -186,11 +186,12 @@ def make_table(store: Volume, job: Job, *, blocks: Runner | None = None) -> Path
         counts, names=job.names, cell=job.cell, nucleus=job.nucleus, spacing=store.spacing
     )
     kept, distributed = kept_distribution(store, job.objects)
+    own, told = kept_columns(store, job.objects)
     sources = distributed.get("distribution", {}).get("sources", {}) | job.sources
     path = store.write_table(
-        job.objects, table | columns | kept, labels_digest=job.sources[job.labels_path],
+        job.objects, own | table | columns | kept, labels_digest=job.sources[job.labels_path],
         measured={
-            "inputs": job.inputs, "sources": sources, **distributed, "to": job.to,
+            "inputs": job.inputs, "sources": sources, **distributed, **told, "to": job.to,
             "nearest": job.nearest,
             "cell": job.cell, "nucleus": job.nucleus, "keep_border": job.keep_border,
             "too_small": int(np.count_nonzero(shape.too_small(table))),

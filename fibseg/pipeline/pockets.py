@@ -22,6 +22,7 @@ import numpy as np
 from fibseg.blocks import Runner, Serial, layout_key
 from fibseg.errors import UsageError
 from fibseg.pipeline.bench import Array, Sheet, Work
+from fibseg.pipeline.distribution_job import own_columns
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.pocket_layers import layer_names, layers_stand, write_layers
@@ -50,6 +51,8 @@ POCKETS, SITES = "pockets", "pockets_sites"
 """Names of the label image and its table, and of the table of places."""
 KEEP = ("products", "all")
 
+RULES = 1
+"""Goes up when pockets or pseudo-labels are found otherwise with the same settings."""
 _log = logging.getLogger("fibseg.pipeline")
 
 
@@ -175,7 +178,7 @@ class Settings:
     def about(self) -> dict[str, Any]:
         """Plain data of all that the pockets depend on, beside image and nucleus."""
         common = {
-            "method": self.method, "shape": asdict(self.shape), "snap": self.snap,
+            "rules": RULES, "method": self.method, "shape": asdict(self.shape), "snap": self.snap,
             "limits": asdict(self.limits), "seed": self.seed, "least": self.least,
         }
         if self.method == "envelope":
@@ -308,7 +311,7 @@ def _sheet(product: Product, bench: StoreBench) -> Sheet:
 
 def _write_tables(store: Volume, table: Table, sites: Table, asked: Settings) -> None:
     digest = store.labels_info(POCKETS).digest
-    store.write_table(POCKETS, table, labels_digest=digest)
+    store.write_table(POCKETS, table, labels_digest=digest, measured=own_columns(table))
     store.write_table(
         SITES, sites, labels_digest=digest,
         measured={

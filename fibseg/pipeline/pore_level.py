@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fibseg.blocks import Serial
-from fibseg.errors import UsageError
+from fibseg.errors import DataError, UsageError
 from fibseg.geometry import Box
 from fibseg.measure import regions
 from fibseg.metrics import PointScores, match_points
@@ -30,7 +30,11 @@ MARGIN_NM = 300.0
 """So much around the part is looked at, so that no object is cut where it counts."""
 LARGEST_VOXELS = 2**26
 """A larger part is cut to so many voxels around its middle: enough pores lie in them."""
+FEW = 10
+"""Fewer pseudo-labels than this choose badly."""
 THRESHOLD = "threshold"
+
+_log = logging.getLogger("fibseg.pipeline")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ def chosen_level(
     ------
     UsageError
         If there is no step ``threshold``, or no level to try.
+    DataError
+        If no place lies in the box.
     """
     if operators.get(THRESHOLD) is None or not levels:
         raise UsageError(
@@ -100,9 +106,25 @@ def chosen_level(
     for level in levels:
         found = _centres(seen, with_level(operators, level), crop, spacing)
         scores[float(level)] = _scores(found, true, box, unknown, crop, spacing)
+    _require_enough(next(iter(scores.values())).n_true)
     best = max((s.f1 for s in scores.values() if s.f1 == s.f1), default=float("nan"))
     ties = [level for level, s in scores.items() if s.f1 == best] or list(scores)
     return Chosen(ties[len(ties) // 2], scores)
+
+
+def _require_enough(n: int) -> None:
+    """Nothing, if there are places to choose by; a word if there are few."""
+    if not n:
+        raise DataError(
+            "no pseudo-label lies in the part for validation, so no threshold can be chosen. Train "
+            "with another part (data.region=…, data.folds=3), or give the threshold: "
+            "objects.levels=null objects.postprocess.threshold.level=0.3."
+        )
+    if n < FEW:
+        _log.warning(
+            "only %d pseudo-labels lie in the part for validation: the threshold is chosen by few",
+            n,
+        )
 
 
 def with_level(

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg.blocks import Runner
-from fibseg.data.dense import painting
+from fibseg.data.dense import painting, painting_digest
 from fibseg.errors import DataError
-from fibseg.export import load_spec
+from fibseg.export import load_spec, weights_digest
 from fibseg.geometry import Box
 from fibseg.pipeline import objects
 from fibseg.pipeline.fused import Operator
@@ -83,6 +83,7 @@ def on_validation(
         raise DataError(
             f"{store.path} has no probabilities {name!r} to make pores of. Do the step infer first."
         )
+    _refuse_others(store, name, model, annotation)
     chosen = chosen_level(
         store.probabilities(name), painting(store, annotation), store.table(places), postprocess,
         levels=levels, box=validation_part(store, model), spacing=store.spacing,
@@ -93,6 +94,31 @@ def on_validation(
         "pseudo-labels", chosen.level, best.f1, best.precision, best.recall, best.n_true,
     )
     return chosen
+
+
+def _refuse_others(store: Volume, name: str, model: str, annotation: str) -> None:
+    """Nothing, if probabilities and pseudo-labels are those of the model as it is now.
+
+    Raises
+    ------
+    DataError
+        If not: what is for validation now may have been learned from then.
+    """
+    made_by = store.probabilities_info(name).attributes.get("model_digest")
+    if made_by != weights_digest(model):
+        raise DataError(
+            f"probabilities/{name} were not made by the model {model} as it is now. Do the step "
+            "infer again, with overwrite=true."
+        )
+    learned = {
+        v["annotation_digest"] for v in load_spec(model).training.get("volumes", [])
+        if v["raw_digest"] == store.raw_digest
+    }
+    if learned and painting_digest(store, annotation) not in learned:
+        raise DataError(
+            f"the model {model} has learned from another labels/{annotation} than there is now. "
+            "Do the step train again, with overwrite=true."
+        )
 
 
 def validation_part(store: Volume, model: str) -> Box:

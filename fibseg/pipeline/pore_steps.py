@@ -6,14 +6,17 @@ to write such a function and a line in `MAKERS`.
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
 from fibseg.pipeline import pockets, pseudolabels
+from fibseg.pipeline.model_folders import model_folder
 from fibseg.volume import Volume
 
 NAME = "pores"
@@ -67,6 +70,8 @@ class Step:
     config: dict[str, Any] | None
     overrides: list[str]
     verb: str = "pores"
+    replaces: Callable[[], bool] | None = None
+    """Whether what stands there was made here of something older, and may be replaced."""
 
     @property
     def command(self) -> str:
@@ -76,7 +81,8 @@ class Step:
     def run(self) -> Any:
         """Do it; returns what it returns."""
         own = {} if self.config is None else {"config": self.config}
-        return self.function(**self.parts, **own, overrides=self.overrides)
+        again = {"overwrite": True} if self.replaces is not None and self.replaces() else {}
+        return self.function(**{**self.parts, **own, **again}, overrides=self.overrides)
 
 
 def _own(name: str, recipe: Recipe) -> dict[str, Any]:
@@ -105,12 +111,15 @@ def _train(recipe: Recipe) -> Step:
     """The network, of the pseudo-labels: the very verb."""
     from fibseg.pipeline import train  # brings torch
 
-    model = model_folder(recipe)
-    own = {"volume": recipe.volume, "annotation": NAME, "out": model}
-    words = [f"{key}={value}" for key, value in own.items()]
+    folder = _folder(recipe)
+    own = {"volume": recipe.volume, "annotation": NAME, "out": str(folder)}
+    limit = _plain(recipe, "train").get("trainer", {}).get("max_time")
+    words = [f"{k}={v}" for k, v in own.items()] + [f"trainer.max_time={_word(limit)}"]
     return Step(
-        "train", model, train.run, {**own, **recipe.train, "overwrite": recipe.overwrite}, None,
-        ["experiment=pores", *words, *_verbs_own(recipe, "train")], verb="train",
+        "train", str(folder), train.run,
+        {**own, **recipe.train, "overwrite": recipe.overwrite}, None,
+        ["experiment=pores", *_typed_over(words, _verbs_own(recipe, "train"))], verb="train",
+        replaces=lambda: learned_from_older(folder, Volume.open(recipe.volume)),
     )
 
 
@@ -119,16 +128,19 @@ def _infer(recipe: Recipe) -> Step:
     from fibseg.pipeline import infer  # brings torch
 
     own = {
-        "model": model_folder(recipe), "volume": recipe.volume, "name": NAME,
+        "model": str(_folder(recipe)), "volume": recipe.volume, "name": NAME,
         "within": recipe.nucleus,
     }
-    plain = (recipe.config or {}).get("infer") or {}
-    usual = {"orientations": "orthogonal", "within_nm": "[-150,100]"}
-    words = [f"{k}={v}" for k, v in {**own, **usual}.items()]
+    plain = _plain(recipe, "infer")
+    usual = inspect.signature(infer.run).parameters
+    told = {k: v for k, v in plain.items() if k in usual and v != usual[k].default}
+    words = [f"{k}={_word(v)}" for k, v in {**own, **told}.items()]
     return Step(
         "infer", f"probabilities/{NAME}", infer.run,
         {**own, **recipe.infer, "blocks": recipe.blocks, "overwrite": recipe.overwrite},
-        {**own, **plain}, [*words, "postprocess=null", *_verbs_own(recipe, "infer")], verb="infer",
+        {**own, **plain},
+        [*_typed_over(words, _verbs_own(recipe, "infer")), "postprocess=null"], verb="infer",
+        replaces=lambda: inferred_here(Volume.open(recipe.volume), own["model"]),
     )
 
 
@@ -137,7 +149,7 @@ def _objects(recipe: Recipe) -> Step:
     from fibseg.pipeline import pore_objects
 
     own = {
-        "volume": recipe.volume, "name": NAME, "model": model_folder(recipe),
+        "volume": recipe.volume, "name": NAME, "model": str(_folder(recipe)),
         "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED,
     }
     step = _step("objects", f"labels/{NAME}", pore_objects.run, recipe, {
@@ -161,10 +173,55 @@ def _distribution(recipe: Recipe) -> Step:
     )
 
 
-def model_folder(recipe: Recipe) -> str:
-    """Where the network of a store stands: beside the store."""
-    path = Volume.open(recipe.volume).path
-    return str(path.parent / f"{path.name.partition('.')[0]}.models" / NAME)
+def learned_from_older(folder: Path, store: Volume) -> bool:
+    """Whether a training in that folder has learned from pseudo-labels of before."""
+    from fibseg.pipeline.train_folder import recorded_sources
+
+    sources = recorded_sources(folder)
+    if len(sources) != 1 or sources[0].get("annotation") != pseudolabels.PAINTED:
+        return False
+    now = store.labels_info(pseudolabels.PAINTED).digest
+    same = sources[0].get("raw_digest") == store.raw_digest
+    return same and sources[0].get("annotation_digest") != now
+
+
+def inferred_here(store: Volume, model: str) -> bool:
+    """Whether the probabilities that stand there were made with the model of that folder.
+
+    Store and folder may have moved together since.
+    """
+    made = [
+        run for run in store.runs(skip_damaged=True)
+        if f"probabilities/{NAME}" in (run.get("products") or {})
+    ]
+    return bool(made) and (
+        Path(str(made[-1]["config"].get("model"))).parts[-2:] == Path(model).parts[-2:]
+    )
+
+
+def _folder(recipe: Recipe) -> Path:
+    """Where the network of a store stands."""
+    return model_folder(Volume.open(recipe.volume), NAME)
+
+
+def _plain(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Settings of a step as plain data."""
+    return dict((recipe.config or {}).get(name) or {})
+
+
+def _word(value: Any) -> str:
+    """A value as one types it."""
+    if value is None:
+        return "null"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_word, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _typed_over(words: Sequence[str], typed: Sequence[str]) -> list[str]:
+    """Words, those that the user typed in place of the usual ones."""
+    given = {word.lstrip("+~").partition("=")[0] for word in typed}
+    return [*(word for word in words if word.partition("=")[0] not in given), *typed]
 
 
 def _verbs_own(recipe: Recipe, name: str) -> list[str]:

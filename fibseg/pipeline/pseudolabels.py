@@ -20,8 +20,9 @@ import numpy as np
 
 from fibseg.blocks import Runner, Serial, layout_key, map_blocks
 from fibseg.errors import DataError, UsageError
+from fibseg.pipeline.distribution_job import own_columns
 from fibseg.pipeline.pocket_passes import save_rows
-from fibseg.pipeline.pockets import POCKETS, SITES
+from fibseg.pipeline.pockets import POCKETS, RULES, SITES
 from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pseudolabel_passes import Annotate, ClosePores, PaintPores
@@ -181,8 +182,8 @@ def planned_job(
             f"{again}"
         )
     inputs = {
-        **known, "pockets": pockets.inputs, "digest": pockets.digest, "method": method,
-        "body": asdict(body), "rule": asdict(rule),
+        **known, "rules": RULES, "pockets": pockets.inputs, "digest": pockets.digest,
+        "method": method, "body": asdict(body), "rule": asdict(rule),
         **({"bridge": asdict(bridge)} if method == "closing" else {}),
     }
     return Job(nucleus, method, body, bridge, rule, fingerprint(inputs))
@@ -267,7 +268,7 @@ def _write_tables(
         f"share_{one}s_unpaired": share_unpaired(paired, one=one, other=other)
         for one, other in (("pore", "pocket"), ("pocket", "pore"))
     }
-    store.write_table(PSEUDO, table, labels_digest=info.digest)
+    store.write_table(PSEUDO, table, labels_digest=info.digest, measured=own_columns(table))
     store.write_table(
         PAIRED, paired, labels_digest=info.digest,
         measured={"verb": "pores", "n_unsure": n_unsure, **lone,

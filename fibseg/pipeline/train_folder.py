@@ -85,6 +85,12 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
     return False
 
 
+def recorded_sources(folder: Path) -> list[dict[str, Any]]:
+    """Stores and annotations that a training in this folder learns from; none if there is none."""
+    record = _recorded(folder / FOLDER / RECORD)
+    return [] if record is None else [dict(source) for source in record["sources"]]
+
+
 def _recorded(path: Path) -> dict[str, Any] | None:
     """The record of a training, None if there is none that can be read."""
     try:

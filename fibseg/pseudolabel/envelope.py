@@ -69,10 +69,8 @@ class Envelope:
                 f"the nucleus mask of shape {inside.shape} is {'full' if inside.any() else 'empty'}"
                 ", so there is no envelope. Give a mask with a border."
             )
-        signed = -signed_distance(inside, max_nm=reach_nm, spacing=spacing)
-        # From centres of voxels to the face between two of them.
-        depth = signed - np.sign(signed) * np.float32(min(spacing) / 2)
-        return cls(depth.astype(np.float32), _slope(depth, spacing), spacing, start)
+        depth, _ = border_depth(inside, max_nm=reach_nm, spacing=spacing)
+        return cls(depth, _slope(depth, spacing), spacing, start)
 
     def snapped(
         self, image: NDArray[Any], *, middle_nm: float, search_nm: float = SEARCH_NM,
@@ -153,6 +151,38 @@ class Envelope:
             step = np.clip(depth_nm - depth, -_LONGEST_NM, _LONGEST_NM)
             moved += _RELAXATION * step[:, None] * normal
         return moved, self.at(moved)[1]
+
+
+NORMAL_NM = 100.0
+"""How far around a voxel the direction of the border depends on, with coarse voxels at most."""
+
+
+def border_depth(
+    inside: NDArray[Any], *, max_nm: float, spacing: Spacing
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far inside of the border of a mask each voxel lies, and half a voxel across the border.
+
+    Distances go from centre to centre; the border is the face between, half a voxel nearer: half
+    its depth where the border faces z, half its width where it faces x, and between in between.
+
+    Parameters
+    ----------
+    inside
+        Mask, (z, y, x).
+    max_nm
+        Largest depth, negative outside.
+    """
+    signed = -signed_distance(inside, max_nm=max_nm, spacing=spacing)
+    normal = [
+        np.gradient(signed, s, axis=axis) if inside.shape[axis] > 1 else np.zeros_like(signed)
+        for axis, s in enumerate(spacing)
+    ]
+    length = np.sqrt(sum(n * n for n in normal))
+    across = np.sqrt(sum((n * s) ** 2 for n, s in zip(normal, spacing, strict=True)))
+    # Where the depth does not change it is too far from the border to tell.
+    step = np.where(length > 1e-3, across / np.maximum(length, 1e-3), min(spacing))
+    half = (step / 2).astype(np.float32)
+    return (signed - np.sign(signed) * half).astype(np.float32), half
 
 
 def snapping_reach_nm() -> float:

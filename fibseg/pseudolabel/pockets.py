@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fibseg.errors import UsageError
 from fibseg.geometry import reach
-from fibseg.postprocess import signed_distance
+from fibseg.pseudolabel.envelope import NORMAL_NM, border_depth
 from fibseg.types import Labels, Mask, Spacing, Table
 
 NAMES = ("envelope", "operators")
@@ -56,7 +56,7 @@ LIMITS = {"envelope": PocketLimits(1.0e6, 16e6, 160.0), "operators": PocketLimit
 """Usual ones, by the way that pockets are found: behind a place even a faint one counts."""
 
 
-@reach(lambda to_nm: to_nm)
+@reach(lambda to_nm: to_nm + NORMAL_NM)
 def envelope_shell(
     nucleus: NDArray[Any], *, from_nm: float, to_nm: float, spacing: Spacing
 ) -> Mask:
@@ -81,9 +81,8 @@ def envelope_shell(
     """
     if not 0 <= from_nm < to_nm:
         raise UsageError(f"depth_nm=[{from_nm:g}, {to_nm:g}] is no range from low to high.")
-    depth = -signed_distance(nucleus, max_nm=to_nm + max(spacing), spacing=spacing)
-    half = min(spacing) / 2
-    found: Mask = (depth - half >= from_nm) & (depth - half <= to_nm)
+    depth, _ = border_depth(nucleus, max_nm=to_nm + max(spacing), spacing=spacing)
+    found: Mask = (depth >= from_nm) & (depth <= to_nm)
     return found
 
 
@@ -103,8 +102,8 @@ def nearest_to_border(
     numbers = np.unique(labels[there])
     if not len(numbers):
         return {"label": numbers.astype(np.int64), "distance_nm": np.zeros(0)}
-    depth = -signed_distance(nucleus, max_nm=max_nm + max(spacing), spacing=spacing)[there]
+    depth, half = border_depth(nucleus, max_nm=max_nm + max(spacing), spacing=spacing)
     nearest = np.full(len(numbers), np.inf)
-    np.minimum.at(nearest, np.searchsorted(numbers, labels[there]), depth)
-    distance = np.clip(nearest - min(spacing), 0, max_nm)
+    np.minimum.at(nearest, np.searchsorted(numbers, labels[there]), (depth - half)[there])
+    distance = np.clip(nearest, 0, max_nm)
     return {"label": numbers.astype(np.int64), "distance_nm": distance}

@@ -13,6 +13,7 @@ from fibseg.errors import UsageError
 from fibseg.geometry import reach
 from fibseg.postprocess import closing, grow_regions, signed_distance
 from fibseg.pseudolabel.bodies import PoreBody, paint_pores
+from fibseg.pseudolabel.envelope import border_depth
 from fibseg.types import Labels, Mask, Spacing, Table
 
 METHODS = ("normal", "closing")
@@ -111,9 +112,9 @@ def close_onto_membrane(
         return np.zeros(pockets.shape, np.uint32)
     inside, low_high = nucleus != 0, bridge.depth_nm
     closed = closing((pockets > 0) | ~inside, radius_nm=bridge.radius_nm, spacing=spacing)
-    depth = -signed_distance(inside, max_nm=max(map(abs, low_high)) + max(spacing),
-                             spacing=spacing)
-    depth -= np.sign(depth) * np.float32(min(spacing) / 2)
+    depth, _ = border_depth(
+        inside, max_nm=max(map(abs, low_high)) + max(spacing), spacing=spacing
+    )
     layer = (depth >= low_high[0]) & (depth <= low_high[1])
     space = closed & inside & layer & (pockets == 0)
     near = grow_regions(

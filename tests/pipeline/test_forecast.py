@@ -272,7 +272,7 @@ def test_the_demo_plans_the_steps_whose_input_is_there(tmp_path, capsys):
     assert main(words) == 0
     text = capsys.readouterr().out
     assert text.count("plan of fibseg phantom") == 1
-    assert text.count("cannot be planned before") == 14
+    assert text.count("cannot be planned before") == 17
     assert not (tmp_path / "demo").exists()
 
 

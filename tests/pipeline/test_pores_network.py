@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from pore_cells import cell, pore_store
 
 from fibseg.cli import main
+from fibseg.cli.compose import compose_verb, resolved
 from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec
 from fibseg.metrics import match_points
-from fibseg.pipeline import pore_objects, train
+from fibseg.pipeline import pore_objects
 from fibseg.pipeline.pore_steps import MAKERS
 from fibseg.pipeline.report_distribution import agreement_facts
 from fibseg.pipeline.report_pores import pore_figures
@@ -75,11 +77,42 @@ def test_each_step_can_be_typed_as_it_is_logged(
     assert pores(made) == 0
     said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("[")]
     assert [text.split("]")[0] for text in said] == [f"[{i}/6" for i in range(1, 7)]
-    assert "fibseg train experiment=pores" in said[2]
-    assert "trainer.max_steps=120" in said[2]
-    assert "network.features=[8,16]" in said[2].replace("'", "")
-    assert "fibseg infer" in said[3]
-    assert "within=nucleus" in said[3]
+    config = resolved(compose_verb("pores", [f"volume={made}", *QUICK]))
+    for step, text in zip(("train", "infer", "distribution"), (said[2], said[3], said[5]),
+                          strict=True):
+        fibseg, verb, *words = shlex.split(text.split("] ")[1])
+        assert (fibseg, verb) == ("fibseg", step)
+        typed = resolved(compose_verb(verb, words))
+        for key, value in config[step].items():
+            assert typed[key] == value, (verb, key)
+        assert typed["volume"] == str(made)
+
+
+def test_what_rests_on_changed_settings_is_made_again_and_nothing_else(
+    made: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(made.parent, tmp_path / "copy")
+    path = tmp_path / "copy" / "cell.ome.zarr"
+    before = Volume.open(path)
+    was = {n: before.labels_info(n).digest for n in ("pockets", "annotation_pores")}
+    model = before.probabilities_info("pores").attributes["model_digest"]
+    assert pores(path, "pseudolabels.rule.near_nm=130") == 0
+    mid = Volume.open(path)
+    assert mid.labels_info("pockets").digest == was["pockets"]
+    assert mid.labels_info("annotation_pores").digest != was["annotation_pores"]
+    assert mid.probabilities_info("pores").attributes["model_digest"] != model
+    assert pores(path) == 0
+    assert Volume.open(path).labels_info("annotation_pores").digest == was["annotation_pores"]
+
+
+def test_probabilities_of_another_model_are_refused(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made.parent, tmp_path / "copy")
+    weights = tmp_path / "copy" / "cell.models" / "pores" / "weights.safetensors"
+    changed = bytearray(weights.read_bytes())
+    changed[-1] ^= 1
+    weights.write_bytes(bytes(changed))
+    path = tmp_path / "copy" / "cell.ome.zarr"
+    assert pores(path, "steps=[objects]", "objects.levels=[0.3]") == DataError.exit_code
 
 
 def test_without_a_part_for_validation_a_threshold_has_to_be_given(
@@ -104,7 +137,6 @@ def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
     store = pore_store(tmp_path / "cell.ome.zarr")
     assert pores(store.path, "steps=[objects,paint]") == UsageError.exit_code
     assert list(MAKERS)[-3:] == ["infer", "objects", "distribution"]
-    assert train  # the verb that the step is
 
 
 def test_the_report_shows_the_steps_where_most_pores_lie(made: Path) -> None:

@@ -20,6 +20,10 @@ CHAINS = {
     "cell": ["threshold", "keep_largest", "fill_holes", "components"],
     "hysteresis": ["smooth", "hysteresis_threshold", "closing", "fill_holes", "components"],
     "particles": ["enhance_particles", "threshold", "components", "filter_objects"],
+    "pores": [
+        "smooth", "preserve_bright_particles", "threshold", "components", "split_large",
+        "grow_regions", "filter_objects",
+    ],
     "touching": [
         "smooth", "threshold", "fill_holes", "components", "watershed", "grow_regions"
     ],

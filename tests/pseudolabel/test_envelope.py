@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from fibseg.errors import DataError
 from fibseg.pseudolabel import Envelope, contrast_within, mean_along
+from fibseg.pseudolabel.envelope import border_depth
 
 SHAPE = (64, 64, 64)
 RADIUS_NM = 400.0
@@ -108,3 +109,17 @@ def test_contrast_sees_the_shell_alone():
 def test_a_mask_without_a_border_is_refused(value, said):
     with pytest.raises(DataError, match=said):
         Envelope.of(np.full((4, 4, 4), value), reach_nm=100.0, spacing=(20.0, 20.0, 20.0))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("spacing", [(25.0, 8.0, 8.0), (10.0, 10.0, 10.0)])
+def test_the_border_lies_between_voxels_whichever_way_it_faces(axis, spacing):
+    shape = [9, 9, 9]
+    shape[axis] = 40
+    index = np.indices(shape)[axis]
+    inside = index >= 20
+    depth, half = border_depth(inside, max_nm=500, spacing=spacing)
+    expected = (index - 19.5) * spacing[axis]
+    near = np.abs(expected) < 300
+    np.testing.assert_allclose(depth[near], expected[near], atol=1e-3)
+    np.testing.assert_allclose(half[near], spacing[axis] / 2, atol=1e-3)
