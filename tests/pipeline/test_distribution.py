@@ -160,6 +160,10 @@ def test_verify_names_the_verb_that_is_to_be_run_again(tmp_path):
     other_nucleus(store)
     with pytest.raises(DataError, match="Run fibseg distribution again"):
         verify.run(volume=str(store.path))
+    run(store)
+    verify.run(volume=str(store.path))
+    sources = store.table_info("pores")["measured"]["sources"]
+    assert sources["labels/nucleus"] == store.labels_info("nucleus").digest
 
 
 def test_by_a_plane_that_is_given(tmp_path):

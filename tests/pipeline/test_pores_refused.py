@@ -236,3 +236,18 @@ def test_pockets_that_were_measured_again_are_still_those(made):
     assert main(["measure", *words, "objects=pockets", "to=[nucleus]", "cell=null"]) == 0
     run(made, "steps=[pseudolabels]", "pseudolabels.rule.apart_nm=90")
     np.testing.assert_array_equal(made.table("pores_pseudo")["distance_nm"], before["distance_nm"])
+
+
+@pytest.mark.parametrize("name", ["pockets", "pores_pseudo"])
+def test_what_no_measurement_finds_is_kept_by_measure(made, name):
+    before = made.table(name)
+    words = [f"volume={made.path}", FIRST[0], f"objects={name}", "to=[nucleus]", "cell=null"]
+    for _ in range(2):
+        assert main(["measure", *words]) == 0
+        words.append("neighbours=1")
+    after = made.table(name)
+    assert {"confidence", "gap_contrast", "distance_nm", "surface_area_um2"} <= set(after)
+    for column, values in before.items():
+        np.testing.assert_array_equal(after[column], values)
+    run(made)  # and the steps take it for what it is
+    assert set(made.table(name)) == set(after)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from fibseg.errors import UsageError
-from fibseg.geometry import reach_nm
+from fibseg.geometry import halo_voxels, reach_nm
 from fibseg.pseudolabel import PocketLimits, envelope_shell, nearest_to_border
+from fibseg.pseudolabel.envelope import NORMAL_NM
 
 SPACING = (30.0, 15.0, 15.0)
 
@@ -31,8 +32,8 @@ def test_a_shell_lies_at_its_depth():
 def test_a_shell_looks_no_farther_than_its_depth():
     nucleus, _ = ball()
     fn = partial(envelope_shell, from_nm=60.0, to_nm=150.0)
-    assert reach_nm(fn) == 150.0
-    halo = 11  # voxels of the finest axis, 150 nm and the neighbour
+    assert reach_nm(fn) == 150.0 + NORMAL_NM
+    halo = halo_voxels(reach_nm(fn), SPACING)[2]
     part = envelope_shell(nucleus[:, :, :32], from_nm=60.0, to_nm=150.0, spacing=SPACING)
     whole = envelope_shell(nucleus, from_nm=60.0, to_nm=150.0, spacing=SPACING)
     np.testing.assert_array_equal(part[:, :, :-halo], whole[:, :, : 32 - halo])
