@@ -154,6 +154,7 @@ def _on_envelope(
         envelope, feet, radius_um=spreading.density_um, self_weight=spreading.self_weight
     )
     facts["self_weight"], facts["density_um"] = dense.self_weight, spreading.density_um
+    facts["self_weight_given"] = spreading.self_weight is not None
     found = {"density_per_um2": dense.per_um2} | curvature(
         envelope, feet, radius_um=spreading.curvature_um
     )

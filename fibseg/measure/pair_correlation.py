@@ -77,7 +77,9 @@ def pair_correlation(
             "a step up to the radius, such as 0.05 and 1, and at least 19 simulations."
         )
     n = len(feet.vertex)
-    edges: Floats = np.arange(0.0, round(radius_um / step_um) + 1) * np.float64(step_um)
+    # Whole steps within the radius: what is farther is not known to be connected.
+    n_steps = int(radius_um / step_um + 1e-9)
+    edges: Floats = np.arange(0.0, n_steps + 1) * np.float64(step_um)
     counts = np.full((n_simulations + 1, len(edges) - 1), np.nan)
     if n >= FEWEST:
         counts[0] = _histogram(pairs, feet.points_um, feet.vertex, edges)

@@ -42,10 +42,13 @@ def _envelope(what: str, facts: Facts) -> str:
 
 
 def _density(facts: Facts) -> str:
+    weight = "a weight that was given" if facts.get("self_weight_given") else (
+        "a weight found from how far objects keep apart"
+    )
     return (
         f"Density is the number of objects on the connected piece of envelope within "
         f"{facts['density_um']:g} µm of each object, by the area of that piece; an object counts "
-        f"{facts['self_weight']:.2g} for itself, a weight found from how far objects keep apart. "
+        f"{facts['self_weight']:.2g} for itself, {weight}. "
         "Curvature is that of a paraboloid fitted to the envelope around each object. Mean "
         "distances are those from centre to centre of the nearest eight."
     )
