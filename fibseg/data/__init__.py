@@ -10,7 +10,7 @@ from fibseg.data.dense import (
     painting_name,
 )
 from fibseg.data.normalise import RULE, Normalisation, normalise, refuse_not_finite
-from fibseg.data.oblique import LabelledPart, ObliquePatches, study_patches
+from fibseg.data.oblique import LabelledPart, ObliquePatches
 from fibseg.data.oblique_data import ObliqueData
 from fibseg.data.oblique_source import RotatedPlanes, labelled_plane, load_parts, spread
 from fibseg.data.paint import Paint, painted_voxels
@@ -30,5 +30,5 @@ __all__ = [
     "load_planes", "mirrored", "normalise", "painted_voxels", "painting", "painting_classes",
     "painting_digest", "painting_name", "photometry", "read_planes", "refuse_not_finite",
     "resample", "resample_annotation", "resampled_shape", "split_planes", "split_space", "spread",
-    "study_patches", "warp", "working_factor", "working_spacing",
+    "warp", "working_factor", "working_spacing",
 ]

@@ -15,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.data.augment import crop_half
+from fibseg.data.labelled import LabelledRows
 from fibseg.data.normalise import Normalisation, normalise
 from fibseg.data.patches import JITTER, WHERE, Crop, key
 from fibseg.data.sparse import SparseData
-from fibseg.errors import DataError
 from fibseg.geometry import (
     Orientation,
     plane_points,
     random_orientation,
     sample_labels,
     sample_linear,
-    study_orientations,
     within_volume,
 )
 from fibseg.types import Spacing
@@ -92,17 +91,12 @@ class ObliquePatches:
         every: int = 0, seed: int = 0, rank: int = 0,
     ) -> None:
         self.parts, self.data, self.seed, self.rank = parts, data, seed, rank
-        self.n_channels, self.pixel_nm, self.context = n_channels, pixel_nm, context
+        self.pixel_nm, self.context = pixel_nm, context
         self.orientations, self.every = orientations, every
         self.half = crop_half(data.patch)
-        self._rows, counts = _labelled_rows(parts, n_channels)
-        self._cumulative = np.cumsum(counts, axis=0)
-        if not len(counts) or (self._cumulative[-1] == 0).any():
-            empty = int(np.argmin(self._cumulative[-1])) + 1 if len(counts) else 1
-            raise DataError(
-                f"No voxel of value {empty} is left to train on in {[p.name for p in parts]}. "
-                "Label more, or use another split."
-            )
+        self.rows = LabelledRows(
+            [p.annotation for p in parts], n_channels, names=[p.name for p in parts]
+        )
 
     def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
         """Crops of a step: image (b, c, s, s), annotation and inside (b, s, s)."""
@@ -114,12 +108,12 @@ class ObliquePatches:
         """Part, orientation and centre (nm) of one patch."""
         number = self.rank * self.data.batch + slot
         random = np.random.default_rng(key(self.seed, step, number, WHERE))
-        part, voxel = self._labelled(random)
+        part, voxel = self.rows.draw(random, foreground=self.data.foreground)
         if self.orientations is None:
             orientation = random_orientation(random)
         else:
             orientation = self.orientations[int(random.integers(len(self.orientations)))]
-        centre = orientation.to_stack(voxel * self.parts[part].spacing)
+        centre = orientation.to_stack(np.multiply(voxel, self.parts[part].spacing))
         reach = self.data.patch * JITTER * self.pixel_nm
         centre[1:] += random.uniform(-reach, reach, 2)
         if self.every:
@@ -142,32 +136,3 @@ class ObliquePatches:
         annotation = sample_labels(source.annotation, points, spacing=source.spacing)
         inside = within_volume(points, shape=source.annotation.shape, spacing=source.spacing)
         return normalise(image, source.normalisation), annotation, inside.astype(np.uint8)
-
-    def _labelled(self, random: np.random.Generator) -> tuple[int, Floats]:
-        """Part and voxel of a class, each class as likely, or of background."""
-        is_class = random.random() < self.data.foreground
-        channel = int(random.integers(1, self.n_channels)) if is_class else 0
-        cumulative = self._cumulative[:, channel]
-        row = int(np.searchsorted(cumulative, random.integers(cumulative[-1]), side="right"))
-        part, z, y = (int(v) for v in self._rows[row])
-        x = np.flatnonzero(self.parts[part].annotation[z, y] == channel + 1)
-        return part, np.array([z, y, x[random.integers(len(x))]], float)
-
-
-def study_patches(parts: Sequence[LabelledPart], **settings: Any) -> ObliquePatches:
-    """Patches on the planes of the case study: every 5th along seven orientations."""
-    return ObliquePatches(parts, orientations=study_orientations(), every=5, **settings)
-
-
-def _labelled_rows(
-    parts: Sequence[LabelledPart], n_channels: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(part, z, y) of every labelled row, and its number of voxels of each channel."""
-    where, counts = [np.zeros((0, 3), np.int64)], [np.zeros((0, n_channels), np.int64)]
-    for i, part in enumerate(parts):
-        for z, plane in enumerate(part.annotation):
-            n = np.stack([(plane == c + 1).sum(1) for c in range(n_channels)], 1)
-            y = np.flatnonzero(n.any(1))
-            where.append(np.stack([np.full_like(y, i), np.full_like(y, z), y], 1))
-            counts.append(n[y])
-    return np.concatenate(where), np.concatenate(counts)

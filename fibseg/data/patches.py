@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from fibseg.data.augment import crop_half
+from fibseg.data.labelled import LabelledRows
 from fibseg.data.normalise import normalise
 from fibseg.data.planes import PlaneStack
 from fibseg.data.sparse import SparseData
-from fibseg.errors import DataError
 
 JITTER = 0.25
 """A patch centre is at most this share of a patch away from the voxel it was drawn for."""
@@ -77,18 +77,12 @@ class Patches:
         rank: int = 0,
     ) -> None:
         self.stacks, self.data, self.seed, self.rank = stacks, data, seed, rank
-        self.n_channels = n_channels
         self.half = crop_half(data.patch)
-        where, counts = _rows(stacks, n_channels)
-        self._where = where
-        self._cumulative = np.cumsum(counts, 0)
+        self.rows = LabelledRows(
+            [s.annotation for s in stacks], n_channels, names=[s.name for s in stacks]
+        )
         # Planes without a label are held out: nothing of them is shown.
-        self._planes = np.unique(where[:, :2], axis=0)
-        if (self._cumulative[-1] == 0).any():
-            empty = int(np.argmin(self._cumulative[-1])) + 1
-            raise DataError(
-                f"No voxel of value {empty} is left to train on. Paint more, or use another split."
-            )
+        self._planes = np.unique(self.rows.where[:, :2], axis=0)
 
     def centres(self, step: int) -> list[tuple[int, int, int, int]]:
         """Where the patches of a step lie: (stack, annotated plane, y, x) each."""
@@ -106,23 +100,13 @@ class Patches:
         n_slots = self.data.batch + self.data.unlabelled
         random = np.random.default_rng(key(self.seed, step, self.rank * n_slots + slot, WHERE))
         if labelled:
-            stack, plane, y, x = self._labelled(random)
+            stack, (plane, y, x) = self.rows.draw(random, foreground=self.data.foreground)
         else:
             stack, plane = (int(v) for v in self._planes[random.integers(len(self._planes))])
             y, x = (int(random.integers(n)) for n in self.stacks[stack].annotation.shape[1:])
         reach = self.data.patch * JITTER
         dy, dx = (round(d) for d in random.uniform(-reach, reach, 2))
         return stack, plane, y + dy, x + dx
-
-    def _labelled(self, random: np.random.Generator) -> tuple[int, int, int, int]:
-        """A voxel of a class, each class as likely, or of background."""
-        is_class = random.random() < self.data.foreground
-        channel = int(random.integers(1, self.n_channels)) if is_class else 0
-        cumulative = self._cumulative[:, channel]
-        row = int(np.searchsorted(cumulative, random.integers(cumulative[-1]), side="right"))
-        stack, plane, y = (int(v) for v in self._where[row])
-        x = np.flatnonzero(self.stacks[stack].annotation[plane, y] == channel + 1)
-        return stack, plane, y, int(x[random.integers(len(x))])
 
     def _crop(self, stack: int, plane: int, y: int, x: int) -> Crop:
         """One crop; beyond the plane the image is mirrored and the annotation 0."""
@@ -157,20 +141,6 @@ class Steps(IterableDataset[Batch]):
             begin = time.perf_counter()
             image, annotation, inside = (torch.from_numpy(a) for a in self.patches.batch(step))
             yield Batch(image, annotation, inside, step, time.perf_counter() - begin)
-
-
-def _rows(
-    stacks: Sequence[PlaneStack], n_channels: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(stack, plane, y) of every labelled row, and its number of pixels of each channel."""
-    where, counts = [], []
-    for i, stack in enumerate(stacks):
-        for j, plane in enumerate(stack.annotation):
-            n = np.stack([(plane == c + 1).sum(1) for c in range(n_channels)], 1)
-            y = np.flatnonzero(n.any(1))
-            where.append(np.stack([np.full_like(y, i), np.full_like(y, j), y], 1))
-            counts.append(n[y])
-    return np.concatenate(where), np.concatenate(counts)
 
 
 def _mirror(index: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fibseg.data import LabelledPart, Normalisation, ObliquePatches, SparseData, study_patches
+from fibseg.data import LabelledPart, Normalisation, ObliquePatches, SparseData
 from fibseg.errors import DataError
-from fibseg.geometry import along, rotated
+from fibseg.geometry import along, rotated, study_orientations
 
 SHAPE = (40, 44, 48)
 DATA = SparseData(patch=16, batch=6, foreground=0.5)
@@ -78,9 +78,9 @@ def test_neighbouring_planes_lie_one_pixel_apart_along_the_normal():
 
 
 def test_classes_are_drawn_as_often_as_asked():
-    made = patches(data=SparseData(patch=16, batch=1, foreground=0.75))
+    made = patches()
     random = np.random.default_rng(0)
-    drawn = [made._labelled(random)[1] for _ in range(1500)]
+    drawn = [np.array(made.rows.draw(random, foreground=0.75)[1]) for _ in range(1500)]
     values = [part().annotation[tuple(v.astype(int))] for v in drawn]
     assert set(values) == {1, 2}
     assert np.mean(np.array(values) == 2) == pytest.approx(0.75, abs=0.04)
@@ -92,13 +92,13 @@ def test_any_orientation_is_drawn_unless_some_are_named():
     free = [patches().place(step, 0)[1] for step in range(300)]
     normals = np.array([o.axes[0] for o in free])
     assert np.mean(normals**2, axis=0) == pytest.approx([1 / 3] * 3, abs=0.08)
-    named = {study_patches((part(),), n_channels=2, data=DATA, pixel_nm=10.0).place(step, 0)[1].name
+    named = {patches(orientations=study_orientations(), every=5).place(step, 0)[1].name
              for step in range(100)}
     assert named == {"z", "x 30", "x 60", "x 90", "y 30", "y 60", "y 90"}
 
 
 def test_planes_of_the_study_lie_five_pixels_apart():
-    made = study_patches((part(),), n_channels=2, data=DATA, pixel_nm=10.0)
+    made = patches(orientations=study_orientations(), every=5)
     for step in range(40):
         _, orientation, centre = made.place(step, 2)
         height = orientation.to_stack(centre)[0] / 50.0
@@ -119,9 +119,9 @@ def test_a_patch_lies_near_a_labelled_voxel():
 
 def test_parts_are_drawn_by_their_voxels():
     small = part(annotation=np.where(np.indices(SHAPE)[0] < 4, part().annotation, 0))
-    both = patches(part(), small, data=SparseData(patch=16, batch=1, foreground=0.0))
+    both = patches(part(), small)
     random = np.random.default_rng(0)
-    share = np.mean([both._labelled(random)[0] for _ in range(800)])
+    share = np.mean([both.rows.draw(random, foreground=0.0)[0] for _ in range(800)])
     voxels = [(p.annotation == 1).sum() for p in (part(), small)]
     assert share == pytest.approx(voxels[1] / sum(voxels), abs=0.04)
 

@@ -52,7 +52,7 @@ def test_every_class_is_drawn_as_often(stacks: list[PlaneStack]) -> None:
     random = np.random.default_rng(0)
     values = []
     for _ in range(2000):
-        stack, plane, y, x = patches._labelled(random)
+        stack, (plane, y, x) = patches.rows.draw(random, foreground=0.6)
         values.append(stacks[stack].annotation[plane, y, x])
     share = np.bincount(values, minlength=5)[1:] / 2000
     np.testing.assert_allclose(share, [0.4, 0.2, 0.2, 0.2], atol=0.04)
@@ -61,7 +61,8 @@ def test_every_class_is_drawn_as_often(stacks: list[PlaneStack]) -> None:
 def test_voxels_of_a_class_are_drawn_evenly(stacks: list[PlaneStack]) -> None:
     patches = Patches(stacks, n_channels=4, data=SparseData(patch=32, foreground=1.0), seed=0)
     random = np.random.default_rng(1)
-    planes = np.bincount([patches._labelled(random)[1] for _ in range(3000)], minlength=3) / 3000
+    drawn = [patches.rows.draw(random, foreground=1.0)[1][0] for _ in range(3000)]
+    planes = np.bincount(drawn, minlength=3) / 3000
     counts = np.stack([(stacks[0].annotation == v).sum((1, 2)) for v in (2, 3, 4)], 1)
     np.testing.assert_allclose(planes, (counts / counts.sum(0)).mean(1), atol=0.04)
 
