@@ -9,7 +9,7 @@ the split at the furrow with splits of the same envelope elsewhere.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -103,18 +103,13 @@ def compared(
     middle = values.mean()
 
     def sums(cut: Patches) -> Floats:
+        """Of the values of the objects on each patch."""
         own, k = cut.of_site[site], len(cut.section)
         parts = (None, values - middle, (values - middle) ** 2)
         return np.stack([np.bincount(own, w, k) for w in parts], axis=1).astype(np.float64)
 
-    welch = _welch(one, two)
-    found = replace(
-        found, welch_t=float(welch.statistic), welch_df=float(welch.df),
-        welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
-    )
     return _with_tests(
-        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
-        n_draws, confidence, seed,
+        _with_welch(found, one, two), sums, patches, blocks, n_draws, confidence, seed
     )
 
 
@@ -131,6 +126,7 @@ def compared_counts(
     site = site[patches.of_site[site] >= 0]
 
     def sums(cut: Patches) -> Floats:
+        """Of the objects per area of each patch."""
         count = np.bincount(cut.of_site[site], minlength=len(cut.section))
         area = cut.area_um2
         rate = count.sum() / max(area.sum(), 1e-300)
@@ -150,26 +146,29 @@ def compared_counts(
     )
     if min(len(one), len(two)) < FEWEST or not count.any():
         return found
+    return _with_tests(
+        _with_welch(found, one, two), sums, patches, blocks, n_draws, confidence, seed
+    )
+
+
+def _with_welch(found: Comparison, one: Floats, two: Floats) -> Comparison:
+    """The comparison with Welch's test and Hedges' g of two samples."""
     welch = _welch(one, two)
-    found = replace(
+    return replace(
         found, welch_t=float(welch.statistic), welch_df=float(welch.df),
         welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
-    )
-    return _with_tests(
-        found, sums(patches), [(sums(cut), cut.section == 1) for cut in blocks], patches,
-        n_draws, confidence, seed,
     )
 
 
 def _with_tests(
-    found: Comparison, fine: Floats, coarse: Sequence[tuple[Floats, NDArray[np.bool_]]],
-    patches: Patches, n_draws: int, confidence: float, seed: int,
+    found: Comparison, sums: Callable[[Patches], Floats], patches: Patches,
+    blocks: Sequence[Patches], n_draws: int, confidence: float, seed: int,
 ) -> Comparison:
     """The comparison with its tests.
 
-    `fine`, and the first of each of `coarse`, (k, 3): weight, weighted value less the common mean,
-    its square; the second tells which blocks are in section 1.
+    `sums` of a cut, (k, 3): weight, weighted value less the common mean, its square.
     """
+    fine, coarse = sums(patches), [(sums(cut), cut.section == 1) for cut in blocks]
     rng = np.random.default_rng(seed)
     first = patches.section == 1
     difference = _difference(fine, first[None])[0]

@@ -103,6 +103,7 @@ class Chain:
         key, spacing = layout_key(before=inputs, chain=self.about), work.spacing
 
         def stored(name: str, fn: Operator, *sources: Array) -> Array:
+            """Result of an operator, kept as a layer of that name."""
             self.layers[name] = _stored(name, fn, sources, inputs=key, work=work)
             return self.layers[name]
 

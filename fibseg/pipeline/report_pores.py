@@ -38,6 +38,7 @@ def pore_figures(store: Volume, name: str) -> dict[str, Drawing]:
     factor = max(1, -(-LEAST_PIXELS // (ys.stop - ys.start)))
 
     def cut(array: Any) -> NDArray[Any]:
+        """What is seen of an array."""
         return _enlarged(np.asarray(array[z, ys, xs]), factor)
 
     raw = gray(cut(store.raw()), invert=store.polarity == "dark")

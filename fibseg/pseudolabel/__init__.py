@@ -2,6 +2,7 @@
 
 from fibseg.pseudolabel.bodies import PocketBody, PoreBody, grow_pockets, paint_pores
 from fibseg.pseudolabel.envelope import Envelope, contrast_within, mean_along
+from fibseg.pseudolabel.mixture import confidence
 from fibseg.pseudolabel.pockets import PocketLimits, envelope_shell, nearest_to_border
 from fibseg.pseudolabel.pores import (
     Bridge,
@@ -15,7 +16,6 @@ from fibseg.pseudolabel.sites import (
     COLUMNS,
     PoreShape,
     candidates,
-    confidence,
     find_sites,
     isolation_um,
     require_fine,
