@@ -10,7 +10,6 @@ lack neighbours that are outside: their distances are the most that these can be
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +27,7 @@ from fibseg.pipeline.envelope_mesh import envelope_parts, working_level
 from fibseg.pipeline.region_sums import region_table
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.table_csv import check_csv, save_csv
+from fibseg.pipeline.table_run import run_table
 from fibseg.types import Table
 from fibseg.volume import Volume
 from fibseg.volume.lock import free
@@ -98,20 +98,10 @@ def run(
     else:
         if csv is not None:
             check_csv(Path(csv), overwrite=overwrite)
-        with store.locked(job.path, job.labels_path):
-            record = store.start_run(
-                "distribution", config=dict(config or {}), overrides=list(overrides),
-                inputs=job.sources,
-            )
-            with record:
-                path = extend_table(store, job, blocks=blocks)
-                if plan() != job:
-                    raise DataError(
-                        f"Another run has replaced {', '.join(job.sources)}, or one of them, "
-                        "meanwhile. Run the same command again."
-                    )
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                record.finish(products={job.path: digest}, metrics=in_short(job.facts(store)))
+        run_table(
+            "distribution", store, plan, lambda: extend_table(store, job, blocks=blocks),
+            metrics=lambda: in_short(job.facts(store)), config=config, overrides=overrides,
+        )
     if csv is not None:
         save_csv(Path(csv), store.table(objects), overwrite=overwrite)
     return Distributed(str(volume), job.path, job.facts(store), file=csv)

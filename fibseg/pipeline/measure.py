@@ -13,7 +13,6 @@ log says which targets are cut.
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +35,7 @@ from fibseg.pipeline.shape_sums import shape_table
 from fibseg.pipeline.spatial import correlation_rows, spatial_facts
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.table_csv import check_csv, save_csv
+from fibseg.pipeline.table_run import run_table
 from fibseg.types import Table
 from fibseg.volume import Volume
 from fibseg.volume.lock import free
@@ -128,20 +128,10 @@ def run(
     else:
         for file in _files(csv) if csv is not None else ():
             check_csv(file, overwrite=overwrite)
-        with store.locked(job.path, job.labels_path):
-            record = store.start_run(
-                "measure", config=dict(config or {}), overrides=list(overrides),
-                inputs=job.sources,
-            )
-            with record:
-                path = make_table(store, job, blocks=blocks)
-                if plan() != job:
-                    raise DataError(
-                        f"Another run has replaced {', '.join(job.sources)}, or one of them, "
-                        "while they were measured. Run the same command again."
-                    )
-                digest = hashlib.sha256(path.read_bytes()).hexdigest()
-                record.finish(products={job.path: digest}, metrics=job.summary(store))
+        run_table(
+            "measure", store, plan, lambda: make_table(store, job, blocks=blocks),
+            metrics=lambda: job.summary(store), config=config, overrides=overrides,
+        )
     describe_objects(store, job)
     files = () if csv is None else _save(store, job, csv, overwrite=overwrite)
     return Measured(str(volume), job.summary(store), files=files)

@@ -6,8 +6,6 @@ to write such a function and a line in `MAKERS`.
 
 from __future__ import annotations
 
-import inspect
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +13,9 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
-from fibseg.pipeline import pockets, pseudolabels
+from fibseg.pipeline import pseudolabels
 from fibseg.pipeline.model_folders import model_folder
+from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
 NAME = "pores"
@@ -43,48 +42,6 @@ class Recipe:
     overrides: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step.
-
-    Attributes
-    ----------
-    name
-        As in ``steps=[…]``.
-    product
-        What it makes, for people.
-    function, parts
-        What does it, and its arguments.
-    config
-        The same as plain data, for its record; None where it keeps its own.
-    overrides
-        What a user would type behind the verb.
-    verb
-        Whose sample is rehearsed by a dry run.
-    """
-
-    name: str
-    product: str
-    function: Callable[..., Any]
-    parts: dict[str, Any]
-    config: dict[str, Any] | None
-    overrides: list[str]
-    verb: str = "pores"
-    replaces: Callable[[], bool] | None = None
-    """Whether what stands there was made here of something older, and may be replaced."""
-
-    @property
-    def command(self) -> str:
-        """The step as it can be typed."""
-        return f"fibseg {self.verb} {shlex.join(self.overrides)}"
-
-    def run(self) -> Any:
-        """Do it; returns what it returns."""
-        own = {} if self.config is None else {"config": self.config}
-        again = {"overwrite": True} if self.replaces is not None and self.replaces() else {}
-        return self.function(**{**self.parts, **own, **again}, overrides=self.overrides)
-
-
 def _own(name: str, recipe: Recipe) -> dict[str, Any]:
     """Settings of a step, and those that all steps have."""
     return {
@@ -94,82 +51,66 @@ def _own(name: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def _pockets(recipe: Recipe) -> Step:
-    return _step(
-        "pockets", "labels/pockets", pockets.run, recipe,
-        {**_own("pockets", recipe), "keep": recipe.keep},
-    )
+    parts = {**_own("pockets", recipe), "keep": recipe.keep}
+    return _step("pockets", "labels/pockets", "pockets", recipe, parts)
 
 
 def _pseudolabels(recipe: Recipe) -> Step:
-    return _step(
-        "pseudolabels", "labels/pores_pseudo", pseudolabels.run, recipe,
-        _own("pseudolabels", recipe),
-    )
+    parts = _own("pseudolabels", recipe)
+    return _step("pseudolabels", "labels/pores_pseudo", "pseudolabels", recipe, parts)
 
 
 def _train(recipe: Recipe) -> Step:
     """The network, of the pseudo-labels: the very verb."""
-    from fibseg.pipeline import train  # brings torch
-
     folder = _folder(recipe)
     own = {"volume": recipe.volume, "annotation": NAME, "out": str(folder)}
     limit = _plain(recipe, "train").get("trainer", {}).get("max_time")
     words = [f"{k}={v}" for k, v in own.items()] + [f"trainer.max_time={_word(limit)}"]
+    typed = ["experiment=pores", *_typed_over(words, _verbs_own(recipe, "train"))]
+    parts = {**own, **recipe.train, "overwrite": recipe.overwrite, "overrides": typed}
     return Step(
-        "train", str(folder), train.run,
-        {**own, **recipe.train, "overwrite": recipe.overwrite}, None,
-        ["experiment=pores", *_typed_over(words, _verbs_own(recipe, "train"))], verb="train",
+        "train", str(folder), parts, None, typed,
         replaces=lambda: learned_from_older(folder, Volume.open(recipe.volume)),
     )
 
 
 def _infer(recipe: Recipe) -> Step:
     """Probabilities near the envelope: the very verb."""
-    from fibseg.pipeline import infer  # brings torch
-
     own = {
         "model": str(_folder(recipe)), "volume": recipe.volume, "name": NAME,
         "within": recipe.nucleus,
     }
     plain = _plain(recipe, "infer")
-    usual = inspect.signature(infer.run).parameters
-    told = {k: v for k, v in plain.items() if k in usual and v != usual[k].default}
-    words = [f"{k}={_word(v)}" for k, v in {**own, **told}.items()]
+    words = [f"{k}={_word(v)}" for k, v in {**own, **plain}.items()]
     return Step(
-        "infer", f"probabilities/{NAME}", infer.run,
+        "infer", f"probabilities/{NAME}",
         {**own, **recipe.infer, "blocks": recipe.blocks, "overwrite": recipe.overwrite},
         {**own, **plain},
-        [*_typed_over(words, _verbs_own(recipe, "infer")), "postprocess=null"], verb="infer",
+        [*_typed_over(words, _verbs_own(recipe, "infer")), "postprocess=null"],
         replaces=lambda: inferred_here(Volume.open(recipe.volume), own["model"]),
     )
 
 
 def _objects(recipe: Recipe) -> Step:
     """Numbered pores: the verb ``objects``, its threshold chosen before; recorded as that verb."""
-    from fibseg.pipeline import pore_objects
-
     own = {
         "volume": recipe.volume, "name": NAME, "model": str(_folder(recipe)),
         "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED,
     }
-    step = _step("objects", f"labels/{NAME}", pore_objects.run, recipe, {
-        **own, **recipe.objects, "blocks": recipe.blocks, "overwrite": recipe.overwrite,
-    })
-    plain = (recipe.config or {}).get("objects") or {}
-    return replace(step, config={**own, **plain, "steps": ["objects"]})
+    parts = {**own, **recipe.objects, "blocks": recipe.blocks, "overwrite": recipe.overwrite}
+    step = _step("objects", f"labels/{NAME}", "pore_objects", recipe, parts)
+    return replace(step, config={**own, **_plain(recipe, "objects"), "steps": ["objects"]})
 
 
 def _distribution(recipe: Recipe) -> Step:
     """How the pores lie on the envelope: the very verb."""
-    from fibseg.pipeline import distribution
-
     own = {"volume": recipe.volume, "objects": NAME, "on": recipe.nucleus}
-    plain = (recipe.config or {}).get("distribution") or {}
+    words = [f"{k}={v}" for k, v in own.items()]
     return Step(
-        "distribution", f"tables/{NAME}", distribution.run,
-        {**own, **recipe.distribution, "blocks": recipe.blocks}, {**own, **plain},
-        [*(f"{k}={v}" for k, v in own.items()), *_verbs_own(recipe, "distribution")],
-        verb="distribution",
+        "distribution", f"tables/{NAME}",
+        {**own, **recipe.distribution, "blocks": recipe.blocks},
+        {**own, **_plain(recipe, "distribution")},
+        [*words, *_verbs_own(recipe, "distribution")],
     )
 
 
@@ -266,7 +207,7 @@ def planned_steps(recipe: Recipe) -> list[Step]:
 
 
 def _step(
-    name: str, product: str, function: Callable[..., Any], recipe: Recipe, parts: dict[str, Any]
+    name: str, product: str, module: str, recipe: Recipe, parts: dict[str, Any]
 ) -> Step:
     """A step of this verb, with its settings alone in its record."""
     others = [start for other in MAKERS if other != name for start in (f"{other}.", f"@{other}.")]
@@ -281,7 +222,5 @@ def _step(
         name: plain.get(name), "keep": recipe.keep, "blocks": plain.get("blocks"),
         "overwrite": recipe.overwrite,
     }
-    return Step(
-        name, product, function, parts, config,
-        [f"volume={recipe.volume}", f"steps=[{name}]", *typed],
-    )
+    words = [f"volume={recipe.volume}", f"steps=[{name}]", *typed]
+    return Step("pores", product, parts, config, words, module=module)

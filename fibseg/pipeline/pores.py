@@ -13,8 +13,9 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.pipeline.distributed import Distributed
-from fibseg.pipeline.pore_steps import MAKERS, Recipe, Step, planned_steps
+from fibseg.pipeline.pore_steps import MAKERS, Recipe, planned_steps
 from fibseg.pipeline.products import Products
+from fibseg.pipeline.steps import Step
 
 _log = logging.getLogger("fibseg.pipeline")
 

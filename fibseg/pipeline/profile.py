@@ -14,8 +14,9 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.profile_empty import empty_labels, without
-from fibseg.pipeline.profile_steps import VERBS, Recipe, Step, planned_steps
+from fibseg.pipeline.profile_steps import VERBS, Recipe, planned_steps
 from fibseg.pipeline.profiled import Profiled
+from fibseg.pipeline.steps import Step
 
 _log = logging.getLogger("fibseg.pipeline")
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fibseg.errors import DataError
-from fibseg.pipeline.profile_steps import Recipe, Step, measure_step
+from fibseg.pipeline.profile_steps import Recipe, measure_step
+from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
 _log = logging.getLogger("fibseg.pipeline")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
 VERBS = ("classify", "objects", "measure", "report")
@@ -52,48 +51,6 @@ class Recipe:
     def membranes(self) -> list[str]:
         """Cell and nucleus, if they are wanted."""
         return [name for name in (self.cell, self.nucleus) if name is not None]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One verb of a profile.
-
-    Attributes
-    ----------
-    verb
-        Its name.
-    product
-        What it makes, for people.
-    parts
-        Its arguments.
-    config
-        The same as plain data, for its record; None where it keeps none.
-    overrides
-        What a user would type behind the verb.
-    """
-
-    verb: str
-    product: str
-    parts: dict[str, Any]
-    config: dict[str, Any] | None
-    overrides: list[str]
-
-    @property
-    def command(self) -> str:
-        """The step as it can be typed."""
-        return f"fibseg {self.verb} {shlex.join(self.overrides)}"
-
-    @property
-    def function(self) -> Callable[..., Any]:
-        """What does it. Looked up late: the classifier brings torch, the others do without."""
-        run: Callable[..., Any] = importlib.import_module(f"fibseg.pipeline.{self.verb}").run
-        return run
-
-    def run(self) -> Any:
-        """Do it; returns what the verb returns."""
-        if self.config is None:
-            return self.function(**self.parts)
-        return self.function(**self.parts, config=self.config, overrides=self.overrides)
 
 
 def planned_steps(recipe: Recipe) -> list[Step]:

@@ -14,8 +14,9 @@ from fibseg.cli.main import main
 from fibseg.cli.verbs import VERBS
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import profile
-from fibseg.pipeline.profile_steps import Step, planned_steps
+from fibseg.pipeline.profile_steps import planned_steps
 from fibseg.pipeline.pyramid import finish_product
+from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
 
