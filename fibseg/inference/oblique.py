@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,6 +203,10 @@ def near_border(
     low, high = plan.within_nm
     # Farther than asked for is as far as the next voxel: the cap itself is never in the range.
     cap = max(abs(low), abs(high)) + max(plan.spacing)
-    signed = signed_distance(labels, max_nm=cap, spacing=plan.spacing)
-    found: Mask = ((signed >= low) & (signed <= high))[write.relative_to(read).slices]
+    # Windows see farther than that: only the border that may be near is looked for.
+    near = write.grow([math.ceil(cap / s) + 1 for s in plan.spacing]).intersect(read)
+    signed = signed_distance(
+        labels[near.relative_to(read).slices], max_nm=cap, spacing=plan.spacing
+    )
+    found: Mask = ((signed >= low) & (signed <= high))[write.relative_to(near).slices]
     return found
