@@ -85,8 +85,9 @@ class Lattice:
         both = tuple(zip(below, beyond, strict=True))
         total = np.zeros(share[0].shape, np.float32)
         for corner in CORNERS:
-            at = tuple(both[a][c] for a, c in enumerate(corner))
-            total += corner_share(share, corner) * raw[at]
+            weight = corner_share(share, corner)
+            if weight.any():  # one corner alone has any where pixels are voxels
+                total += weight * raw[tuple(both[a][c] for a, c in enumerate(corner))]
         return total
 
 

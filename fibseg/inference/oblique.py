@@ -22,7 +22,10 @@ from fibseg.types import Mask
 SLAB = 24
 """Planes whose windows are held at once."""
 
-Voxels = tuple[Ints, Ints, Ints]
+PIECE = 2**18
+"""Voxels whose taps are held at once."""
+
+Places = tuple[Ints, Ints, Ints]
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,16 @@ class ObliquePredictor:
         wanted
             Voxels of `write` to be computed, others stay 0; all if left out.
         """
-        out = np.zeros((self.n_classes, *write.shape), np.uint8)
-        mask = np.ones(write.shape, bool) if wanted is None else wanted
-        inside = np.nonzero(mask)
-        if len(inside[0]):
-            z, y, x = (i + start for i, start in zip(inside, write.start, strict=True))
-            probs = self._fused(raw, read, (z, y, x))
-            out[:, inside[0], inside[1], inside[2]] = (probs * 255 + 0.5).astype(np.uint8)
-        return tuple(out)
+        out = np.zeros((self.n_classes, write.size), np.uint8)
+        voxels = np.arange(write.size) if wanted is None else np.flatnonzero(wanted)
+        if len(voxels):
+            probs = self._fused(raw, read, _Voxels(write, voxels))
+            probs *= np.float32(255)
+            probs += np.float32(0.5)
+            out[:, voxels] = probs.astype(np.uint8)
+        return tuple(out.reshape(-1, *write.shape))
 
-    def _fused(self, raw: NDArray[Any], read: Box, voxels: Voxels) -> NDArray[np.float32]:
+    def _fused(self, raw: NDArray[Any], read: Box, voxels: _Voxels) -> NDArray[np.float32]:
         """Probabilities (classes, n) of voxels, all orientations as one."""
         lattices = [self.plan.lattice(o) for o in self.plan.orientations]
         if self.plan.fusion == "median":
@@ -79,20 +82,37 @@ class ObliquePredictor:
         return total
 
     def _along(
-        self, lattice: Lattice, raw: NDArray[Any], read: Box, voxels: Voxels
+        self, lattice: Lattice, raw: NDArray[Any], read: Box, voxels: _Voxels
     ) -> NDArray[np.float32]:
         """Probabilities (classes, n) of voxels along one orientation."""
-        probs = np.zeros((self.n_classes, len(voxels[0])), np.float32)
-        height = lattice.pixels_of(voxels, 0)
-        below = np.floor(height).astype(np.int64)
+        probs = np.zeros((self.n_classes, len(voxels)), np.float32)
+        below = np.concatenate([
+            np.floor(lattice.pixels_of(voxels.places(piece), 0)).astype(np.int32)
+            for piece in _pieces(np.arange(len(voxels)))
+        ])
         for first in range(int(below.min()), int(below.max()) + 1, SLAB):
             chosen = np.flatnonzero((below >= first) & (below < first + SLAB))
             if len(chosen):
-                z, y, x = (v[chosen] for v in voxels)
-                taps = _Taps.of(lattice, (z, y, x), below[chosen], height[chosen], self.plan.core)
-                store = self._windows(lattice, raw, read, taps.windows)
-                probs[:, chosen] = taps.gather(store)
+                self._slab(lattice, raw, read, voxels, chosen, probs)
         return probs
+
+    def _slab(
+        self, lattice: Lattice, raw: NDArray[Any], read: Box, voxels: _Voxels, chosen: Ints,
+        probs: NDArray[np.float32],
+    ) -> None:
+        """Fill in probabilities of chosen voxels, whose planes are held at once."""
+
+        def taps(piece: Ints) -> _Taps:
+            return _Taps.of(lattice, voxels.places(piece), self.plan.core)
+
+        # Taps take some 100 bytes a voxel: they are found twice, rather than held for all.
+        pieces = _pieces(chosen)
+        seen = [taps(piece).windows for piece in pieces]
+        windows, number = np.unique(np.concatenate(seen), axis=0, return_inverse=True)
+        store = self._windows(lattice, raw, read, windows)
+        own = np.split(number.reshape(-1), np.cumsum([len(part) for part in seen])[:-1])
+        for piece, numbers in zip(pieces, own, strict=True):
+            probs[:, piece] = taps(piece).gather(store, numbers)
 
     def _windows(
         self, lattice: Lattice, raw: NDArray[Any], read: Box, windows: Ints
@@ -135,35 +155,54 @@ class ObliquePredictor:
 
 
 @dataclass(frozen=True)
+class _Voxels:
+    """Some voxels of a box, by their places in C order."""
+
+    box: Box
+    flat: Ints
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    def places(self, numbers: Ints) -> Places:
+        """Where voxels of these numbers lie in the volume."""
+        inside = np.unravel_index(self.flat[numbers], self.box.shape)
+        z, y, x = (i + start for i, start in zip(inside, self.box.start, strict=True))
+        return z, y, x
+
+
+def _pieces(numbers: Ints) -> list[Ints]:
+    return np.array_split(numbers, max(1, math.ceil(len(numbers) / PIECE)))
+
+
+@dataclass(frozen=True)
 class _Taps:
     """The eight pixels around each of some voxels, as places in the cores of windows."""
 
     windows: Ints
     """Windows (plane, row, column) that hold any of them, ascending, (n, 3)."""
-    places: list[tuple[Ints, Ints, Ints]]
+    places: list[Places]
     """Window, row and column within its core, of each voxel, per tap."""
     shares: list[NDArray[np.float32]]
 
     @classmethod
-    def of(
-        cls, lattice: Lattice, voxels: Voxels, below: Ints, height: NDArray[np.float64], core: int
-    ) -> _Taps:
-        """Taps of voxels that lie `height` planes up, between plane `below` and the next."""
-        row, column = (lattice.pixels_of(voxels, along) for along in (1, 2))
-        corner = [np.floor(v).astype(np.int64) for v in (row, column)]
-        part = [
-            (v - b).astype(np.float32)
-            for v, b in zip((height, row, column), (below, *corner), strict=True)
-        ]
+    def of(cls, lattice: Lattice, voxels: Places, core: int) -> _Taps:
+        """Taps of voxels; those without a share, as where pixels are voxels, are left out."""
+        places = [lattice.pixels_of(voxels, along) for along in range(3)]
+        below = [np.floor(v).astype(np.int64) for v in places]
+        part = [(v - b).astype(np.float32) for v, b in zip(places, below, strict=True)]
         pixels, shares = [], []
-        for k, i, j in CORNERS:
-            shares.append(corner_share(part, (k, i, j)))
-            pixels.append((below + k, corner[0] + i, corner[1] + j))
+        for corner in CORNERS:
+            share = corner_share(part, corner)
+            if share.any():
+                shares.append(share)
+                plane, row, column = (b + c for b, c in zip(below, corner, strict=True))
+                pixels.append((plane, row, column))
         return cls._numbered(pixels, shares, core)
 
     @classmethod
     def _numbered(
-        cls, pixels: list[Voxels], shares: list[NDArray[np.float32]], core: int
+        cls, pixels: list[Places], shares: list[NDArray[np.float32]], core: int
     ) -> _Taps:
         """Taps by the windows that hold them; pixels without weight need none."""
         owners = [(plane, row // core, column // core) for plane, row, column in pixels]
@@ -180,11 +219,11 @@ class _Taps:
             places.append((np.maximum(number, 0), row % core, column % core))
         return cls(np.argwhere(needed) + low, places, shares)
 
-    def gather(self, store: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Interpolated values (classes, n) from the cores of `windows`."""
+    def gather(self, store: NDArray[np.float32], numbers: Ints) -> NDArray[np.float32]:
+        """Interpolated values (classes, n) from the cores of `windows`, which stand there."""
         total = np.zeros((store.shape[1], len(self.shares[0])), np.float32)
         for (window, row, column), share in zip(self.places, self.shares, strict=True):
-            total += store[window, :, row, column].T * share
+            total += store[numbers[window], :, row, column].T * share
         return total
 
 

@@ -195,3 +195,13 @@ def test_words_for_orientations():
     assert len(orientations_named("oblique", 5)) == 5
     with pytest.raises(UsageError, match="orientations='w'"):
         orientations_named("w", 1)
+
+
+@pytest.mark.parametrize("orientations", [orthogonal_orientations(), even_orientations(3)])
+def test_voxels_at_once_change_nothing(monkeypatch, orientations):
+    volume = noise()
+    wanted = np.random.default_rng(3).random(SHAPE) < 0.4
+    plan = plan_of(orientations, spacing=(12.0, 10.0, 9.0), pixel_nm=9.0)
+    at_once = whole(volume, plan, wanted=wanted)
+    monkeypatch.setattr("fibseg.inference.oblique.PIECE", 500)
+    np.testing.assert_array_equal(whole(volume, plan, wanted=wanted), at_once)
