@@ -14,7 +14,7 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
 from fibseg.pipeline.model_folders import model_folder
-from fibseg.pipeline.pockets import POCKETS, SITES
+from fibseg.pipeline.pocket_job import POCKETS, SITES
 from fibseg.pipeline.pore_network import (
     NAME,
     inferred_here,

@@ -21,8 +21,8 @@ import numpy as np
 from fibseg.blocks import Runner, Serial, layout_key, map_blocks
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline.distribution_job import own_columns
+from fibseg.pipeline.pocket_job import POCKETS, RULES, SITES
 from fibseg.pipeline.pocket_passes import save_rows
-from fibseg.pipeline.pockets import POCKETS, RULES, SITES
 from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pseudolabel_passes import Annotate, ClosePores, PaintPores
