@@ -16,6 +16,7 @@ from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec
 from fibseg.metrics import match_points
 from fibseg.pipeline import pore_objects
+from fibseg.pipeline.pore_level import chosen_level
 from fibseg.pipeline.pore_steps import MAKERS
 from fibseg.pipeline.report_distribution import agreement_facts
 from fibseg.pipeline.report_pores import pore_figures
@@ -68,6 +69,38 @@ def test_the_same_again_does_nothing(made: Path, capsys: pytest.CaptureFixture[s
     assert pores(made) == 0
     assert {p: p.stat().st_mtime_ns for p in made.rglob("*") if p.is_file()} == before
     assert "labels/pores " in capsys.readouterr().out
+
+
+def test_the_threshold_is_searched_only_where_something_has_changed(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.parent, tmp_path / "copy")
+    store, searched = Volume.open(tmp_path / "copy" / "cell.ome.zarr"), []
+
+    def search(*args, **settings):
+        searched.append(settings["levels"])
+        return chosen_level(*args, **settings)
+
+    monkeypatch.setattr(pore_objects, "chosen_level", search)
+    only = "steps=[objects]"
+    assert pores(store.path, only) == 0
+    before = store.labels_info("pores").digest
+    shutil.rmtree(store.path / "labels" / "pores")
+    assert pores(store.path, only) == 0
+    assert searched == []
+    assert store.labels_info("pores").digest == before
+    store.write_table("pores_pseudo", {
+        **store.table("pores_pseudo"), "more": np.zeros(len(store.table("pores_pseudo")["label"]))
+    }, labels_digest=store.labels_info("pores_pseudo").digest)
+    assert pores(store.path, only) == 0
+    assert searched == []
+    assert pores(store.path, only, "objects.levels=[0.2,0.4]") == 0
+    assert pores(store.path, only, "objects.postprocess.smooth.sigma_nm=10") == 0
+    table = store.table("pores_pseudo")
+    store.write_table("pores_pseudo", {**table, "z_um": table["z_um"] + 0.01},
+                      labels_digest=store.labels_info("pores_pseudo").digest)
+    assert pores(store.path, only) == 0
+    assert len(searched) == 3
 
 
 def test_each_step_can_be_typed_as_it_is_logged(
