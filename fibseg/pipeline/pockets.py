@@ -24,7 +24,7 @@ from fibseg.pipeline.distribution_job import own_columns
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.pocket_job import POCKETS, SITES, Job, Settings, planned_job
-from fibseg.pipeline.pocket_layers import layer_names, write_layers
+from fibseg.pipeline.pocket_layers import layer_names, refuse_foreign_layers, write_layers
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets
 from fibseg.pipeline.pocket_places import joined, renumbered, sure_sites, with_feet
@@ -117,6 +117,8 @@ def run(
         store, [POCKETS, *(layer_names() if job.layered else [])], job.inputs,
         f"labels/{nucleus}", overwrite=overwrite,
     )
+    if job.layered:
+        refuse_foreign_layers(store, overwrite=overwrite)
     if job.finished(store):
         _log.info("%s are there already, made with the same settings", job.path)
         tidy(store, job.path)
