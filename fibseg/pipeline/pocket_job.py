@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fibseg.data import Normalisation
 from fibseg.errors import UsageError
 from fibseg.pipeline.pocket_layers import layer_names, layers_stand
 from fibseg.pipeline.pocket_operators import Chain
@@ -99,10 +100,11 @@ def planned_job(store: Volume, settings: Settings) -> Job:
     Raises
     ------
     DataError
-        If there is no such nucleus.
+        If there is no such nucleus, or the image has one value nearly everywhere.
     UsageError
         If voxels are too coarse, or the nucleus is a painting or a product of this step.
     """
     require_fine(store.spacing)
+    Normalisation.of(store)
     inputs = nucleus_inputs(store, settings.nucleus, made=[POCKETS, *layer_names()])
     return Job(settings, fingerprint({**inputs, **settings.about}))

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fibseg.blocks import Runner, Serial, layout_key
+from fibseg.data import Normalisation
 from fibseg.pipeline.bench import Array, Sheet, Work
 from fibseg.pipeline.distribution_job import own_columns
 from fibseg.pipeline.fused import Operator
@@ -198,12 +199,14 @@ def _pockets(
     raw: Array, nucleus: Array, sites: Table, store: Volume, job: Job, work: Work
 ) -> Array:
     """Stored candidates for pockets, numbered."""
-    asked, bright = job.settings, store.polarity == "bright"
+    asked = job.settings
     if asked.method == "operators" and asked.chain is not None:
-        return asked.chain.run(raw, nucleus, bright_stain=bright, work=work, inputs=job.inputs)
+        seen = Normalisation.of(store)
+        return asked.chain.run(raw, nucleus, seen=seen, work=work, inputs=job.inputs)
     key = layout_key(before=job.inputs, step="grown")
     return grown_behind(
-        raw, sites, body=asked.body, bright_stain=bright, work=work, inputs=key
+        raw, sites, body=asked.body, bright_stain=store.polarity == "bright", work=work,
+        inputs=key,
     )
 
 
