@@ -77,9 +77,14 @@ def _train(recipe: Recipe) -> Step:
     folder = _folder(recipe)
     own = {"volume": recipe.volume, "annotation": NAME, "out": str(folder)}
     limit = _plain(recipe, "train").get("trainer", {}).get("max_time")
-    words = [f"{k}={v}" for k, v in own.items()] + [f"trainer.max_time={_word(limit)}"]
+    words = [f"{k}={v}" for k, v in own.items()] + [
+        f"trainer.max_time={_word(limit)}", "blocks=processes",  # of the verb alone it is serial
+    ]
     typed = ["experiment=pores", *_typed_over(words, _verbs_own(recipe, "train"))]
-    parts = {**own, **recipe.train, "overwrite": recipe.overwrite, "overrides": typed}
+    parts = {
+        **own, **recipe.train, "blocks": recipe.blocks, "overwrite": recipe.overwrite,
+        "overrides": typed,
+    }
     return Step(
         "train", str(folder), parts, None, typed,
         replaces=lambda: learned_from_older(folder, Volume.open(recipe.volume)),
@@ -192,7 +197,7 @@ def _verbs_own(recipe: Recipe, name: str) -> list[str]:
             words.append(sign + plain.removeprefix(f"{name}."))
         elif rest.startswith(f"{group}="):
             words.append(sign + rest)
-        elif plain.startswith("blocks") and name != "train":
+        elif plain.startswith("blocks"):
             words.append(word)
     return words
 

@@ -119,6 +119,7 @@ def test_each_step_can_be_typed_as_it_is_logged(
         for key, value in config[step].items():
             assert typed[key] == value, (verb, key)
         assert typed["volume"] == str(made)
+        assert typed["blocks"] == config["blocks"]
 
 
 def test_what_rests_on_changed_settings_is_made_again_and_nothing_else(
