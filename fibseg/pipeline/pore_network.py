@@ -76,6 +76,22 @@ def inferred_here(store: Volume, model: str) -> bool:
     )
 
 
+def learned_painting(store: Volume, model: Path) -> str | None:
+    """Digest of the painting of the store that the network behind the probabilities learned from.
+
+    None where that network does not lie in the folder any more, or has learned from another image.
+    """
+    from fibseg.export import load_spec
+
+    if NAME not in store.probability_names() or not _is_of(store, str(model)):
+        return None
+    learned = [
+        source for source in load_spec(model).training.get("volumes", [])
+        if source["annotation"] == PAINTED and source["raw_digest"] == store.raw_digest
+    ]
+    return str(learned[0]["annotation_digest"]) if len(learned) == 1 else None
+
+
 def _is_of(store: Volume, model: str) -> bool:
     """Whether the probabilities are of the weights that lie in that folder now."""
     from fibseg.export import weights_digest  # brings torch, which other steps do without
