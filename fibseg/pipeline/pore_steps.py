@@ -25,6 +25,7 @@ from fibseg.pipeline.pore_network import (
 from fibseg.pipeline.pore_products import refuse_foreign, refuse_foreign_tables
 from fibseg.pipeline.pseudolabels import PAINTED, PAIRED, PSEUDO
 from fibseg.pipeline.steps import Step
+from fibseg.pseudolabel import require_fine, require_thick
 from fibseg.volume import Volume
 
 
@@ -59,9 +60,18 @@ def _own(name: str, recipe: Recipe) -> dict[str, Any]:
 def _pockets(recipe: Recipe) -> Step:
     parts = {**_own("pockets", recipe), "keep": recipe.keep}
     step = _step("pockets", f"labels/{POCKETS}", "pockets", recipe, parts)
-    return replace(step, check=_refusal(
+    refuse = _refusal(
         recipe, [POCKETS], f"labels/{recipe.nucleus}", tables={POCKETS: POCKETS, SITES: POCKETS},
-    ))
+    )
+
+    def check() -> None:
+        """Nothing, if there may be pores in the volume, and pockets of theirs may be written."""
+        store = Volume.open(recipe.volume)
+        require_fine(store.spacing)
+        require_thick(store.shape, spacing=store.spacing)
+        refuse()
+
+    return replace(step, check=check)
 
 
 def _pseudolabels(recipe: Recipe) -> Step:
