@@ -30,7 +30,8 @@ from fibseg.measure.connected_balls import sites_of
 from fibseg.measure.crowding import mean_distance_um
 from fibseg.measure.envelope import Envelope
 from fibseg.measure.furrow import furrow_of
-from fibseg.measure.section_tests import Comparison, compared, compared_counts
+from fibseg.measure.section_comparison import Comparison
+from fibseg.measure.section_tests import compared, compared_counts
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, scattered
 from fibseg.measure.surface_patches import Patches, ways_to_block

@@ -61,7 +61,7 @@ def sections_figure(
     section
         1, 2, or NaN.
     comparisons
-        `fibseg.measure.section_tests.Comparison` as JSON holds it, by column.
+        `fibseg.measure.section_comparison.Comparison` as JSON holds it, by column.
     """
     with mpl.rc_context(STYLE):
         n = max(len(columns), 1)
