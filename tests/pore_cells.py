@@ -57,7 +57,7 @@ def pore_store(path: Path, **change: Any) -> Volume:
     image, nucleus, _ = cell(**drawn)
     image, nucleus = change.get("image", image), change.get("nucleus", nucleus)
     store = Volume.create(
-        path, shape=image.shape, dtype=np.uint8, spacing=change.get("spacing", SPACING),
+        path, shape=image.shape, dtype=image.dtype, spacing=change.get("spacing", SPACING),
         polarity=change.get("polarity", "dark"),
     )
     store.raw()[:] = image

@@ -93,7 +93,7 @@ def planned(
     ]
     _refuse_unknown(steps, known)
     _refuse_far(steps, spacing)
-    _try_on_one_voxel(steps, {OWN: np.zeros(0, dtype), **(arrays or {})}, spacing)
+    _try_on_one_voxel(steps, dtype, {OWN: np.zeros(0, dtype), **(arrays or {})}, spacing)
     local: list[Step] = []
     for step in steps:
         if is_local(step.fn) and function_of(step.fn) not in ON_OBJECTS:
@@ -223,10 +223,10 @@ def _refuse_far(steps: Sequence[Step], spacing: Spacing) -> None:
 
 
 def _try_on_one_voxel(
-    steps: Sequence[Step], arrays: Mapping[str, Any], spacing: Spacing
+    steps: Sequence[Step], dtype: DTypeLike, arrays: Mapping[str, Any], spacing: Spacing
 ) -> None:
     """Settings that an operator refuses, and steps that do not fit, come out before any work."""
-    array = np.zeros((1, 1, 1), dtype=arrays[OWN].dtype)
+    array = np.zeros((1, 1, 1), dtype=dtype)
     for step in steps:
         lacking = [name for _, name in step.arrays if name not in arrays]
         if lacking:

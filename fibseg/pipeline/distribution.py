@@ -32,6 +32,7 @@ from fibseg.types import Table
 from fibseg.volume import Volume
 from fibseg.volume.lock import free
 
+CENTRES = ("centroid_z_um", "centroid_y_um", "centroid_x_um")
 _log = logging.getLogger("fibseg.pipeline")
 
 
@@ -168,14 +169,22 @@ def in_short(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _places(
     store: Volume, job: Job, bench: StoreBench, over: Mapping[str, Any]
 ) -> tuple[Table, dict[str, Any]]:
-    """Table of the objects as it stands, else one with sizes and places; what was measured."""
+    """Table of the objects as it stands, else one with sizes and places; what was measured.
+
+    One that stands without centres of its objects, such as that of pseudo-labels, gets them.
+    """
     found = standing_table(store, job.objects)
-    if found is not None:
+    if found is not None and set(CENTRES) <= set(found[0]):
         return found
-    return region_table(
+    sizes = region_table(
         store.labels(job.objects), scratch=bench.folder("places"),
         inputs=job.sources[job.labels_path], spacing=store.spacing, **over,
-    ), {}
+    )
+    if found is None:
+        return sizes, {}
+    table, measured = found
+    rows = np.searchsorted(sizes["label"], table["label"])
+    return {**table, **{name: sizes[name][rows] for name in CENTRES}}, measured
 
 
 def _tell(job: Job, facts: Mapping[str, Any], columns: Table) -> None:

@@ -47,7 +47,8 @@ def find_objects(
         Name to operator, in order, None to leave it out; `fibseg.postprocess.components`
         numbers the objects, and only operators on numbered objects may follow.
     work
-        Blocks, runner, spacing, the bench, and the arrays that operators name.
+        Blocks, runner, spacing, the bench, and the arrays that operators name: among them
+        ``"probabilities"``, if `probs` are not those themselves but what steps before made of them.
     inputs
         Hash of what `probs` and those arrays are.
 
@@ -56,7 +57,7 @@ def find_objects(
     UsageError
         Before any work, if the chain or a setting in it cannot be meant.
     """
-    arrays = {**work.arrays, OWN: probs}
+    arrays = {OWN: probs, **work.arrays}
     steps = list(planned(
         operators, dtype=probs.dtype, known=GLOBAL, arrays=arrays, spacing=work.spacing
     ))

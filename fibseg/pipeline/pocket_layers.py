@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Runner, map_blocks
+from fibseg.errors import ExistsError
 from fibseg.geometry import reach
 from fibseg.pipeline.bench import Array
 from fibseg.pipeline.pyramid import finish_product
@@ -21,6 +22,8 @@ LAYERS = {
     "parts": "labels", "grown": "labels",
 }
 """Folder of every layer ``pockets_NAME``."""
+OWN = {"layer": "pockets"}
+"""Attribute of layers that are probabilities: others of that name are not replaced."""
 
 
 @reach(lambda: 0.0)
@@ -49,11 +52,32 @@ def layers_stand(store: Volume, inputs: str) -> bool:
     )
 
 
+def refuse_foreign_layers(store: Volume, *, overwrite: bool) -> None:
+    """Nothing, if layers that are probabilities may be written.
+
+    Raises
+    ------
+    ExistsError
+        If one of that name was made elsewhere and is not to be replaced.
+    """
+    for layer, folder in LAYERS.items():
+        name = f"pockets_{layer}"
+        if folder != "probabilities" or overwrite or name not in store.probability_names():
+            continue
+        if store.probabilities_info(name).attributes.get("layer") != OWN["layer"]:
+            raise ExistsError(
+                f"probabilities/{name} stands already and is no layer of pockets. Use "
+                "overwrite=true to replace it, or leave keep=all out."
+            )
+
+
 def write_layers(
     store: Volume, layers: Mapping[str, Array], inputs: str, nucleus: str, *, runner: Runner,
     overwrite: bool = False,
 ) -> None:
     """Write every intermediate as a layer, those of settings before are replaced.
+
+    `refuse_foreign_layers` has been asked before.
 
     Parameters
     ----------
@@ -70,7 +94,9 @@ def write_layers(
                 unedited=functools.partial(unedited, runner=runner),
             )
         else:
-            product = store.create_probabilities(name, inputs=inputs, overwrite=True)
+            product = store.create_probabilities(
+                name, inputs=inputs, attributes=OWN, overwrite=True
+            )
         if product.complete:
             continue
         map_blocks(

@@ -3,7 +3,7 @@
 ::
 
     shell       so deep to so deep inside of the nucleus
-    smooth      the image, inverted where stain is bright, so that pockets are bright
+    smooth      the image, normalised by its percentiles, pockets bright
     mask        brighter than its surroundings (adaptive threshold), in the shell
     particles   how much each place looks like a ball of a pocket's size, in the mask
     parts       what is above a threshold, numbered, split at its necks
@@ -21,19 +21,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Block, layout_key, map_blocks, reduce_blocks
+from fibseg.data.normalise import OUTSIDE, RULE, Normalisation
 from fibseg.errors import UsageError
+from fibseg.geometry import reach
 from fibseg.pipeline.bench import Array, OwnBox, Voxelwise, Work, as_mask, result_type
 from fibseg.pipeline.chain import describe, function_of, settings, without_arrays
 from fibseg.pipeline.fused import Operator, in_sequence
 from fibseg.pipeline.objectwise import grow_regions
 from fibseg.pipeline.operators import find_objects
-from fibseg.postprocess import invert, mask_by
+from fibseg.postprocess import mask_by
 from fibseg.pseudolabel import envelope_shell
 from fibseg.types import Spacing
 
 MASKING = ("smooth", "adaptive_threshold", "enhance_particles")
 NUMBERING = ("threshold", "components", "watershed")
 GROWING = "grow_regions"
+WHOLE = 255
+"""What 1 is in the normalised image."""
 OPTIONAL = ("smooth", "watershed", GROWING)
 
 
@@ -49,7 +53,8 @@ class Chain:
         From and to which depth the shell reaches.
     share
         Pockets grow into what is brighter than the shell by that share of their contrast, where
-        `grow_regions` is given no limit itself.
+        `grow_regions` is given no limit itself. Those limits lie from 0 to 1, as all levels do: the
+        whole range of `pockets_bright`.
 
     Raises
     ------
@@ -84,11 +89,11 @@ class Chain:
         """Plain data of all that the result depends on, beside the arrays."""
         return {
             "operators": describe(self.operators), "depth_nm": list(map(float, self.depth_nm)),
-            "share": self.share,
+            "share": self.share, "normalised": {**RULE, "outside": OUTSIDE},
         }
 
     def run(
-        self, raw: Array, nucleus: Array, *, bright_stain: bool, work: Work, inputs: str
+        self, raw: Array, nucleus: Array, *, seen: Normalisation, work: Work, inputs: str
     ) -> Array:
         """Grown parts, uint32, numbered; every intermediate goes to `layers`.
 
@@ -96,8 +101,8 @@ class Chain:
         ----------
         raw, nucleus
             Arrays of one shape.
-        bright_stain
-            Whether stain is bright in the raw.
+        seen
+            Which values of the raw are dark and bright.
         """
         low, high = map(float, self.depth_nm)
         key, spacing = layout_key(before=inputs, chain=self.about), work.spacing
@@ -107,7 +112,7 @@ class Chain:
             self.layers[name] = _stored(name, fn, sources, inputs=key, work=work)
             return self.layers[name]
 
-        image = Voxelwise(raw, invert) if bright_stain else raw
+        image = Voxelwise(raw, functools.partial(pockets_bright, seen=seen))
         shell = stored(
             "shell",
             functools.partial(envelope_shell, from_nm=low, to_nm=high, spacing=spacing), nucleus,
@@ -130,7 +135,7 @@ class Chain:
     ) -> Array:
         """Parts grown into what is as bright as they are, inside of the nucleus."""
         given = settings(self._bound(GROWING, work.spacing))
-        low, high = given["low"], given["high"]
+        low, high = (None if v is None else v * WHOLE for v in (given["low"], given["high"]))
         if low is None and high is None:
             sums: NDArray[np.int64] | None = reduce_blocks(
                 Brightness(), [image, parts, shell], np.add, block_shape=work.block_shape,
@@ -154,6 +159,25 @@ class Chain:
         """An operator whose result is 0 outside of a mask, the second array."""
         steps = ((self._bound(name, spacing), ()), (mask_by, ("other",)))
         return functools.partial(in_sequence, steps=steps, spacing=spacing)
+
+
+@reach(lambda: 0.0)
+def pockets_bright(raw: NDArray[Any], *, seen: Normalisation) -> NDArray[np.uint8]:
+    """The image with stain dark, its contrast that of the volume, whatever the range of its values.
+
+    From 0 to 255, between them what a network is given. As a quotient of differences it is the
+    same, to the bit, for values that were scaled and shifted; and medians of bytes are fast.
+
+    >>> seen = Normalisation(100, 300, invert=True)
+    >>> pockets_bright(np.array([80, 100, 200, 300, 900]), seen=seen).tolist()
+    [0, 21, 128, 234, 255]
+    """
+    dark, bright = (seen.low, seen.high) if seen.invert else (seen.high, seen.low)
+    share = np.clip((raw - np.float64(dark)) / (bright - dark), -OUTSIDE, 1 + OUTSIDE)
+    found: NDArray[np.uint8] = np.rint((share + OUTSIDE) / (1 + 2 * OUTSIDE) * WHOLE).astype(
+        np.uint8
+    )
+    return found
 
 
 @dataclass(frozen=True)

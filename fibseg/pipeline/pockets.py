@@ -14,45 +14,33 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fibseg.blocks import Runner, Serial, layout_key
-from fibseg.errors import UsageError
+from fibseg.data import Normalisation
 from fibseg.pipeline.bench import Array, Sheet, Work
 from fibseg.pipeline.distribution_job import own_columns
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.nucleus_border import blocks_with_border
-from fibseg.pipeline.pocket_layers import layer_names, layers_stand, write_layers
+from fibseg.pipeline.pocket_job import POCKETS, SITES, Job, Settings, planned_job
+from fibseg.pipeline.pocket_layers import layer_names, refuse_foreign_layers, write_layers
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets
 from fibseg.pipeline.pocket_places import joined, renumbered, sure_sites, with_feet
-from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
+from fibseg.pipeline.pore_products import refuse_foreign
 from fibseg.pipeline.pore_sites import pore_sites
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.region_sums import region_table
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.verify_voxels import unedited
-from fibseg.pseudolabel import (
-    PocketBody,
-    PocketLimits,
-    PoreShape,
-    require_fine,
-)
+from fibseg.pseudolabel import PocketBody, PocketLimits, PoreShape
 from fibseg.pseudolabel.pockets import LIMITS
-from fibseg.pseudolabel.pockets import NAMES as METHODS
 from fibseg.types import Table
-from fibseg.volume import Product, Volume, fingerprint
+from fibseg.volume import Product, Volume
 
-POCKETS, SITES = "pockets", "pockets_sites"
-"""Names of the label image and its table, and of the table of places."""
-KEEP = ("products", "all")
-
-RULES = 1
-"""Goes up when pockets or pseudo-labels are found otherwise with the same settings."""
 _log = logging.getLogger("fibseg.pipeline")
 
 
@@ -130,6 +118,8 @@ def run(
         store, [POCKETS, *(layer_names() if job.layered else [])], job.inputs,
         f"labels/{nucleus}", overwrite=overwrite,
     )
+    if job.layered:
+        refuse_foreign_layers(store, overwrite=overwrite)
     if job.finished(store):
         _log.info("%s are there already, made with the same settings", job.path)
         tidy(store, job.path)
@@ -147,93 +137,6 @@ def run(
                 products={job.path: store.labels_info(POCKETS).digest}, metrics=result
             )
     return Products(str(volume), result)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What was asked for; attributes as in `run`."""
-
-    nucleus: str
-    method: str
-    shape: PoreShape
-    snap: bool
-    least: float
-    body: PocketBody
-    chain: Chain | None
-    limits: PocketLimits
-    seed: int
-    keep: str
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"method={self.method} is unknown. Use one of {', '.join(METHODS)}.")
-        if self.keep not in KEEP:
-            raise UsageError(f"keep={self.keep} is unknown. Use one of {', '.join(KEEP)}.")
-        if not 0 <= self.least <= 1:
-            raise UsageError(f"least={self.least:g} is no confidence: it lies from 0 to 1.")
-        if self.method == "operators" and self.chain is None:
-            raise UsageError("method=operators needs operators: choose them with operators.…")
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """Plain data of all that the pockets depend on, beside image and nucleus."""
-        common = {
-            "rules": RULES, "method": self.method, "shape": asdict(self.shape), "snap": self.snap,
-            "limits": asdict(self.limits), "seed": self.seed, "least": self.least,
-        }
-        if self.method == "envelope":
-            return {**common, "body": asdict(self.body)}
-        return {**common, "chain": None if self.chain is None else self.chain.about}
-
-
-@dataclass(frozen=True)
-class Job:
-    """Pockets to be made: of what, and the hash of all that they depend on."""
-
-    settings: Settings
-    inputs: str
-    path: str = field(default=f"labels/{POCKETS}", init=False)
-
-    def finished(self, store: Volume) -> bool:
-        """Whether pockets and both tables, made of the same, are there, and asked-for layers."""
-        if POCKETS not in store.label_names(kind="labels"):
-            return False
-        info = store.labels_info(POCKETS)
-        if info.inputs != self.inputs:
-            return False
-        store.labels(POCKETS)  # damaged ones are an error: who edited them decides
-        tables = all(measured_on(store, name, info.digest) for name in (POCKETS, SITES))
-        return tables and (not self.layered or layers_stand(store, self.inputs))
-
-    @property
-    def layered(self) -> bool:
-        """Whether intermediates are to be kept that there are."""
-        return self.settings.keep == "all" and self.settings.method == "operators"
-
-    def summary(self, store: Volume) -> dict[str, Any]:
-        """Number of pockets and of places, and the volume in µm³."""
-        table, sites = store.table(POCKETS), store.table(SITES)
-        facts = {
-            "n_objects": len(table["label"]), "n_sites": len(sites["label"]),
-            "volume_um3": round(float(table["volume_um3"].sum()), 6),
-            "table": f"tables/{POCKETS}.parquet",
-        }
-        return {self.path: facts}
-
-
-def planned_job(store: Volume, settings: Settings) -> Job:
-    """What is to be made; checks all that can be known without reading a voxel.
-
-    Raises
-    ------
-    DataError
-        If there is no such nucleus.
-    UsageError
-        If voxels are too coarse, or the nucleus is a painting or a product of this step.
-    """
-    require_fine(store.spacing)
-    inputs = nucleus_inputs(store, settings.nucleus, made=[POCKETS, *layer_names()])
-    return Job(settings, fingerprint({**inputs, **settings.about}))
 
 
 def make_pockets(
@@ -296,12 +199,14 @@ def _pockets(
     raw: Array, nucleus: Array, sites: Table, store: Volume, job: Job, work: Work
 ) -> Array:
     """Stored candidates for pockets, numbered."""
-    asked, bright = job.settings, store.polarity == "bright"
+    asked = job.settings
     if asked.method == "operators" and asked.chain is not None:
-        return asked.chain.run(raw, nucleus, bright_stain=bright, work=work, inputs=job.inputs)
+        seen = Normalisation.of(store)
+        return asked.chain.run(raw, nucleus, seen=seen, work=work, inputs=job.inputs)
     key = layout_key(before=job.inputs, step="grown")
     return grown_behind(
-        raw, sites, body=asked.body, bright_stain=bright, work=work, inputs=key
+        raw, sites, body=asked.body, bright_stain=store.polarity == "bright", work=work,
+        inputs=key,
     )
 
 

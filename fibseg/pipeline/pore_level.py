@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fibseg.blocks import Serial
-from fibseg.errors import DataError, UsageError
-from fibseg.geometry import Box
+from fibseg.blocks.room import free_memory
+from fibseg.errors import DataError, RoomError, UsageError
+from fibseg.geometry import Box, is_local
 from fibseg.measure import regions
 from fibseg.metrics import PointScores, match_points
 from fibseg.pipeline.bench import Sheet, Work
-from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.chain import OWN, arrays_of, without_arrays
+from fibseg.pipeline.fused import Operator, in_sequence
 from fibseg.pipeline.operators import find_objects
 from fibseg.types import Spacing, Table
 
@@ -29,10 +31,14 @@ WITHIN_UM = 0.06
 MARGIN_NM = 300.0
 """So much around the part is looked at, so that no object is cut where it counts."""
 LARGEST_VOXELS = 2**26
-"""A larger part is cut to so many voxels around its middle: enough pores lie in them."""
+"""A larger part is cut to so many voxels around its middle: enough pores lie in them, and 5 GB."""
+BYTES_PER_VOXEL = 80
+"""Of memory for each voxel of the part and its margin, as measured with the usual steps."""
 FEW = 10
 """Fewer pseudo-labels than this choose badly."""
 THRESHOLD = "threshold"
+RULES = 1
+"""Goes up when the same settings come to choose another threshold."""
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -64,7 +70,7 @@ class Chosen:
 
 def chosen_level(
     probs: Any, annotation: Any, places: Table, operators: Mapping[str, Operator | None], *,
-    levels: Sequence[float], box: Box, spacing: Spacing,
+    levels: Sequence[float], box: Box, arrays: Mapping[str, Any] | None = None, spacing: Spacing,
 ) -> Chosen:
     """The threshold at which objects agree best with places of pores, by F1.
 
@@ -83,9 +89,13 @@ def chosen_level(
         To try.
     box
         The part for validation.
+    arrays
+        Others on the grid of the volume, by the names that operators call them.
 
     Raises
     ------
+    RoomError
+        If the memory of this machine does not hold the part.
     UsageError
         If there is no step ``threshold``, or no level to try.
     DataError
@@ -99,12 +109,15 @@ def chosen_level(
     box = _central(box)
     halo = [round(MARGIN_NM / s) for s in spacing]
     crop = box.grow(halo).clip(probs.shape)
+    _refuse_without_room(crop)
     seen = np.asarray(probs[crop.slices])
+    others = {OWN: seen, **{name: _cut(array, crop) for name, array in (arrays or {}).items()}}
+    even, rest = _made_even(seen, operators, spacing)
     unknown = np.asarray(annotation[crop.slices]) == 0
     true = np.stack([places[f"{axis}_um"] for axis in "zyx"], axis=1)
     scores = {}
     for level in levels:
-        found = _centres(seen, with_level(operators, level), crop, spacing)
+        found = _centres(even, with_level(rest, level), others, crop, spacing)
         scores[float(level)] = _scores(found, true, box, unknown, crop, spacing)
     _require_enough(next(iter(scores.values())).n_true)
     best = max((s.f1 for s in scores.values() if s.f1 == s.f1), default=float("nan"))
@@ -136,6 +149,41 @@ def with_level(
     return {**operators, THRESHOLD: functools.partial(fn, **{**given, "level": level})}
 
 
+def _made_even(
+    probs: NDArray[Any], operators: Mapping[str, Operator | None], spacing: Spacing
+) -> tuple[NDArray[Any], Mapping[str, Operator | None]]:
+    """What the steps before the threshold make of probabilities, and the steps that are left.
+
+    They are the same for every level. None is done if one of them is not local, or takes other
+    arrays: the steps that are left are all of them then.
+    """
+    names = list(operators)
+    first = names[: names.index(THRESHOLD)]
+    before = {name: fn for name in first if (fn := operators[name]) is not None}
+    if any(not is_local(fn) or arrays_of(name, fn) for name, fn in before.items()):
+        return probs, operators
+    steps = [(without_arrays(fn, spacing=spacing), ()) for fn in before.values()]
+    rest = {name: fn for name, fn in operators.items() if name not in first}
+    return in_sequence(probs, steps=steps, spacing=spacing), rest
+
+
+def _cut(array: Any, crop: Box) -> Any:
+    """Part of an array; a table is what it is."""
+    return np.asarray(array[crop.slices]) if hasattr(array, "shape") else array
+
+
+def _refuse_without_room(crop: Box) -> None:
+    """Nothing, if the memory of this machine holds the part and what is made of it."""
+    needed, free = BYTES_PER_VOXEL * float(crop.size), free_memory()
+    if needed > free:
+        raise RoomError(
+            f"to choose a threshold, {crop.size / 1e6:.3g} million voxels of the part for "
+            f"validation are looked at, which takes {needed / 1e9:.3g} GB of memory; "
+            f"{free / 1e9:.3g} GB are free. Free some, or give the threshold: "
+            "objects.levels=null objects.postprocess.threshold.level=0.3."
+        )
+
+
 def _scores(
     found: NDArray[np.float64], true: NDArray[np.float64], box: Box, unknown: NDArray[np.bool_],
     crop: Box, spacing: Spacing,
@@ -160,16 +208,16 @@ def _inside(places: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
 
 
 def _centres(
-    probs: NDArray[np.uint8], operators: Mapping[str, Operator | None], crop: Box,
-    spacing: Spacing,
+    even: NDArray[Any], operators: Mapping[str, Operator | None], arrays: Mapping[str, Any],
+    crop: Box, spacing: Spacing,
 ) -> NDArray[np.float64]:
     """Centres (n, 3) of the objects of a part, µm in the volume."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
-        bench = _Memory(probs.shape, Path(folder))
+        bench = _Memory(even.shape, Path(folder))
         target = bench.sheet("labels", dtype=np.uint32, inputs="")
         find_objects(
-            probs, target, operators,
-            work=Work(bench, probs.shape, Serial(), spacing), inputs="validation",
+            even, target, operators, inputs="validation",
+            work=Work(bench, even.shape, Serial(), spacing, arrays),
         )
     table = regions.measure(target.array, spacing=spacing)
     inside = np.stack([table[f"centroid_{axis}_um"] for axis in "zyx"], axis=1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from fibseg.blocks import Runner
 from fibseg.data.dense import painting, painting_digest
@@ -12,10 +15,13 @@ from fibseg.errors import DataError
 from fibseg.export import load_spec, weights_digest
 from fibseg.geometry import Box
 from fibseg.pipeline import objects
+from fibseg.pipeline.chain import describe
 from fibseg.pipeline.fused import Operator
-from fibseg.pipeline.pore_level import THRESHOLD, Chosen, chosen_level, with_level
+from fibseg.pipeline.named import digests_of, names_in, open_arrays
+from fibseg.pipeline.pore_level import RULES, THRESHOLD, chosen_level, with_level
 from fibseg.pipeline.products import Products
-from fibseg.volume import Volume
+from fibseg.types import Table
+from fibseg.volume import Volume, fingerprint
 
 _log = logging.getLogger("fibseg.pipeline")
 
@@ -59,9 +65,9 @@ def run(
             store, name, postprocess, model=model, places=places, annotation=annotation,
             levels=levels,
         )
-        postprocess = with_level(postprocess, chosen.level)
-        told["chosen"] = chosen.record()
-        told["postprocess"] = _told(told.get("postprocess"), chosen.level)
+        postprocess = with_level(postprocess, chosen["level"])
+        told["chosen"] = chosen
+        told["postprocess"] = _told(told.get("postprocess"), chosen["level"])
     return objects.run(
         volume=volume, name=name, postprocess=postprocess, blocks=blocks, overwrite=overwrite,
         config=told, overrides=overrides,
@@ -71,8 +77,10 @@ def run(
 def on_validation(
     store: Volume, name: str, postprocess: Mapping[str, Operator | None], *, model: str,
     places: str, annotation: str, levels: Sequence[float],
-) -> Chosen:
-    """The threshold that suits the part of the volume best which is for validation.
+) -> dict[str, Any]:
+    """The threshold that suits the part of the volume best which is for validation, as recorded.
+
+    One that was chosen before from the very same is taken again: to try them all takes minutes.
 
     Raises
     ------
@@ -84,16 +92,44 @@ def on_validation(
             f"{store.path} has no probabilities {name!r} to make pores of. Do the step infer first."
         )
     _refuse_others(store, name, model, annotation)
-    chosen = chosen_level(
-        store.probabilities(name), painting(store, annotation), store.table(places), postprocess,
-        levels=levels, box=validation_part(store, model), spacing=store.spacing,
-    )
-    best = chosen.scores[chosen.level]
+    box, rows = validation_part(store, model), store.table(places)
+    named = names_in(postprocess)
+    inputs = fingerprint({
+        "rules": RULES, "probabilities": store.probabilities_info(name).digest,
+        "annotation": painting_digest(store, annotation), "places": _digest(rows),
+        "part": [*box.start, *box.stop], "levels": list(map(float, levels)),
+        "operators": describe(postprocess), "arrays": digests_of(store, named),
+        "spacing": list(store.spacing),
+    })
+    chosen, again = _chosen_before(store, inputs), " as chosen before"
+    if chosen is None:
+        found = chosen_level(
+            store.probabilities(name), painting(store, annotation), rows, postprocess,
+            levels=levels, box=box, arrays=open_arrays(store, named), spacing=store.spacing,
+        )
+        chosen, again = {**found.record(), "inputs": inputs}, ""
+    best = next(row for row in chosen["curve"] if row["level"] == chosen["level"])
     _log.info(
-        "threshold %g: on the part for validation F1 %.3f, precision %.3f, recall %.3f of %d "
-        "pseudo-labels", chosen.level, best.f1, best.precision, best.recall, best.n_true,
+        "threshold %g%s: on the part for validation F1 %s, precision %s, recall %s of %d "
+        "pseudo-labels", chosen["level"], again, best["f1"], best["precision"], best["recall"],
+        chosen["n_true"],
     )
     return chosen
+
+
+def _chosen_before(store: Volume, inputs: str) -> dict[str, Any] | None:
+    """What a run has chosen from the same, as its record has it."""
+    for run in reversed(store.runs(skip_damaged=True)):
+        chosen = run["config"].get("chosen")
+        if isinstance(chosen, dict) and chosen.get("inputs") == inputs:
+            return chosen
+    return None
+
+
+def _digest(places: Table) -> str:
+    """Of where pseudo-labels are: other columns of their table may change."""
+    columns = (np.ascontiguousarray(places[f"{axis}_um"], float).tobytes() for axis in "zyx")
+    return hashlib.sha256(b"".join(columns)).hexdigest()
 
 
 def _refuse_others(store: Volume, name: str, model: str, annotation: str) -> None:

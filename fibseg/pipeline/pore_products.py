@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg.errors import DataError, ExistsError, UsageError
@@ -48,9 +48,16 @@ def nucleus_inputs(store: Volume, nucleus: str, *, made: Sequence[str]) -> dict[
 
 
 def refuse_foreign(
-    store: Volume, names: Sequence[str], inputs: str, derived_from: str, *, overwrite: bool
+    store: Volume, names: Sequence[str], inputs: str | None, derived_from: str, *, overwrite: bool
 ) -> None:
     """Nothing, if label images of these names may be written: told before hours of work.
+
+    Parameters
+    ----------
+    inputs
+        Fingerprint of what they are to be made of; None where that is not known yet.
+    derived_from
+        What older ones of the same were made of.
 
     Raises
     ------
@@ -66,6 +73,51 @@ def refuse_foreign(
                 f"labels/{name} stands already and comes from other data or settings. "
                 "Use overwrite=true to replace it."
             )
+
+
+def refuse_foreign_tables(
+    store: Volume, tables: Mapping[str, str], *, overwrite: bool
+) -> None:
+    """Nothing, if tables may be written: those of labels that were ever made by a run.
+
+    Parameters
+    ----------
+    tables
+        Name of a table to that of its labels.
+
+    Raises
+    ------
+    DataError
+        If something stands there that is no table of fibseg: that is never replaced.
+    ExistsError
+        If one comes from elsewhere and is not to be replaced.
+    """
+    for name, labels in tables.items():
+        if name in store.table_names() and not _measured_here(store, name, labels) and (
+            not overwrite
+        ):
+            raise ExistsError(
+                f"tables/{name} stands already and was not measured on any labels/{labels} made "
+                "in this store. Use overwrite=true to replace it."
+            )
+
+
+def _measured_here(store: Volume, name: str, labels: str) -> bool:
+    """Whether a table is of labels as they are now, or as a run has made them before.
+
+    Raises
+    ------
+    DataError
+        If it is no table of fibseg.
+    """
+    digest = store.table_info(name)["labels_digest"]
+    if labels not in store.label_names():
+        if (store.path / "labels" / labels).exists():  # a run was killed that made them anew
+            return True
+    elif store.labels_info(labels).digest == digest:
+        return True
+    made = [run.get("products") or {} for run in store.runs(skip_damaged=True)]
+    return any(products.get(f"labels/{labels}") == digest for products in made)
 
 
 def measured_on(store: Volume, name: str, digest: str) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.geometry import Box, halo_voxels
-from fibseg.pipeline import pockets, pseudolabels
+from fibseg.pipeline import pseudolabels
 from fibseg.pipeline.nucleus_border import blocks_with_border
 from fibseg.pipeline.objects import planned_jobs
+from fibseg.pipeline.pocket_job import POCKETS, SITES
 from fibseg.pipeline.pore_sites import BLOCK_SIDE, worker_bytes
 from fibseg.pipeline.sample import Parts, Sample, by, of_store
 from fibseg.pseudolabel import Bridge, PoreBody, PoreShape, Sureness
@@ -67,7 +68,7 @@ def _pseudolabels(parts: Parts, folder: Path) -> Sample:
         store, parts["nucleus"], parts["method"], parts["body"] or PoreBody(),
         parts["bridge"] or Bridge(), rule,
     )
-    sites, table = store.table(pockets.SITES), store.table(pockets.POCKETS)
+    sites, table = store.table(SITES), store.table(POCKETS)
     side = np.array([BLOCK_SIDE] * 3)
     places = np.stack([sites[f"{a}_um"] for a in "zyx"], axis=1) * 1000
     cells = np.floor(places / np.array(store.spacing) / side).astype(int)
@@ -76,19 +77,19 @@ def _pseudolabels(parts: Parts, folder: Path) -> Sample:
     box = Box(tuple(map(int, first)), tuple(map(int, first + side))).clip(store.shape)
     sample = of_store(
         store, folder, {**parts, "rule": replace(rule, sure=0.0, unsure=0.0)},
-        labels=[parts["nucleus"], pockets.POCKETS], block=side.tolist(), box=box,
+        labels=[parts["nucleus"], POCKETS], block=side.tolist(), box=box,
     )
     small = Volume(sample.parts["volume"])
-    digest = small.labels_info(pockets.POCKETS).digest
+    digest = small.labels_info(POCKETS).digest
     shift = dict(zip("zyx", np.array(box.start) * store.spacing / 1000, strict=True))
     low, high = (np.array(end) * store.spacing for end in (box.start, box.stop))
     inside = np.flatnonzero(((places >= low) & (places < high)).all(axis=1))
     told = {"method": "envelope", "sources": {
         f"labels/{parts['nucleus']}": small.labels_info(parts["nucleus"]).digest
     }}
-    small.write_table(pockets.SITES, _moved(sites, inside, shift), labels_digest=digest,
+    small.write_table(SITES, _moved(sites, inside, shift), labels_digest=digest,
                       measured=told)
-    small.write_table(pockets.POCKETS, table, labels_digest=digest)
+    small.write_table(POCKETS, table, labels_digest=digest)
     return sample
 
 

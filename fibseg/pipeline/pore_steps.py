@@ -13,13 +13,20 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
-from fibseg.pipeline import pseudolabels
 from fibseg.pipeline.model_folders import model_folder
+from fibseg.pipeline.pocket_job import POCKETS, SITES
+from fibseg.pipeline.pore_network import (
+    NAME,
+    inferred_here,
+    learned_from_older,
+    refuse_foreign_probabilities,
+    refuse_foreign_training,
+)
+from fibseg.pipeline.pore_products import refuse_foreign, refuse_foreign_tables
+from fibseg.pipeline.pseudolabels import PAINTED, PAIRED, PSEUDO
 from fibseg.pipeline.steps import Step
+from fibseg.pseudolabel import require_fine, require_thick
 from fibseg.volume import Volume
-
-NAME = "pores"
-"""Of the model, the probabilities, the objects and their table."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,27 @@ def _own(name: str, recipe: Recipe) -> dict[str, Any]:
 
 def _pockets(recipe: Recipe) -> Step:
     parts = {**_own("pockets", recipe), "keep": recipe.keep}
-    return _step("pockets", "labels/pockets", "pockets", recipe, parts)
+    step = _step("pockets", f"labels/{POCKETS}", "pockets", recipe, parts)
+    refuse = _refusal(
+        recipe, [POCKETS], f"labels/{recipe.nucleus}", tables={POCKETS: POCKETS, SITES: POCKETS},
+    )
+
+    def check() -> None:
+        """Nothing, if there may be pores in the volume, and pockets of theirs may be written."""
+        store = Volume.open(recipe.volume)
+        require_fine(store.spacing)
+        require_thick(store.shape, spacing=store.spacing)
+        refuse()
+
+    return replace(step, check=check)
 
 
 def _pseudolabels(recipe: Recipe) -> Step:
     parts = _own("pseudolabels", recipe)
-    return _step("pseudolabels", "labels/pores_pseudo", "pseudolabels", recipe, parts)
+    step = _step("pseudolabels", f"labels/{PSEUDO}", "pseudolabels", recipe, parts)
+    return replace(step, check=_refusal(
+        recipe, [PSEUDO, PAINTED], f"labels/{POCKETS}", tables={PSEUDO: PSEUDO, PAIRED: PSEUDO},
+    ))
 
 
 def _train(recipe: Recipe) -> Step:
@@ -65,12 +87,20 @@ def _train(recipe: Recipe) -> Step:
     folder = _folder(recipe)
     own = {"volume": recipe.volume, "annotation": NAME, "out": str(folder)}
     limit = _plain(recipe, "train").get("trainer", {}).get("max_time")
-    words = [f"{k}={v}" for k, v in own.items()] + [f"trainer.max_time={_word(limit)}"]
+    words = [f"{k}={v}" for k, v in own.items()] + [
+        f"trainer.max_time={_word(limit)}", "blocks=processes",  # of the verb alone it is serial
+    ]
     typed = ["experiment=pores", *_typed_over(words, _verbs_own(recipe, "train"))]
-    parts = {**own, **recipe.train, "overwrite": recipe.overwrite, "overrides": typed}
+    parts = {
+        **own, **recipe.train, "blocks": recipe.blocks, "overwrite": recipe.overwrite,
+        "overrides": typed,
+    }
     return Step(
         "train", str(folder), parts, None, typed,
         replaces=lambda: learned_from_older(folder, Volume.open(recipe.volume)),
+        check=lambda: refuse_foreign_training(
+            folder, Volume.open(recipe.volume), overwrite=recipe.overwrite
+        ),
     )
 
 
@@ -88,6 +118,9 @@ def _infer(recipe: Recipe) -> Step:
         {**own, **plain},
         [*_typed_over(words, _verbs_own(recipe, "infer")), "postprocess=null"],
         replaces=lambda: inferred_here(Volume.open(recipe.volume), own["model"]),
+        check=lambda: refuse_foreign_probabilities(
+            Volume.open(recipe.volume), own["model"], overwrite=recipe.overwrite
+        ),
     )
 
 
@@ -95,11 +128,14 @@ def _objects(recipe: Recipe) -> Step:
     """Numbered pores: the verb ``objects``, its threshold chosen before; recorded as that verb."""
     own = {
         "volume": recipe.volume, "name": NAME, "model": str(_folder(recipe)),
-        "places": pseudolabels.PSEUDO, "annotation": pseudolabels.PAINTED,
+        "places": PSEUDO, "annotation": PAINTED,
     }
     parts = {**own, **recipe.objects, "blocks": recipe.blocks, "overwrite": recipe.overwrite}
     step = _step("objects", f"labels/{NAME}", "pore_objects", recipe, parts)
-    return replace(step, config={**own, **_plain(recipe, "objects"), "steps": ["objects"]})
+    return replace(
+        step, config={**own, **_plain(recipe, "objects"), "steps": ["objects"]},
+        check=_refusal(recipe, [NAME], f"probabilities/{NAME}", tables={NAME: NAME}),
+    )
 
 
 def _distribution(recipe: Recipe) -> Step:
@@ -114,30 +150,25 @@ def _distribution(recipe: Recipe) -> Step:
     )
 
 
-def learned_from_older(folder: Path, store: Volume) -> bool:
-    """Whether a training in that folder has learned from pseudo-labels of before."""
-    from fibseg.pipeline.train_folder import recorded_sources
+def _refusal(
+    recipe: Recipe, names: Sequence[str], derived_from: str, *, tables: Mapping[str, str]
+) -> Callable[[], None]:
+    """What refuses labels and tables of these names that come from elsewhere.
 
-    sources = recorded_sources(folder)
-    if len(sources) != 1 or sources[0].get("annotation") != pseudolabels.PAINTED:
-        return False
-    now = store.labels_info(pseudolabels.PAINTED).digest
-    same = sources[0].get("raw_digest") == store.raw_digest
-    return same and sources[0].get("annotation_digest") != now
-
-
-def inferred_here(store: Volume, model: str) -> bool:
-    """Whether the probabilities that stand there were made with the model of that folder.
-
-    Store and folder may have moved together since.
+    Parameters
+    ----------
+    derived_from
+        What the labels are made of by this verb, with whatever settings.
+    tables
+        To each table its labels.
     """
-    made = [
-        run for run in store.runs(skip_damaged=True)
-        if f"probabilities/{NAME}" in (run.get("products") or {})
-    ]
-    return bool(made) and (
-        Path(str(made[-1]["config"].get("model"))).parts[-2:] == Path(model).parts[-2:]
-    )
+    def refuse() -> None:
+        """As the step would, after the work of those before it."""
+        store = Volume.open(recipe.volume)
+        refuse_foreign(store, names, None, derived_from, overwrite=recipe.overwrite)
+        refuse_foreign_tables(store, tables, overwrite=recipe.overwrite)
+
+    return refuse
 
 
 def _folder(recipe: Recipe) -> Path:
@@ -176,7 +207,7 @@ def _verbs_own(recipe: Recipe, name: str) -> list[str]:
             words.append(sign + plain.removeprefix(f"{name}."))
         elif rest.startswith(f"{group}="):
             words.append(sign + rest)
-        elif plain.startswith("blocks") and name != "train":
+        elif plain.startswith("blocks"):
             words.append(word)
     return words
 
@@ -197,13 +228,19 @@ def planned_steps(recipe: Recipe) -> list[Step]:
 
     Raises
     ------
+    ExistsError
+        If something from elsewhere stands where one of them writes, and is not to be replaced.
     UsageError
         If a step is unknown, or there is none.
     """
     unknown = [name for name in recipe.steps if name not in MAKERS]
     if unknown or not recipe.steps:
         raise UsageError(f"steps=[{','.join(recipe.steps)}]: choose some of {', '.join(MAKERS)}.")
-    return [make(recipe) for name, make in MAKERS.items() if name in recipe.steps]
+    steps = [make(recipe) for name, make in MAKERS.items() if name in recipe.steps]
+    for step in steps:
+        if step.check is not None:
+            step.check()
+    return steps
 
 
 def _step(

@@ -21,8 +21,8 @@ import numpy as np
 from fibseg.blocks import Runner, Serial, layout_key, map_blocks
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline.distribution_job import own_columns
+from fibseg.pipeline.pocket_job import POCKETS, RULES, SITES
 from fibseg.pipeline.pocket_passes import save_rows
-from fibseg.pipeline.pockets import POCKETS, RULES, SITES
 from fibseg.pipeline.pore_products import measured_on, nucleus_inputs, refuse_foreign
 from fibseg.pipeline.products import Products
 from fibseg.pipeline.pseudolabel_passes import Annotate, ClosePores, PaintPores
@@ -199,10 +199,16 @@ def make_pseudolabels(
         sites, rule=job.rule, body=job.body, shape=store.shape, spacing=store.spacing
     )
     if not sure.any():
+        with_pocket = sites["confidence"][sites["label"] > 0]
+        found = (
+            f"the surest of {len(with_pocket)} with a pocket has a confidence of "
+            f"{with_pocket.max():.2g}; {job.rule.sure:g} is asked for, and that no face of the "
+            "volume cuts it" if len(with_pocket)
+            else "none of them has a pocket"
+        )
         raise DataError(
-            f"none of {len(sure)} places is surely a pore: the surest has a confidence of "
-            f"{max(sites['confidence'], default=0):.2g}, {job.rule.sure:g} is asked for. Look at "
-            f"tables/{SITES}, lower pseudolabels.rule.sure, or find pockets another way."
+            f"none of {len(sure)} places is surely a pore: {found}. Look at tables/{SITES}, lower "
+            "pseudolabels.rule.sure, or find pockets another way."
         )
     pores = numbered({name: column[sure] for name, column in sites.items()}, store.spacing)
     doubtful = numbered({name: column[unsure] for name, column in sites.items()}, store.spacing)

@@ -29,6 +29,8 @@ class Step:
         Of `fibseg.pipeline`, whose ``run`` does it; that of the verb if left out.
     replaces
         Whether what stands there was made here of something older, and may be replaced.
+    check
+        Refuses what can be known before any step works: that one stands in the way of this one.
     """
 
     verb: str
@@ -38,6 +40,7 @@ class Step:
     overrides: list[str]
     module: str | None = None
     replaces: Callable[[], bool] | None = None
+    check: Callable[[], None] | None = None
 
     @property
     def command(self) -> str:

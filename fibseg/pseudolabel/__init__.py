@@ -19,6 +19,7 @@ from fibseg.pseudolabel.sites import (
     find_sites,
     isolation_um,
     require_fine,
+    require_thick,
     sites_at,
 )
 
@@ -27,5 +28,5 @@ __all__ = [
     "PoreShape", "Sureness", "annotate", "are_sure", "candidates", "close_onto_membrane",
     "confidence", "contrast_within", "envelope_shell", "find_sites", "grow_pockets",
     "isolation_um", "mean_along", "nearest_to_border", "paint_pores", "require_fine",
-    "sites_at",
+    "require_thick", "sites_at",
 ]

@@ -8,6 +8,7 @@ distributions tells pores from chance, with a probability for each and no thresh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from fibseg.errors import UsageError
+from fibseg.errors import DataError, UsageError
 from fibseg.pseudolabel.envelope import (
     SEARCH_NM,
     SMOOTHING_NM,
@@ -30,6 +31,8 @@ from fibseg.types import Mask, Spacing, Table
 
 COARSEST_NM = 30.0
 """Voxels coarser than this on any axis show no pores of 120 nm."""
+PORE_NM = 120.0
+"""Diameter of a pore."""
 COLUMNS = (
     "z_um", "y_um", "x_um", "normal_z", "normal_y", "normal_x", "gap_contrast",
     "pocket_contrast", "pocket_level",
@@ -237,8 +240,24 @@ def require_fine(spacing: Spacing) -> None:
     if max(spacing) > COARSEST_NM:
         raise UsageError(
             f"voxels of {' x '.join(f'{s:g}' for s in spacing)} nm are too coarse for nuclear "
-            f"pores, which are 120 nm across: use voxels of at most {COARSEST_NM:g} nm on each "
-            "axis."
+            f"pores, which are {PORE_NM:g} nm across: use voxels of at most {COARSEST_NM:g} nm on "
+            "each axis."
+        )
+
+
+def require_thick(shape: Sequence[int], *, spacing: Spacing) -> None:
+    """Nothing, if a volume can hold a pore.
+
+    Raises
+    ------
+    DataError
+        If it is thinner than a pore on an axis, as a single plane is.
+    """
+    size_nm = [n * s for n, s in zip(shape, spacing, strict=True)]
+    if min(size_nm) < PORE_NM:
+        raise DataError(
+            f"a volume of {' x '.join(f'{s:g}' for s in size_nm)} nm is thinner than a nuclear "
+            f"pore, which is {PORE_NM:g} nm across and turned any way: give a volume, not planes."
         )
 
 

@@ -34,6 +34,8 @@ class ProductInfo:
     derived_from: str | None
     complete: bool
     attributes: dict[str, Any] = field(default_factory=dict)
+    source_digest: str | None = None
+    """Of what it was derived from, as that was when this was begun."""
 
 
 class Product:
@@ -163,5 +165,5 @@ def info_of(name: str, state: State) -> ProductInfo:
     return ProductInfo(
         name=name, kind=state["kind"], classes=dict(state["classes"]), digest=state["digest"],
         inputs=state["inputs"], derived_from=state["derived_from"], complete=state["complete"],
-        attributes=dict(state["attributes"]),
+        attributes=dict(state["attributes"]), source_digest=state.get("source_digest"),
     )

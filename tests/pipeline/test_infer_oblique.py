@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from inference_fakes import random_model
@@ -9,7 +11,7 @@ from scipy import ndimage
 from stores import noise_store
 
 from fibseg.blocks import Processes, Serial
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import save_model_folder
 from fibseg.pipeline import infer
 from fibseg.pipeline.forecast import forecast
@@ -77,10 +79,31 @@ def test_blocks_and_workers_change_nothing(store, model, change):
     np.testing.assert_array_equal(first, np.where(wanted, everywhere, 0))
 
 
-def test_other_labels_are_another_product(store, model):
-    run(model, store, "named", within="nucleus")
-    record = [r for r in store.runs() if "probabilities/named" in r["products"]][-1]
-    assert record["inputs"]["labels/nucleus"] == store.labels_info("nucleus").digest
+def test_other_labels_are_another_product(store, model, tmp_path):
+    shutil.copytree(store.path, tmp_path / "cell.ome.zarr")
+    own = Volume.open(tmp_path / "cell.ome.zarr")
+
+    def recorded():
+        record = [r for r in own.runs() if "probabilities/named" in r["products"]][-1]
+        return record["inputs"]["labels/nucleus"]
+
+    first = run(model, own, "named", within="nucleus", within_nm=(-60.0, 80.0))
+    was = own.labels_info("nucleus").digest, own.probabilities_info("named").inputs
+    assert recorded() == was[0]
+    other = own.create_labels(
+        "nucleus", kind="labels", dtype=np.uint8, inputs="y", overwrite=True
+    )
+    other.array[:] = np.roll(nucleus(), 12, axis=1)
+    finish_product(other)
+    with pytest.raises(ExistsError, match="probabilities/named"):
+        run(model, own, "named", within="nucleus", within_nm=(-60.0, 80.0))
+    second = run(model, own, "named", within="nucleus", within_nm=(-60.0, 80.0), overwrite=True)
+    assert own.probabilities_info("named").inputs != was[1]
+    assert recorded() == own.labels_info("nucleus").digest != was[0]
+    both = (first > 0) & (second > 0)
+    np.testing.assert_array_equal(first[both], second[both])
+    assert both.sum() > 1000
+    assert ((first > 0) & (second == 0)).sum() > 1000  # no longer near the border
 
 
 @pytest.mark.parametrize(

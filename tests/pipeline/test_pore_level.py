@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
 import pytest
 
 from fibseg import postprocess
-from fibseg.errors import UsageError
+from fibseg.errors import RoomError, UsageError
 from fibseg.geometry import Box
+from fibseg.pipeline import pore_level
+from fibseg.pipeline.fused import in_sequence
 from fibseg.pipeline.pore_level import chosen_level, with_level
 
 SHAPE, SPACING = (40, 40, 120), (20.0, 20.0, 20.0)
@@ -87,6 +90,71 @@ def test_without_anything_found_the_middle_level_is_taken():
 def test_without_a_threshold_none_can_be_chosen(change):
     with pytest.raises(UsageError, match="threshold"):
         choose(*scene(), **change)
+
+
+EVENING = {
+    "smooth": partial(postprocess.smooth, sigma_nm=20.0),
+    "preserve_bright_particles": partial(postprocess.preserve_bright_particles, diameter_nm=240.0),
+}
+SPLIT = {"split_large": partial(
+    postprocess.split_large, max_volume_um3=0.0008, depth_nm=5.0, probs="probabilities",
+    strict_level=0.4,
+)}
+
+
+@pytest.mark.parametrize("before", [EVENING, {}, {
+    "fill": partial(postprocess.smooth, sigma_nm=10.0), "mask_by": partial(
+        postprocess.mask_by, other="labels/cell"
+    ),
+}], ids=["local", "none", "of another array"])
+def test_steps_before_the_threshold_are_done_once_and_change_nothing(monkeypatch, before):
+    probs, places = scene()
+    rng = np.random.default_rng(0)
+    probs = np.maximum(probs, rng.integers(0, 40, SHAPE).astype(np.uint8))
+    ball(probs, (20, 10, 14), 0.7)  # two that touch: what is split sees the probabilities
+    cell = np.ones(SHAPE, np.uint8)
+    cell[:, :, 45:] = 0
+    given = {"steps": {**before, **STEPS, **SPLIT}, "arrays": {"labels/cell": cell}}
+    chosen = choose(probs, places, **given)
+    monkeypatch.setattr(pore_level, "_made_even", lambda probs, operators, spacing: (
+        probs, operators))
+    plain = choose(probs, places, **given)
+    assert chosen == plain
+    assert len({score.f1 for score in chosen.scores.values()}) > 2
+
+
+def test_steps_before_the_threshold_are_done_once(monkeypatch):
+    shapes = []
+
+    def seen(array, *others, **settings):
+        shapes.append(array.shape)
+        return in_sequence(array, *others, **settings)
+
+    monkeypatch.setattr(pore_level, "in_sequence", seen)
+    choose(*scene(), steps={**EVENING, **STEPS})
+    assert len(shapes) == 1
+
+
+def test_the_margin_is_counted_where_memory_is_scarce(monkeypatch):
+    n = 40 * 40 * (60 + 15)
+    monkeypatch.setattr(pore_level, "free_memory", lambda: pore_level.BYTES_PER_VOXEL * n)
+    assert choose(*scene()).level == 0.4
+    monkeypatch.setattr(pore_level, "free_memory", lambda: pore_level.BYTES_PER_VOXEL * n - 1)
+    with pytest.raises(RoomError, match=r"0\.12 million voxels .* 0\.0096 GB .*levels=null"):
+        choose(*scene())
+
+
+def test_it_takes_no_more_memory_than_is_told():
+    probs, places = scene()
+    choose(probs, places, steps={**EVENING, **STEPS, **SPLIT})  # imports
+    tracemalloc.start()
+    try:
+        choose(probs, places, steps={**EVENING, **STEPS, **SPLIT})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    share = peak / (40 * 40 * 75 * pore_level.BYTES_PER_VOXEL)
+    assert 0.3 < share < 1
 
 
 def test_a_step_gets_another_level_and_keeps_its_place():

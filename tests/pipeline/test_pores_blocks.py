@@ -11,6 +11,7 @@ from pore_cells import SHAPE, SPACING, cell
 
 from fibseg.blocks import Serial, map_blocks
 from fibseg.cli.compose import build_parts, compose_verb, resolved
+from fibseg.data import Normalisation
 from fibseg.pipeline.bench import Sheet, Work
 from fibseg.pipeline.pocket_operators import Chain
 from fibseg.pipeline.pocket_passes import grown_behind, keep_pockets, save_rows
@@ -26,6 +27,7 @@ from fibseg.pseudolabel import (
     confidence,
 )
 
+DARK = Normalisation(100, 200, invert=True)
 BLOCKS = [(70, 70, 70), (33, 70, 41), (20, 36, 70)]
 
 
@@ -83,17 +85,15 @@ def chain(**change):
 
 def test_pockets_by_operators(tmp_path):
     image, nucleus, _ = cell()
-    found = each(lambda w: chain().run(
-        image, nucleus, bright_stain=False, work=w, inputs="x"
-    ), tmp_path)
+    found = each(lambda w: chain().run(image, nucleus, seen=DARK, work=w, inputs="x"), tmp_path)
     assert 20 < len(np.unique(found)) < 40
 
 
 def test_operators_take_bright_stain(tmp_path):
     image, nucleus, _ = cell()
     dark, bright = (
-        chain().run(image_, nucleus, bright_stain=stain, work=work(tmp_path, SHAPE), inputs="x")
-        for image_, stain in ((image, False), (255 - image, True))
+        chain().run(image_, nucleus, seen=seen, work=work(tmp_path, SHAPE), inputs="x")
+        for image_, seen in ((image, DARK), (255 - image, Normalisation(55, 155, invert=False)))
     )
     np.testing.assert_array_equal(dark, bright)
 
@@ -102,7 +102,7 @@ def test_operators_take_bright_stain(tmp_path):
 def test_some_operators_may_be_left_out(tmp_path, left_out):
     image, nucleus, _ = cell()
     steps = chain(operators={**operators()["operators"], left_out: None})
-    found = steps.run(image, nucleus, bright_stain=False, work=work(tmp_path, SHAPE), inputs="x")
+    found = steps.run(image, nucleus, seen=DARK, work=work(tmp_path, SHAPE), inputs="x")
     assert np.any(found)
     assert left_out not in steps.layers
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pore_cells import cell, pore_store
+from small_cells import add_labels
 
 from fibseg.cli import main
 from fibseg.cli.compose import compose_verb, resolved
@@ -16,8 +17,11 @@ from fibseg.errors import DataError, UsageError
 from fibseg.export import load_spec
 from fibseg.metrics import match_points
 from fibseg.pipeline import pore_objects
+from fibseg.pipeline.pore_level import chosen_level
 from fibseg.pipeline.pore_steps import MAKERS
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.pipeline.report_distribution import agreement_facts
+from fibseg.pipeline.report_pictures import object_stem
 from fibseg.pipeline.report_pores import pore_figures
 from fibseg.volume import Volume
 
@@ -70,6 +74,38 @@ def test_the_same_again_does_nothing(made: Path, capsys: pytest.CaptureFixture[s
     assert "labels/pores " in capsys.readouterr().out
 
 
+def test_the_threshold_is_searched_only_where_something_has_changed(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.parent, tmp_path / "copy")
+    store, searched = Volume.open(tmp_path / "copy" / "cell.ome.zarr"), []
+
+    def search(*args, **settings):
+        searched.append(settings["levels"])
+        return chosen_level(*args, **settings)
+
+    monkeypatch.setattr(pore_objects, "chosen_level", search)
+    only = "steps=[objects]"
+    assert pores(store.path, only) == 0
+    before = store.labels_info("pores").digest
+    shutil.rmtree(store.path / "labels" / "pores")
+    assert pores(store.path, only) == 0
+    assert searched == []
+    assert store.labels_info("pores").digest == before
+    store.write_table("pores_pseudo", {
+        **store.table("pores_pseudo"), "more": np.zeros(len(store.table("pores_pseudo")["label"]))
+    }, labels_digest=store.labels_info("pores_pseudo").digest)
+    assert pores(store.path, only) == 0
+    assert searched == []
+    assert pores(store.path, only, "objects.levels=[0.2,0.4]") == 0
+    assert pores(store.path, only, "objects.postprocess.smooth.sigma_nm=10") == 0
+    table = store.table("pores_pseudo")
+    store.write_table("pores_pseudo", {**table, "z_um": table["z_um"] + 0.01},
+                      labels_digest=store.labels_info("pores_pseudo").digest)
+    assert pores(store.path, only) == 0
+    assert len(searched) == 3
+
+
 def test_each_step_can_be_typed_as_it_is_logged(
     made: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -86,6 +122,7 @@ def test_each_step_can_be_typed_as_it_is_logged(
         for key, value in config[step].items():
             assert typed[key] == value, (verb, key)
         assert typed["volume"] == str(made)
+        assert typed["blocks"] == config["blocks"]
 
 
 def test_what_rests_on_changed_settings_is_made_again_and_nothing_else(
@@ -148,6 +185,49 @@ def test_the_report_shows_the_steps_where_most_pores_lie(made: Path) -> None:
     assert shown is not None
     assert (np.ptp(np.asarray(shown), axis=2) > 0).any()  # a coloured pore
     assert pore_figures(Volume.open(made), "pockets") == {}
+
+
+def titles(path: Path) -> tuple[str, list[str]]:
+    """Caption and panels of the figure of steps, in a word each."""
+    ((caption, figure),) = pore_figures(Volume.open(path), "pores").items()
+    shown = [ax.get_title(loc="left").split()[1] for ax in figure.axes if ax.images]
+    return caption, [word.rstrip(";") for word in shown]
+
+
+STEPS = ["image", "pockets", "pseudo-labels", "learned", "probability", "pores"]
+
+
+def test_the_report_leaves_out_steps_that_the_pores_did_not_come_from(
+    made: Path, tmp_path: Path
+) -> None:
+    def fresh(name: str) -> Path:
+        shutil.copytree(made.parent, tmp_path / name)
+        return tmp_path / name / "cell.ome.zarr"
+
+    assert titles(made) == ("From the image to pores", STEPS)
+    path = fresh("pockets")
+    assert pores(path, "steps=[pockets]", "pockets.body.radius_nm=70") == 0
+    caption, shown = titles(path)
+    assert shown == [s for s in STEPS if s != "pockets"]
+    assert caption.endswith("(left out, as these pores did not come from it: pockets)")
+    assert object_stem("pores", caption) == object_stem("pores", "From the image to pores")
+    path = fresh("painting")
+    assert pores(path, "steps=[pseudolabels]", "pseudolabels.rule.near_nm=130") == 0
+    caption, shown = titles(path)
+    assert shown == ["image", "probability", "pores"]
+    assert "pockets, pseudo-labels, what was learned from)" in caption
+    path = fresh("nucleus")
+    store = Volume.open(path)
+    add_labels(store, "nucleus", cell()[1].astype(np.uint8) * 2, inputs="y", overwrite=True)
+    assert titles(path)[1] == [s for s in STEPS if s != "pockets"]
+    path = fresh("model")
+    shutil.rmtree(path.parent / "cell.models")
+    assert titles(path)[1] == ["image", "probability", "pores"]
+    path = fresh("probabilities")
+    product = Volume.open(path).create_probabilities("pores", inputs="y", overwrite=True)
+    product.array[:] = 9
+    finish_product(product)
+    assert pore_figures(Volume.open(path), "pores") == {}
 
 
 def test_the_report_says_how_both_detectors_agree(made: Path) -> None:

@@ -16,6 +16,7 @@ from fibseg.cli.compose import build_parts, compose_verb, resolved
 from fibseg.errors import DataError, ExistsError, RoomError, UsageError
 from fibseg.pipeline import pockets, pore_sites, pores, pseudolabels
 from fibseg.pipeline.pocket_operators import Chain
+from fibseg.pipeline.pyramid import finish_product
 from fibseg.postprocess import smooth, threshold
 
 FIRST = ("blocks=serial", "steps=[pockets,pseudolabels]")
@@ -65,7 +66,7 @@ def test_without_pockets_there_are_no_pores(tmp_path, caplog):
     assert "no pocket is left" in caplog.text
     assert len(store.table("pockets")["label"]) == 0
     assert not store.table("pockets_sites")["label"].any()
-    with pytest.raises(DataError, match="none of 32 places is surely a pore"):
+    with pytest.raises(DataError, match="32 places is surely a pore: none of them has"):
         run(store, "steps=[pseudolabels]")
 
 
@@ -142,14 +143,29 @@ def test_foreign_layers_are_refused_before_any_work(tmp_path):
     assert not store.labels("pockets_shell")[0, 0, 0]
 
 
+@pytest.mark.parametrize("layer", ["smooth", "particles"])
+def test_foreign_probabilities_are_no_layers_and_are_refused_before_any_work(tmp_path, layer):
+    store = pore_store(tmp_path / "cell.ome.zarr")
+    product = store.create_probabilities(f"pockets_{layer}", inputs="by others")
+    product.array[:] = 7
+    finish_product(product)
+    words = ["steps=[pockets]", "pockets.method=operators"]
+    with untouched(store.path), pytest.raises(ExistsError, match=f"probabilities/pockets_{layer}"):
+        run(store, *words, "keep=all")
+    run(store, *words)
+    assert store.probabilities(f"pockets_{layer}")[0, 0, 0] == 7
+    run(store, *words, "keep=all", "overwrite=true")
+    before = store.probabilities_info(f"pockets_{layer}").inputs
+    run(store, *words, "keep=all", "pockets.operators.threshold.level=0.08")  # now it is its own
+    assert store.probabilities_info(f"pockets_{layer}").inputs != before
+
+
 def test_a_foreign_painting_of_pores_is_refused(made):
     made.labels_info("annotation_pores")
     product = made.create_labels(
         "pores", kind="annotation", dtype="uint8", inputs="by hand", overwrite=True
     )
     product.array[:] = 1
-    from fibseg.pipeline.pyramid import finish_product
-
     finish_product(product)
     with pytest.raises(ExistsError, match="labels/annotation_pores stands already"):
         run(made, "steps=[pseudolabels]")
