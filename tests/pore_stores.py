@@ -47,5 +47,5 @@ def pore_store(path: Path, n: int = 120) -> Volume:
 
 
 def run(store: Volume, **change):
-    plan = {"objects": "pores", "spreading": QUICK, "sections": BRIEF, **change}
-    return distribution.run(volume=str(store.path), **plan)
+    plan = {"objects": "pores", "spreading": QUICK, "sections": BRIEF}
+    return distribution.run(**{"volume": str(store.path), **plan, **change})

@@ -8,16 +8,15 @@ the split at the furrow with splits of the same envelope elsewhere.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from fibseg.measure.surface_patches import Patches
+from fibseg.measure.welch import hedges_g, welch
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -153,10 +152,10 @@ def compared_counts(
 
 def _with_welch(found: Comparison, one: Floats, two: Floats) -> Comparison:
     """The comparison with Welch's test and Hedges' g of two samples."""
-    welch = _welch(one, two)
+    test = welch(one, two)
     return replace(
-        found, welch_t=float(welch.statistic), welch_df=float(welch.df),
-        welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
+        found, welch_t=float(test.statistic), welch_df=float(test.df),
+        welch_p=float(test.pvalue), hedges_g=hedges_g(one, two),
     )
 
 
@@ -196,13 +195,6 @@ def _blocks_p(
     ))
 
 
-def _welch(one: Floats, two: Floats) -> Any:
-    """Welch's test; where all values of a section are equal, of as many digits as there are."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        return stats.ttest_ind(one, two, equal_var=False)
-
-
 def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
     """Chance by Welch's test where every patch with a value counts once."""
     used = sums[:, 0] > 0
@@ -210,7 +202,7 @@ def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
     one, two = mean[used & first], mean[used & ~first]
     if min(len(one), len(two)) < FEWEST:
         return float("nan")
-    return float(_welch(one, two).pvalue)
+    return float(welch(one, two).pvalue)
 
 
 def _intervals(
@@ -225,15 +217,6 @@ def _intervals(
         known = drawn[np.isfinite(drawn)]
         ends += np.quantile(known, tails).tolist() if len(known) else [float("nan")] * 2
     return ends[0], ends[1], ends[2], ends[3]
-
-
-def _hedges(one: Floats, two: Floats) -> float:
-    """Difference of the means in pooled standard deviations, corrected for few values."""
-    df = len(one) + len(two) - 2
-    pooled = ((len(one) - 1) * one.var(ddof=1) + (len(two) - 1) * two.var(ddof=1)) / df
-    if not pooled > 0:
-        return float("nan")
-    return float((1 - 3 / (4 * df - 1)) * (one.mean() - two.mean()) / np.sqrt(pooled))
 
 
 def _difference(sums: Floats, first: NDArray[np.bool_]) -> Floats:
