@@ -1,4 +1,4 @@
-"""Triangles of the border of a mask, block by block: what an `Envelope` is put together from."""
+"""Triangles of the border of a mask, block by block: what an `EnvelopeMesh` is made of."""
 
 from __future__ import annotations
 

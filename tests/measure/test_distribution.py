@@ -8,7 +8,7 @@ from surfaces import apart, parts_of, two_lobes
 
 from fibseg.measure.distribution import distribution
 from fibseg.measure.distribution_settings import Sections, Spreading
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.furrow import furrow_of
 from fibseg.phantom.body import make_body
 from fibseg.phantom.grid import Grid
@@ -79,7 +79,7 @@ def test_the_phantoms_pores_keep_their_distance(phantom):
 
 def test_axes_may_be_swapped():
     mask = two_lobes()
-    points = apart(Envelope.of(mask, spacing=SPACING), 90, least_um=0.25)
+    points = apart(EnvelopeMesh.of(mask, spacing=SPACING), 90, least_um=0.25)
     one = distribution(np.arange(90), points, parts_of(mask), spacing=SPACING, **QUICK).columns
     swapped = distribution(
         np.arange(90), points[:, [2, 0, 1]], parts_of(mask.transpose(2, 0, 1)), spacing=SPACING,
@@ -96,7 +96,7 @@ def test_axes_may_be_swapped():
 
 def test_columns_are_those_that_the_verb_says():
     mask = two_lobes()
-    points = apart(Envelope.of(mask, spacing=SPACING), 10, least_um=0.5)
+    points = apart(EnvelopeMesh.of(mask, spacing=SPACING), 10, least_um=0.5)
     found = distribution(np.arange(10), points, parts_of(mask), spacing=SPACING, **QUICK)
     assert set(found.columns) == set(COLUMNS)
     assert all(len(column) == 10 for column in found.columns.values())
@@ -107,7 +107,8 @@ def test_the_furrow_of_a_real_nucleus(real_data):
     nucleus = (labels == 1) | (labels == 2)
     parts = parts_of(nucleus)
     spacing = (50.0, 40.0, 40.0)
-    plane, envelope = furrow_of(parts, spacing=spacing), Envelope.of_parts(parts, spacing=spacing)
+    plane = furrow_of(parts, spacing=spacing)
+    envelope = EnvelopeMesh.of_parts(parts, spacing=spacing)
     assert envelope.total_um2 == pytest.approx(390, rel=0.02)
     assert plane is not None
     assert plane.neck < 0.97

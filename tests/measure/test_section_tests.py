@@ -9,11 +9,11 @@ from surfaces import apart, parts_of, two_lobes
 
 from fibseg.measure.connected_balls import sites_of
 from fibseg.measure.crowding import mean_distance_um
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.furrow import furrow_of
 from fibseg.measure.section_tests import compared, compared_counts
 from fibseg.measure.surface_pairs import scattered
-from fibseg.measure.surface_patches import Patches, ways_to_block
+from fibseg.measure.surface_patches import SectionPatches, ways_to_block
 
 
 class Nucleus:
@@ -21,11 +21,11 @@ class Nucleus:
 
     def __init__(self):
         parts = parts_of(two_lobes())
-        self.envelope = Envelope.of_parts(parts, spacing=(40, 40, 40))
+        self.envelope = EnvelopeMesh.of_parts(parts, spacing=(40, 40, 40))
         self.plane = furrow_of(parts, spacing=(40, 40, 40))
         self.sites = sites_of(self.envelope, size_um=0.12)
         self.section = self.side(self.sites.points_um)
-        self.patches = Patches.of_size(self.sites, self.section, patch_um2=1.0)
+        self.patches = SectionPatches.of_size(self.sites, self.section, patch_um2=1.0)
         self.blocks = ways_to_block(self.sites, self.section, n=12)
 
     def side(self, points):
@@ -75,7 +75,7 @@ def test_blocks_are_a_dozen_with_four_at_least(nucleus):
 
 def test_places_that_are_in_no_section_are_in_no_patch(nucleus):
     section = np.where(nucleus.section == 1, 1, 0)
-    patches = Patches.of_size(nucleus.sites, section, patch_um2=1.0)
+    patches = SectionPatches.of_size(nucleus.sites, section, patch_um2=1.0)
     assert ((patches.of_site >= 0) == (section == 1)).all()
     assert set(patches.section) == {1}
 

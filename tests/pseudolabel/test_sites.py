@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from fibseg.errors import DataError, UsageError
 from fibseg.pseudolabel import (
-    Envelope,
+    EnvelopeDepth,
     PocketBody,
     PoreBody,
     PoreShape,
@@ -25,7 +25,7 @@ PORES = PoreShape()
 
 
 def found_in(image, nucleus, *, pores=PORES):
-    envelope = Envelope.of(nucleus, reach_nm=pores.reach_nm, spacing=SPACING)
+    envelope = EnvelopeDepth.of(nucleus, reach_nm=pores.reach_nm, spacing=SPACING)
     table = candidates(image, envelope, shape=pores, spacing=SPACING)
     return table, np.stack([table[f"{a}_um"] for a in "zyx"], axis=1) * 1000
 
