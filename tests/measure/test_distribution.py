@@ -234,3 +234,22 @@ def test_the_furrow_of_a_real_nucleus(real_data):
     assert 0.25 < front / envelope.total_um2 < 0.75
     # The furrow that pictures show: across z, falling along x.
     assert abs(np.dot(plane.normal, (0.83, 0.17, -0.53))) > 0.95
+
+
+def test_section_1_has_more_envelope_whichever_way_the_plane_is_given(lobes):
+    mask, points, furrowed = lobes
+    plane = furrowed.facts["sections"]["plane"]
+    found = [
+        distribution(
+            np.arange(180), points, parts_of(mask), spacing=SPACING, spreading=QUICK["spreading"],
+            sections=Sections(
+                split="plane", point_um=plane["point_um"],
+                normal=[sign * n for n in plane["normal"]],
+                n_draws=99,
+            ),
+        ) for sign in (1, -2)
+    ]
+    for one in found:
+        areas = [row["area_um2"] for row in one.facts["sections"]["rows"]]
+        assert areas[0] > areas[1]
+        assert one.columns["section"].tolist() == furrowed.columns["section"].tolist()

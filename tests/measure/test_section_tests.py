@@ -14,6 +14,7 @@ from fibseg.measure.furrow import furrow_of
 from fibseg.measure.section_tests import compared, compared_counts
 from fibseg.measure.surface_pairs import scattered
 from fibseg.measure.surface_patches import SectionPatches, ways_to_block
+from fibseg.measure.welch import hedges_g, welch
 
 
 class Nucleus:
@@ -153,3 +154,24 @@ def test_the_order_of_objects_does_not_matter(nucleus):
     assert nucleus.counts(points) == nucleus.counts(points[::-1])
     one, two = nucleus.mean_8(points), nucleus.mean_8(points[::-1])
     assert (one.blocks_p, one.patches_p) == pytest.approx((two.blocks_p, two.patches_p))
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_hedges_and_welch_do_not_depend_on_units(shift):
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(1, 1, 9), rng.normal(0, 2, 14)
+    g, p = hedges_g(one, two), welch(one, two).pvalue
+    assert hedges_g(1000 * one + shift, 1000 * two + shift) == pytest.approx(g)
+    assert welch(1000 * one + shift, 1000 * two + shift).pvalue == pytest.approx(p)
+    assert hedges_g(two, one) == pytest.approx(-g)
+
+
+def test_the_correction_for_few_values_makes_hedges_right_on_average():
+    rng = np.random.default_rng(0)
+    found = [hedges_g(rng.normal(1, 1, 5), rng.normal(0, 1, 4)) for _ in range(8000)]
+    assert np.mean(found) == pytest.approx(1, abs=0.04)
+
+
+def test_without_any_spread_there_is_no_effect_size():
+    assert np.isnan(hedges_g(np.ones(3), np.zeros(3)))
+    assert welch(np.ones(3), np.zeros(3)).pvalue == 0
