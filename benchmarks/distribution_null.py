@@ -28,12 +28,12 @@ from fibseg.geometry import Box
 from fibseg.measure import envelope_faces
 from fibseg.measure.connected_balls import sites_of
 from fibseg.measure.crowding import mean_distance_um
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.furrow import furrow_of
 from fibseg.measure.section_tests import Comparison, compared, compared_counts
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, scattered
-from fibseg.measure.surface_patches import Patches, ways_to_block
+from fibseg.measure.surface_patches import SectionPatches, ways_to_block
 from fibseg.phantom.body import make_body
 from fibseg.phantom.grid import Grid
 from fibseg.phantom.pores import place_pores
@@ -52,7 +52,7 @@ class Nucleus:
     def __init__(self, mask: Mask) -> None:
         whole = Box((0, 0, 0), mask.shape)
         parts = envelope_faces.partial(mask, inside=whole, start=(0, 0, 0), shape=mask.shape)
-        self.envelope = Envelope.of_parts(parts, spacing=SPACING)
+        self.envelope = EnvelopeMesh.of_parts(parts, spacing=SPACING)
         plane = furrow_of(parts, spacing=SPACING)
         if plane is None:
             raise SystemExit("This nucleus has no furrow.")
@@ -61,7 +61,7 @@ class Nucleus:
         front = self.envelope.area_um2[plane.height_um(self.envelope.vertices_um) > 0].sum()
         self.ahead = 1 if front > self.envelope.total_um2 / 2 else 2
         section = self.section(self.sites.points_um)
-        self.patches = Patches.of_size(self.sites, section, patch_um2=1.0)
+        self.patches = SectionPatches.of_size(self.sites, section, patch_um2=1.0)
         self.blocks = ways_to_block(self.sites, section, n=12)
 
     def section(self, points: Points) -> NDArray[np.int64]:
@@ -92,11 +92,13 @@ def phantom_nucleus(seed: int = 0) -> Mask:
     return np.asarray(body.nucleus < 0)
 
 
-def at_random(envelope: Envelope, n: int, rng: np.random.Generator) -> Points:
+def at_random(envelope: EnvelopeMesh, n: int, rng: np.random.Generator) -> Points:
     return scattered(envelope, n, rng)[0]
 
 
-def apart(envelope: Envelope, n: int, rng: np.random.Generator, least_um: float = 0.2) -> Points:
+def apart(
+    envelope: EnvelopeMesh, n: int, rng: np.random.Generator, least_um: float = 0.2
+) -> Points:
     points = at_random(envelope, 30 * n, rng)
     tree, blocked, kept = cKDTree(points), np.zeros(len(points), bool), []
     for i in range(len(points)):
@@ -106,7 +108,7 @@ def apart(envelope: Envelope, n: int, rng: np.random.Generator, least_um: float 
     return points[kept[:n]]
 
 
-def clustered(envelope: Envelope, n: int, rng: np.random.Generator) -> Points:
+def clustered(envelope: EnvelopeMesh, n: int, rng: np.random.Generator) -> Points:
     """Three to a cluster of 0.12 µm, on average."""
     middles = at_random(envelope, n // 3, rng)
     near = middles[rng.integers(0, len(middles), n)] + 0.12 * rng.standard_normal((n, 3))
@@ -114,7 +116,7 @@ def clustered(envelope: Envelope, n: int, rng: np.random.Generator) -> Points:
 
 
 def smooth(
-    envelope: Envelope, n: int, rng: np.random.Generator, *, over_um: float
+    envelope: EnvelopeMesh, n: int, rng: np.random.Generator, *, over_um: float
 ) -> Points:
     """Density is the exponential of a Gaussian field, from plane waves."""
     waves, phases = rng.standard_normal((120, 3)) / over_um, rng.uniform(0, 2 * np.pi, 120)
@@ -196,7 +198,7 @@ def density_table(per_um2: float) -> None:
     }
     print("\nmean density_per_um2 over the truth\n| shape | at random | 0.2 µm apart | clusters |")
     for name, mask in shapes.items():
-        envelope = Envelope.of(mask, spacing=SPACING)
+        envelope = EnvelopeMesh.of(mask, spacing=SPACING)
         n, cells = round(per_um2 * envelope.total_um2), []
         for make in (at_random, apart, clustered):
             ratios = []

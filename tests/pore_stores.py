@@ -8,7 +8,7 @@ import numpy as np
 from small_cells import add_labels
 from surfaces import apart, two_lobes
 
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.pipeline import distribution
 from fibseg.pipeline.pyramid import finish_raw
 from fibseg.types import Labels, Mask
@@ -21,7 +21,7 @@ BRIEF = distribution.Sections(n_draws=99)
 
 def pores_on(mask: Mask, n: int, *, least_um: float = 0.25, seed: int = 0) -> Labels:
     """At most `n` objects of some voxels on the envelope of a mask."""
-    envelope = Envelope.of(mask, spacing=SPACING)
+    envelope = EnvelopeMesh.of(mask, spacing=SPACING)
     places = np.round(apart(envelope, n, least_um=least_um, seed=seed) / 0.04).astype(int)
     labels = np.zeros(mask.shape, np.uint32)
     for number, place in enumerate(places, 1):
@@ -47,5 +47,5 @@ def pore_store(path: Path, n: int = 120) -> Volume:
 
 
 def run(store: Volume, **change):
-    plan = {"objects": "pores", "spreading": QUICK, "sections": BRIEF, **change}
-    return distribution.run(volume=str(store.path), **plan)
+    plan = {"objects": "pores", "spreading": QUICK, "sections": BRIEF}
+    return distribution.run(**{"volume": str(store.path), **plan, **change})

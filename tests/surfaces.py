@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from fibseg.geometry import Box
 from fibseg.measure import envelope_faces
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.surface_pairs import scattered
 from fibseg.types import Mask, Spacing, Table
 
@@ -61,7 +61,7 @@ def parts_of(mask: Mask) -> Table:
     return envelope_faces.partial(mask, inside=whole, start=(0, 0, 0), shape=mask.shape)
 
 
-def apart(envelope: Envelope, n: int, *, least_um: float, seed: int = 0) -> NDArray[np.float64]:
+def apart(envelope: EnvelopeMesh, n: int, *, least_um: float, seed: int = 0) -> NDArray[np.float64]:
     """At most `n` points on an envelope that keep apart."""
     points, _ = scattered(envelope, 30 * n, np.random.default_rng(seed))
     tree, blocked, kept = cKDTree(points), np.zeros(len(points), bool), []

@@ -6,7 +6,7 @@ from fibseg.blocks.functions import BlockFunction, LocalOperator
 from fibseg.blocks.grid import Block, Grid
 from fibseg.blocks.journal import Journal, layout_key
 from fibseg.blocks.map import map_blocks
-from fibseg.blocks.reduce import reduce_blocks
+from fibseg.blocks.reduce import appended, reduce_blocks
 from fibseg.blocks.runners import Processes, Runner, Serial
 from fibseg.blocks.task import IN_FLIGHT, Task
 from fibseg.blocks.threads import thread_variables, usable_cores
@@ -23,6 +23,7 @@ __all__ = [
     "Runner",
     "Serial",
     "Task",
+    "appended",
     "label_blocks",
     "layout_key",
     "map_blocks",

@@ -114,8 +114,8 @@ VERBS: dict[str, Verb] = {
         "how pores lie on the nuclear envelope: density, curvature, sections, pair correlation",
         (
             "fibseg distribution volume=cell.ome.zarr objects=pores on=nucleus",
-            "fibseg distribution volume=cell.ome.zarr objects=pockets sections.split=plane "
-            "sections.point_um=[6,7,8] sections.normal=[0,1,0]",
+            "fibseg distribution volume=[a.ome.zarr,b.ome.zarr,c.ome.zarr] objects=pores "
+            "out=three-cells",
         ),
         reads=("volume",),
     ),

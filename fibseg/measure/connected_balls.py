@@ -12,7 +12,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -22,7 +22,7 @@ AT_ONCE = 400_000
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class BallMembers:
     """Members of many balls, ball after ball.
 
     Attributes
@@ -41,7 +41,7 @@ class Patches:
 def connected_in_balls(
     points_um: Floats, neighbours: csr_array, centres_um: Floats, start: Places, *,
     radius_um: float, tree: cKDTree | None = None,
-) -> Iterator[Patches]:
+) -> Iterator[BallMembers]:
     """The connected piece of surface around each centre, some balls at a time.
 
     Parameters
@@ -60,7 +60,7 @@ def connected_in_balls(
     ):
         owner, member = owner[linked], member[linked]
         away = np.linalg.norm(points_um[member] - centres_um[owner], axis=1)
-        yield Patches(owner, member, away)
+        yield BallMembers(owner, member, away)
 
 
 def apart_in_balls(
@@ -151,7 +151,7 @@ class Sites:
     of_vertex: Places
 
 
-def sites_of(envelope: Envelope, *, size_um: float) -> Sites:
+def sites_of(envelope: EnvelopeMesh, *, size_um: float) -> Sites:
     """Sites about `size_um` wide: the vertices of one cube that are connected within it.
 
     Two walls that pass through one cube make two sites.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fibseg.errors import UsageError
 from fibseg.measure.connected_balls import connected_in_balls
-from fibseg.measure.envelope import Envelope, Feet
+from fibseg.measure.envelope import EnvelopeMesh, Feet
 from fibseg.types import Table
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,7 @@ FEWEST = 12
 """Vertices that a fit needs; with fewer, curvature is missing."""
 
 
-def curvature(envelope: Envelope, feet: Feet, *, radius_um: float = 0.3) -> Table:
+def curvature(envelope: EnvelopeMesh, feet: Feet, *, radius_um: float = 0.3) -> Table:
     """Mean and Gaussian curvature at every foot, ``mean_…_per_um`` and ``gaussian_…_per_um2``.
 
     A paraboloid is fitted to the connected piece of envelope within a ball, above its tangent
@@ -50,7 +50,7 @@ def curvature(envelope: Envelope, feet: Feet, *, radius_um: float = 0.3) -> Tabl
 
 
 def _fitted(
-    envelope: Envelope, foot: Floats, member: NDArray[np.int64]
+    envelope: EnvelopeMesh, foot: Floats, member: NDArray[np.int64]
 ) -> tuple[float, float]:
     """Both curvatures of the paraboloid through these vertices, at the foot."""
     weight = envelope.area_um2[member]

@@ -14,12 +14,12 @@ from fibseg.measure.connected_balls import Sites
 from fibseg.measure.crowding import kernel_density_per_um3, mean_distance_um
 from fibseg.measure.curvature import curvature
 from fibseg.measure.distribution_settings import Sections, Spreading
-from fibseg.measure.envelope import Envelope, Feet
+from fibseg.measure.envelope import EnvelopeMesh, Feet
 from fibseg.measure.furrow import Plane, furrow_of
 from fibseg.measure.statistics import correlations
 from fibseg.measure.surface_density import density_per_um2
 from fibseg.measure.surface_pairs import SITE_UM, SurfacePairs
-from fibseg.measure.surface_patches import Patches, ways_to_block
+from fibseg.measure.surface_patches import SectionPatches, ways_to_block
 from fibseg.types import Spacing, Table
 
 Floats = NDArray[np.float64]
@@ -81,7 +81,7 @@ def distribution(
     DataError
         If there is no envelope.
     """
-    envelope = Envelope.of_parts(parts, spacing=spacing, first_um=first_um)
+    envelope = EnvelopeMesh.of_parts(parts, spacing=spacing, first_um=first_um)
     feet = envelope.feet(points_um)
     on = feet.distance_um <= spreading.far_um
     columns = _among_each_other(points_um, spreading)
@@ -121,7 +121,7 @@ def _among_each_other(points_um: Floats, spreading: Spreading) -> Table:
     }
 
 
-def _pairs(envelope: Envelope, spreading: Spreading) -> SurfacePairs:
+def _pairs(envelope: EnvelopeMesh, spreading: Spreading) -> SurfacePairs:
     radius = spreading.pairs_um
     return SurfacePairs.of(
         envelope, radii_um=(radius / 4, radius / 2, radius), site_um=SITE_UM
@@ -129,7 +129,7 @@ def _pairs(envelope: Envelope, spreading: Spreading) -> SurfacePairs:
 
 
 def _of_envelope(
-    envelope: Envelope, parts: Table, labels: NDArray[Any], on: NDArray[np.bool_],
+    envelope: EnvelopeMesh, parts: Table, labels: NDArray[Any], on: NDArray[np.bool_],
     spacing: Spacing,
 ) -> dict[str, Any]:
     faces = np.asarray(parts["at_face"]).reshape(-1, 6).sum(axis=0)
@@ -146,7 +146,7 @@ def _of_envelope(
 
 
 def _on_envelope(
-    envelope: Envelope, feet: Feet, on: NDArray[np.bool_], spreading: Spreading,
+    envelope: EnvelopeMesh, feet: Feet, on: NDArray[np.bool_], spreading: Spreading,
     facts: dict[str, Any],
 ) -> Table:
     """Density and curvature, missing for what is far; tells `facts` what density is made of."""
@@ -179,7 +179,7 @@ def _plane(
 
 
 def _in_sections(
-    envelope: Envelope, sites: Sites, feet: Feet, on: NDArray[np.bool_], columns: Table,
+    envelope: EnvelopeMesh, sites: Sites, feet: Feet, on: NDArray[np.bool_], columns: Table,
     plane: Plane | None, sections: Sections,
 ) -> tuple[Floats, dict[str, Any]]:
     """Column ``section`` and the facts ``sections`` and ``comparisons``."""
@@ -225,7 +225,7 @@ def _compared(
     sites: Sites, of_site: NDArray[np.int64], feet: Feet, on: NDArray[np.bool_], columns: Table,
     sections: Sections,
 ) -> dict[str, Any]:
-    patches = Patches.of_size(
+    patches = SectionPatches.of_size(
         sites, of_site, patch_um2=sections.patch_um2, seed=sections.seed
     )
     blocks = ways_to_block(sites, of_site, n=sections.n_blocks, seed=sections.seed)

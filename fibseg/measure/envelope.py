@@ -24,7 +24,7 @@ SPECK = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Envelope:
+class EnvelopeMesh:
     """A surface of triangles, seen from its vertices.
 
     Attributes
@@ -54,7 +54,7 @@ class Envelope:
     edge_um: float
 
     @classmethod
-    def of(cls, mask: NDArray[Any], *, spacing: Spacing) -> Envelope:
+    def of(cls, mask: NDArray[Any], *, spacing: Spacing) -> EnvelopeMesh:
         """Envelope of a mask that fits into memory; see `of_parts`."""
         inside: Mask = mask != 0
         whole = Box((0, 0, 0), inside.shape)
@@ -64,7 +64,7 @@ class Envelope:
     @classmethod
     def of_parts(
         cls, table: Table, *, spacing: Spacing, first_um: tuple[float, float, float] = (0, 0, 0)
-    ) -> Envelope:
+    ) -> EnvelopeMesh:
         """Envelope of the triangles of all blocks (`fibseg.measure.envelope_faces.partial`).
 
         Parameters
@@ -154,7 +154,7 @@ class Feet:
         )
 
 
-def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> Envelope:
+def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> EnvelopeMesh:
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     # Corners are in (z, y, x): the cross product of mirrored axes points the other way.
     twice = -np.cross(b - a, c - a)
@@ -177,7 +177,7 @@ def _seen_from_vertices(vertices: Floats, faces: Places, edge_um: float) -> Enve
         [np.bincount(faces.ravel(), np.repeat(twice[:, k], 3), n) for k in range(3)], axis=1
     ).astype(np.float64)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-300)
-    return Envelope(
+    return EnvelopeMesh(
         vertices[kept], normal, area, _links(faces, n), number[kept], lost, edge_um
     )
 

@@ -1,4 +1,4 @@
-"""Triangles of the border of a mask, block by block: what an `Envelope` is put together from."""
+"""Triangles of the border of a mask, block by block: what an `EnvelopeMesh` is made of."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ OCCUPANCY = 4
 """Working voxels along the side of one cell of the occupancy."""
 _SIGMA, _TRUNCATE, _SNAP = 1.0, 4.0, 0.005
 _SHIFTS, _MASK = (42, 22, 2), 2**20 - 1
+INNER = 3
+"""Instead of an axis: a corner within a cell, not on an edge between two voxels."""
+_EIGHTS = (16, 8, 0)
+_ON_EDGE = 1e-4
+"""Corners on an edge are less than this off whole voxels on the other axes."""
 
 
 def partial(mask: Mask, *, inside: Box, start: Sequence[int], shape: Sequence[int]) -> Table:
@@ -73,13 +78,17 @@ def places(corner: NDArray[np.int64], part: NDArray[np.float32]) -> NDArray[np.f
     Parameters
     ----------
     corner
-        Which edge between two voxels each is on: three numbers of 20 bits, and of 2 its axis.
+        Which edge between two voxels each is on: three numbers of 20 bits, and of 2 its axis; or
+        `INNER`, if it is within the cell that begins there.
     part
-        How far along it.
+        How far along the edge; of a corner within a cell three numbers of 8 bits, one an axis.
     """
     found = np.stack([corner >> shift & _MASK for shift in _SHIFTS], axis=-1).astype(np.float64)
-    along = (corner & 3)[..., None] == np.arange(3)
-    return np.where(along, found + part[..., None], found)
+    code = (corner & 3)[..., None]
+    found += np.where(code == np.arange(3), part[..., None].astype(np.float64), 0.0)
+    inner = np.asarray(part, np.float64)[code[..., 0] == INNER].astype(np.int64)
+    found[code[..., 0] == INNER] += (inner[:, None] >> np.array(_EIGHTS) & 255) / 255
+    return found
 
 
 def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> Table:
@@ -112,15 +121,40 @@ def _on_edges(
     low = np.round(vertices).astype(np.int64)
     row = np.arange(len(low))
     low[row, axis] = np.floor(vertices[row, axis])
+    inner = np.sum(off > _ON_EDGE, axis=1) > 1
+    low[inner] = np.floor(vertices[inner])
     high = low.copy()
     high[row, axis] += 1
-    below, above = (smooth[tuple(end.T)].astype(np.float64) for end in (low, high))
-    part = ((0.5 - below) / (above - below)).astype(np.float32)
+    below, above = (smooth[tuple(end[~inner].T)].astype(np.float64) for end in (low, high))
+    part = np.empty(len(low), np.float32)
+    part[~inner] = (0.5 - below) / (above - below)
+    part[inner] = _within_cells(low[inner], smooth)
     whole = low + np.asarray(start, np.int64)
-    corner = axis.astype(np.int64)
+    corner = np.where(inner, INNER, axis).astype(np.int64)
     for column, shift in zip(whole.T, _SHIFTS, strict=True):
         corner = corner | column << shift
     return corner, part
+
+
+def _within_cells(low: NDArray[np.int64], smooth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where in its cell the corner of an ambiguous saddle lies, (n,): see `places`.
+
+    Marching cubes puts one between the edges where the values at the corners of a cell leave open
+    which of them are connected. Here it is the mean of all places where the surface meets an edge.
+    """
+    steps = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1)
+    cube = smooth[tuple(np.moveaxis(low[:, None, None, None] + steps, -1, 0))].astype(np.float64)
+    total, n = np.zeros((len(low), 3)), np.zeros(len(low))
+    for axis in range(3):
+        first, last = cube.take(0, axis + 1), cube.take(1, axis + 1)
+        crossed = (first < 0.5) != (last < 0.5)
+        along = np.divide(0.5 - first, last - first, out=np.zeros_like(first), where=crossed)
+        place = np.repeat(steps.take(0, axis)[None].astype(np.float64), len(low), axis=0)
+        place[..., axis] = along
+        total += (place * crossed[..., None]).sum(axis=(1, 2))
+        n += crossed.sum(axis=(1, 2))
+    fine = np.round(255 * total / np.maximum(n, 1)[:, None]).astype(np.int64)
+    return np.asarray((fine << np.array(_EIGHTS)).sum(axis=1), np.float32)
 
 
 def _occupancy(mask: Mask, start: Sequence[int]) -> Table:

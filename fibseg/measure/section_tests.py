@@ -8,16 +8,22 @@ the split at the furrow with splits of the same envelope elsewhere.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from fibseg.measure.surface_patches import Patches
+from fibseg.measure.patch_draws import (
+    dealt,
+    difference_of,
+    drawn_anew,
+    split_by_planes,
+    two_sided_p,
+)
+from fibseg.measure.surface_patches import SectionPatches
+from fibseg.measure.welch import hedges_g, welch
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -78,7 +84,7 @@ class Comparison:
 
 
 def compared(
-    values: Floats, site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    values: Floats, site: Places, patches: SectionPatches, blocks: Sequence[SectionPatches], *,
     n_draws: int = 1999,
     confidence: float = 0.95, seed: int = 0,
 ) -> Comparison:
@@ -102,7 +108,7 @@ def compared(
         return found
     middle = values.mean()
 
-    def sums(cut: Patches) -> Floats:
+    def sums(cut: SectionPatches) -> Floats:
         """Of the values of the objects on each patch."""
         own, k = cut.of_site[site], len(cut.section)
         parts = (None, values - middle, (values - middle) ** 2)
@@ -114,7 +120,7 @@ def compared(
 
 
 def compared_counts(
-    site: Places, patches: Patches, blocks: Sequence[Patches], *,
+    site: Places, patches: SectionPatches, blocks: Sequence[SectionPatches], *,
     n_draws: int = 1999,
     confidence: float = 0.95, seed: int = 0,
 ) -> Comparison:
@@ -125,7 +131,7 @@ def compared_counts(
     """
     site = site[patches.of_site[site] >= 0]
 
-    def sums(cut: Patches) -> Floats:
+    def sums(cut: SectionPatches) -> Floats:
         """Of the objects per area of each patch."""
         count = np.bincount(cut.of_site[site], minlength=len(cut.section))
         area = cut.area_um2
@@ -153,16 +159,16 @@ def compared_counts(
 
 def _with_welch(found: Comparison, one: Floats, two: Floats) -> Comparison:
     """The comparison with Welch's test and Hedges' g of two samples."""
-    welch = _welch(one, two)
+    test = welch(one, two)
     return replace(
-        found, welch_t=float(welch.statistic), welch_df=float(welch.df),
-        welch_p=float(welch.pvalue), hedges_g=_hedges(one, two),
+        found, welch_t=float(test.statistic), welch_df=float(test.df),
+        welch_p=float(test.pvalue), hedges_g=hedges_g(one, two),
     )
 
 
 def _with_tests(
-    found: Comparison, sums: Callable[[Patches], Floats], patches: Patches,
-    blocks: Sequence[Patches], n_draws: int, confidence: float, seed: int,
+    found: Comparison, sums: Callable[[SectionPatches], Floats], patches: SectionPatches,
+    blocks: Sequence[SectionPatches], n_draws: int, confidence: float, seed: int,
 ) -> Comparison:
     """The comparison with its tests.
 
@@ -171,16 +177,17 @@ def _with_tests(
     fine, coarse = sums(patches), [(sums(cut), cut.section == 1) for cut in blocks]
     rng = np.random.default_rng(seed)
     first = patches.section == 1
-    difference = _difference(fine, first[None])[0]
-    dealt, split = _dealt(first, n_draws, rng), _split(first, patches, n_draws, rng)
+    difference = difference_of(fine, first[None])[0]
+    at_random = dealt(first, n_draws, rng)
+    elsewhere = split_by_planes(first, patches, n_draws, rng)
     low, high, g_low, g_high = _intervals(fine, first, n_draws, confidence, rng)
     used, used_blocks = fine[:, 0] > 0, coarse[0][0][:, 0] > 0
     large = coarse[0][1]
     return replace(
         found, low=low, high=high, hedges_low=g_low, hedges_high=g_high,
         blocks_p=float(np.median([_blocks_p(*cut, n_draws, rng) for cut in coarse])),
-        patches_p=_p(difference, _difference(fine, dealt)),
-        splits_p=_p(difference, _difference(fine, split)),
+        patches_p=two_sided_p(difference, difference_of(fine, at_random)),
+        splits_p=two_sided_p(difference, difference_of(fine, elsewhere)),
         n_patches_1=int((used & first).sum()), n_patches_2=int((used & ~first).sum()),
         n_blocks_1=int((used_blocks & large).sum()), n_blocks_2=int((used_blocks & ~large).sum()),
     )
@@ -190,17 +197,10 @@ def _blocks_p(
     sums: Floats, first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
 ) -> float:
     """The larger p of blocks dealt at random and of Welch's test of their means."""
-    dealt = _difference(sums, _dealt(first, n_draws, rng))
+    by_chance = difference_of(sums, dealt(first, n_draws, rng))
     return float(np.fmax(
-        _p(_difference(sums, first[None])[0], dealt), _welch_of_means(sums, first)
+        two_sided_p(difference_of(sums, first[None])[0], by_chance), _welch_of_means(sums, first)
     ))
-
-
-def _welch(one: Floats, two: Floats) -> Any:
-    """Welch's test; where all values of a section are equal, of as many digits as there are."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
-        return stats.ttest_ind(one, two, equal_var=False)
 
 
 def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
@@ -210,7 +210,7 @@ def _welch_of_means(sums: Floats, first: NDArray[np.bool_]) -> float:
     one, two = mean[used & first], mean[used & ~first]
     if min(len(one), len(two)) < FEWEST:
         return float("nan")
-    return float(_welch(one, two).pvalue)
+    return float(welch(one, two).pvalue)
 
 
 def _intervals(
@@ -218,81 +218,13 @@ def _intervals(
     rng: np.random.Generator,
 ) -> tuple[float, float, float, float]:
     """Of the difference and of Hedges' g, by drawing patches anew."""
-    difference, g = _drawn(sums, first, n_draws, rng)
+    difference, g = drawn_anew(sums, first, n_draws, rng)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     ends: list[float] = []
     for drawn in (difference, g):
         known = drawn[np.isfinite(drawn)]
         ends += np.quantile(known, tails).tolist() if len(known) else [float("nan")] * 2
     return ends[0], ends[1], ends[2], ends[3]
-
-
-def _hedges(one: Floats, two: Floats) -> float:
-    """Difference of the means in pooled standard deviations, corrected for few values."""
-    df = len(one) + len(two) - 2
-    pooled = ((len(one) - 1) * one.var(ddof=1) + (len(two) - 1) * two.var(ddof=1)) / df
-    if not pooled > 0:
-        return float("nan")
-    return float((1 - 3 / (4 * df - 1)) * (one.mean() - two.mean()) / np.sqrt(pooled))
-
-
-def _difference(sums: Floats, first: NDArray[np.bool_]) -> Floats:
-    """Mean of the chosen patches less that of the others, for each row of choices."""
-    chosen = first.astype(np.float64) @ sums[:, :2]
-    rest = sums[:, :2].sum(axis=0) - chosen
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = chosen[:, 1] / chosen[:, 0] - rest[:, 1] / rest[:, 0]
-    return found
-
-
-def _p(found: float, simulated: Floats) -> float:
-    """Two-sided, of at least as large a difference, the found one counted in."""
-    simulated = simulated[np.isfinite(simulated)]
-    if not np.isfinite(found):
-        return float("nan")
-    as_large = np.sum(np.abs(simulated) >= abs(found) * (1 - 1e-9))
-    return float((1 + as_large) / (1 + len(simulated)))
-
-
-def _dealt(
-    first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Patches dealt anew, as many to each section, (draws, k)."""
-    return rng.permuted(np.broadcast_to(first, (n_draws, len(first))), axis=1)
-
-
-def _split(
-    first: NDArray[np.bool_], patches: Patches, n_draws: int, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Splits by planes in random directions, with as much area in front as section 1 has."""
-    normals = rng.standard_normal((n_draws, 3))
-    order = np.argsort(-(patches.middle_um @ normals.T), axis=0, kind="stable")
-    area = patches.area_um2
-    before = np.cumsum(area[order], axis=0) - area[order] / 2
-    ahead = before <= area[first].sum()
-    found = np.zeros(ahead.T.shape, bool)
-    np.put_along_axis(found, order.T, ahead.T, axis=1)
-    return found
-
-
-def _drawn(
-    sums: Floats, first: NDArray[np.bool_], n_draws: int, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Difference, and the same in standard deviations, of patches drawn anew in each section."""
-    means, squares, weights = [], [], []
-    for chosen in (first, ~first):
-        own = sums[chosen]
-        times = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), n_draws)
-        weight, total, square = (times @ own).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = total / weight
-        means.append(mean)
-        squares.append(square - weight * mean**2)
-        weights.append(weight)
-    difference = means[0] - means[1]
-    spread = np.sqrt(np.maximum(squares[0] + squares[1], 0) / (weights[0] + weights[1]))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return difference, np.where(spread > 0, difference / spread, np.nan)
 
 
 def _undefined(one: Floats, two: Floats) -> Comparison:

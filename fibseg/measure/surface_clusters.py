@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fibseg.errors import UsageError
 from fibseg.measure.connected_balls import connected_in_balls
-from fibseg.measure.envelope import Envelope, Feet
+from fibseg.measure.envelope import EnvelopeMesh, Feet
 from fibseg.measure.surface_pairs import SurfacePairs, scattered
 from fibseg.types import Table
 
@@ -118,7 +118,7 @@ def _by_size(number: Places) -> Places:
     return found
 
 
-def islands(envelope: Envelope, feet: Feet, *, radius_um: float = 0.5) -> Table:
+def islands(envelope: EnvelopeMesh, feet: Feet, *, radius_um: float = 0.5) -> Table:
     """Pieces of envelope farther than a radius from any object, the largest first.
 
     Near is what the envelope connects to an object within a ball around it.

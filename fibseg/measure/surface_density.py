@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from fibseg.errors import UsageError
 from fibseg.measure.connected_balls import connected_in_balls, sites_of
-from fibseg.measure.envelope import Envelope, Feet
+from fibseg.measure.envelope import EnvelopeMesh, Feet
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -37,7 +37,7 @@ class SurfaceDensity:
 
 
 def density_per_um2(
-    envelope: Envelope, feet: Feet, *, radius_um: float = 0.5, self_weight: float | None = None
+    envelope: EnvelopeMesh, feet: Feet, *, radius_um: float = 0.5, self_weight: float | None = None
 ) -> SurfaceDensity:
     """Objects per area of the connected piece of envelope in a ball around each object's foot.
 
@@ -80,7 +80,7 @@ def density_per_um2(
 
 
 def counts_in_balls(
-    envelope: Envelope, feet: Feet, *, radius_um: float
+    envelope: EnvelopeMesh, feet: Feet, *, radius_um: float
 ) -> tuple[NDArray[np.int64], Floats]:
     """How many other objects stand on the connected piece in each ball, and its area in µm²."""
     return _counts(
@@ -90,7 +90,7 @@ def counts_in_balls(
 
 
 def _counts_far(
-    envelope: Envelope, feet: Feet, radius_um: float
+    envelope: EnvelopeMesh, feet: Feet, radius_um: float
 ) -> tuple[NDArray[np.int64], Floats]:
     """The same by sites, which do for wide balls, in a tenth of the time."""
     width = max(radius_um / 8, 1.5 * envelope.edge_um)

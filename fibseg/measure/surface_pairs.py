@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fibseg.measure.connected_balls import Sites, apart_in_balls, sites_of
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -40,7 +40,7 @@ class SurfacePairs:
         For each radius, sorted keys of the pairs of sites that are not connected.
     """
 
-    envelope: Envelope
+    envelope: EnvelopeMesh
     radii_um: tuple[float, ...]
     levels: tuple[Sites, ...]
     apart: tuple[Places, ...]
@@ -52,7 +52,7 @@ class SurfacePairs:
 
     @classmethod
     def of(
-        cls, envelope: Envelope, *, radii_um: Sequence[float], site_um: float = SITE_UM
+        cls, envelope: EnvelopeMesh, *, radii_um: Sequence[float], site_um: float = SITE_UM
     ) -> SurfacePairs:
         """Ready for distances up to the last of these radii."""
         levels, keys = [], []
@@ -97,7 +97,7 @@ def sites_width(sites: Sites) -> float:
     return float(np.sqrt(np.median(sites.area_um2)))
 
 
-def scattered(envelope: Envelope, n: int, rng: np.random.Generator) -> tuple[Floats, Places]:
+def scattered(envelope: EnvelopeMesh, n: int, rng: np.random.Generator) -> tuple[Floats, Places]:
     """Places (n, 3) drawn on an envelope evenly by area, and the nearest vertex of each."""
     share = np.cumsum(envelope.area_um2)
     vertex = np.searchsorted(share, rng.random(n) * share[-1], side="right")

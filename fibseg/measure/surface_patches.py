@@ -21,7 +21,7 @@ _LEAST_BLOCKS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class SectionPatches:
     """Compact pieces of an envelope, each within one section.
 
     Attributes
@@ -42,7 +42,7 @@ class Patches:
     @classmethod
     def of_size(
         cls, sites: Sites, section: NDArray[np.integer], *, patch_um2: float, seed: int = 0
-    ) -> Patches:
+    ) -> SectionPatches:
         """Patches of about one area; see `compact_patches`."""
         of_site = compact_patches(sites, section, patch_um2=patch_um2, seed=seed)
         return cls._of(of_site, sites, section)
@@ -50,7 +50,7 @@ class Patches:
     @classmethod
     def of_number(
         cls, sites: Sites, section: NDArray[np.integer], *, n: int, seed: int = 0
-    ) -> Patches:
+    ) -> SectionPatches:
         """About `n` patches, shared among the sections by area, at least 4 in each."""
         areas = np.bincount(section, sites.area_um2, 3)[1:]
         of_site = np.full(len(section), -1, np.int64)
@@ -65,7 +65,7 @@ class Patches:
         return cls._of(of_site, sites, section)
 
     @classmethod
-    def _of(cls, of_site: Places, sites: Sites, section: NDArray[np.integer]) -> Patches:
+    def _of(cls, of_site: Places, sites: Sites, section: NDArray[np.integer]) -> SectionPatches:
         inside = of_site >= 0
         own, area = of_site[inside], sites.area_um2[inside]
         n = int(of_site.max(initial=-1)) + 1
@@ -80,10 +80,11 @@ class Patches:
 
 def ways_to_block(
     sites: Sites, section: NDArray[np.integer], *, n: int, seed: int = 0
-) -> list[Patches]:
-    """The envelope cut into about `n` large blocks (`Patches.of_number`), in several ways."""
+) -> list[SectionPatches]:
+    """The envelope cut into about `n` large blocks (`SectionPatches.of_number`), in 5 ways."""
     return [
-        Patches.of_number(sites, section, n=n, seed=_WAYS * seed + way) for way in range(_WAYS)
+        SectionPatches.of_number(sites, section, n=n, seed=_WAYS * seed + way)
+        for way in range(_WAYS)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_boundary_score
 from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits
-from fibseg.metrics.evaluation import SCORE_NAMES, Evaluation, score_text
+from fibseg.metrics.evaluation import PLACE_NAMES, SCORE_NAMES, Evaluation, score_text
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, overlap_per_class
 from fibseg.metrics.planes import (
@@ -17,6 +17,7 @@ from fibseg.metrics.points import PointScores, match_points
 __all__ = [
     "IGNORED",
     "LIMIT_HOURS",
+    "PLACE_NAMES",
     "SCORE_NAMES",
     "SECONDS_PER_EDIT",
     "BoundaryScore",

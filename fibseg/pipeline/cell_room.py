@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Runner, layout_key, reduce_blocks
+from fibseg.blocks import Block, Runner, appended, layout_key, reduce_blocks
 from fibseg.geometry import Box
 from fibseg.measure import clouds
 from fibseg.measure.clouds import Clouds
@@ -80,7 +80,7 @@ def coarse_cell(
     """
     key = layout_key(inputs=inputs, step="room", factors=list(grid.factors))
     found: Table | None = reduce_blocks(
-        CoarseMasks(grid), [cell, nucleus], _then, block_shape=block_shape, runner=runner,
+        CoarseMasks(grid), [cell, nucleus], appended, block_shape=block_shape, runner=runner,
         scratch=scratch, fingerprint=key, label="room",
     )
     masks = {name: np.zeros(grid.shape, dtype=bool) for name in ("cell", "nucleus")}
@@ -133,7 +133,3 @@ def object_clouds(
         )
     found = clouds.finish(sums, cell=grid.cell, spacing=grid.volume_spacing)
     return found if max(grid.finer) == 1 else found.finer(grid.finer)
-
-
-def _then(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}

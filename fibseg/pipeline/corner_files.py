@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Runner, layout_key, reduce_blocks
+from fibseg.blocks import Block, Runner, appended, layout_key, reduce_blocks
 from fibseg.geometry import Box
 from fibseg.measure import corners
 from fibseg.measure.corners import Corners
@@ -81,7 +81,7 @@ def find_corners(
     place = folder / f"corners-{key[:16]}"
     shape = tuple(labels.shape)
     found: Table | None = reduce_blocks(
-        FindCorners(place, shape), labels, _then, block_shape=block_shape, runner=runner,
+        FindCorners(place, shape), labels, appended, block_shape=block_shape, runner=runner,
         scratch=place / "found", fingerprint=key, label="corners",
     )
     if found is None or not len(found["n"]):
@@ -146,10 +146,6 @@ def _put_together(
         places.flush()
     del places
     partial.replace(path)
-
-
-def _then(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}
 
 
 def _file_of(folder: Path, index: int) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Runner, layout_key, reduce_blocks
+from fibseg.blocks import Block, Runner, appended, layout_key, reduce_blocks
 from fibseg.geometry import Box
 from fibseg.measure import distances
 from fibseg.measure.interface import REACH, surface_voxels
@@ -134,12 +134,8 @@ def _of_centres(
     # Neighbours together, so that few pieces are opened for each lot.
     order = np.lexsort((points // (GROUP * np.array(spacing))).T[::-1])
     found: Table = reduce_blocks(
-        CentreDistances(interfaces), points[order], _then, block_shape=(CENTRES, 3),
+        CentreDistances(interfaces), points[order], appended, block_shape=(CENTRES, 3),
         runner=runner, label="distances: centres",
     ) or {name: np.zeros(0) for name in interfaces}
     back = np.argsort(order)
     return {name: nm[back] for name, nm in found.items()}
-
-
-def _then(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}

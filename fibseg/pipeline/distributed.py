@@ -54,15 +54,15 @@ def section_lines(facts: Mapping[str, Any]) -> list[str]:
         return [f"sections left out: {split['why_none']}"]
     lines = [
         f"section {row['section']}  {row['n_objects']:,} objects on {row['area_um2']:.4g} µm²: "
-        f"{_told(row['objects_per_um2'])} per µm², mean-8 {_told(row['mean_mean_distance_8_um'])} "
+        f"{told(row['objects_per_um2'])} per µm², mean-8 {told(row['mean_mean_distance_8_um'])} "
         "µm" for row in split["rows"]
     ]
     for name, found in facts["comparisons"].items():
         lines.append(
-            f"{name}  difference {_told(found['difference'])} ({_told(found['low'])} to "
-            f"{_told(found['high'])}), g {_told(found['hedges_g'])}, p = "
-            f"{_told(found['blocks_p'])} by blocks of envelope; Welch's t-test of "
-            f"{'patches' if name == 'objects_per_um2' else 'objects'}: {_told(found['welch_p'])}"
+            f"{name}  difference {told(found['difference'])} ({told(found['low'])} to "
+            f"{told(found['high'])}), g {told(found['hedges_g'])}, p = "
+            f"{told(found['blocks_p'])} by blocks of envelope; Welch's t-test of "
+            f"{'patches' if name == 'objects_per_um2' else 'objects'}: {told(found['welch_p'])}"
         )
     return lines
 
@@ -72,7 +72,7 @@ def pattern_lines(facts: Mapping[str, Any]) -> list[str]:
     curves, crowds, free = (facts[k] for k in ("pair_correlation", "clusters", "islands"))
     lines = []
     if curves is not None:
-        lines.append(f"Ripley's L against random placement: p = {_told(curves['p_value'])}")
+        lines.append(f"Ripley's L against random placement: p = {told(curves['p_value'])}")
     lines.append(
         f"{crowds['n_clusters']:,} clusters with {_percent(crowds['share'])} of the objects, at "
         f"random {_percent(crowds['share_at_random'])}; {free['n_islands']:,} islands of "
@@ -81,7 +81,8 @@ def pattern_lines(facts: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _told(number: float | None) -> str:
+def told(number: float | None) -> str:
+    """A number to three digits, or that it is missing."""
     return "missing" if number is None else f"{number:.3g}"
 
 

@@ -5,6 +5,9 @@ curvature, pair correlation, clusters and islands go along the envelope, so that
 furrow are no neighbours. The envelope is the border of the nucleus on a coarser level of the
 pyramid. Where a face of the volume cuts the nucleus there is no envelope, and objects near to it
 lack neighbours that are outside: their distances are the most that these can be.
+
+Of several volumes each is a cell: what is finished stands, and then sections are compared with the
+cell as the unit (`fibseg.pipeline.distribution_cells`).
 """
 
 from __future__ import annotations
@@ -22,9 +25,11 @@ from fibseg.errors import DataError
 from fibseg.measure.distribution import distribution
 from fibseg.measure.distribution_settings import Sections, Spreading
 from fibseg.pipeline.distributed import Distributed
+from fibseg.pipeline.distribution_cells import CellsDistributed, Comparison, check_paths
 from fibseg.pipeline.distribution_job import COLUMNS, FACTS, Job, planned_job, standing_table
 from fibseg.pipeline.envelope_mesh import envelope_parts, working_level
 from fibseg.pipeline.region_sums import region_table
+from fibseg.pipeline.steps import Step
 from fibseg.pipeline.store_bench import StoreBench, tidy
 from fibseg.pipeline.table_csv import check_csv, save_csv
 from fibseg.pipeline.table_run import run_table
@@ -38,19 +43,20 @@ _log = logging.getLogger("fibseg.pipeline")
 
 def run(
     *,
-    volume: str,
+    volume: str | Sequence[str],
     objects: str,
     on: str = "nucleus",
     voxel_nm: float = 60.0,
     spreading: Spreading = Spreading(),  # noqa: B008, it cannot change
     sections: Sections = Sections(),  # noqa: B008
     csv: str | None = None,
+    out: str | None = None,
     blocks: Runner | None = None,
     overwrite: bool = False,
     config: Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
-) -> Distributed:
-    """What was found, in short; extends ``tables/OBJECTS.parquet``.
+) -> Distributed | CellsDistributed:
+    """What was found, in short; extends ``tables/OBJECTS.parquet`` of each volume.
 
     The table gets the columns of `fibseg.measure.distribution.distribution`; where there is none
     of these labels, one with sizes and places is made first. Facts of all objects go to its
@@ -59,7 +65,7 @@ def run(
     Parameters
     ----------
     volume
-        Path of the store.
+        Path of the store, or several paths, each of another cell.
     objects
         Label image of small objects.
     on
@@ -69,23 +75,69 @@ def run(
     spreading, sections
         Radii and simulations; where the nucleus is split.
     csv
-        File that gets the table as well.
+        File that gets the table of a single volume as well.
+    out
+        Folder that gets the comparison of several.
     blocks
         Where blocks are computed; in this process if left out.
     overwrite
-        Replace that file if it holds something else.
+        Replace these files if they hold something else.
 
     Raises
     ------
     DataError
         If labels are missing or empty, or the nucleus fills the volume.
     ExistsError
-        If something else stands at `csv`.
+        If something else stands at `csv` or in `out`.
     BusyError
         If another run is writing these labels or their table.
     UsageError
         If a setting cannot be meant, before any work.
     """
+    steps = planned(**locals())
+    if len(steps) == 1:
+        one = dict(steps[0].parts)
+        return _of_one(**one, config=config, overrides=overrides)
+    comparison = Comparison.planned(
+        [step.parts["volume"] for step in steps], objects, on=on, voxel_nm=voxel_nm,
+        spreading=spreading, sections=sections, out=out, overwrite=overwrite,
+    )
+    for number, step in enumerate(steps, 1):
+        _log.info("cell %d of %d: %s", number, len(steps), step.parts["volume"])
+        step.run()
+    return comparison.finished()
+
+
+def planned(
+    *, volume: str | Sequence[str], csv: str | None = None, out: str | None = None,
+    config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **rest: Any,
+) -> list[Step]:
+    """One step for each volume that `run` would work on with the same arguments.
+
+    Raises
+    ------
+    UsageError
+        If there is no volume, one is named twice, or a file cannot be meant for so many.
+    """
+    paths = [volume] if isinstance(volume, str) else list(volume)
+    check_paths(paths, csv=csv, out=out)
+    typed = [word for word in overrides if word.split("=", 1)[0] not in ("volume", "out")]
+    return [
+        Step(
+            "distribution", f"tables/{rest.get('objects')}",
+            {**rest, "volume": path, "csv": csv},
+            None if config is None else {**config, "volume": path, "out": None},
+            [f"volume={path}", *typed],
+        ) for path in paths
+    ]
+
+
+def _of_one(
+    *, volume: str, objects: str, on: str, voxel_nm: float, spreading: Spreading,
+    sections: Sections, csv: str | None, blocks: Runner | None, overwrite: bool,
+    config: Mapping[str, Any] | None, overrides: Sequence[str],
+) -> Distributed:
+    """As `run`, of a single volume."""
     store = Volume.open(volume)
     plan = functools.partial(
         planned_job, store, objects, on=on, voxel_nm=voxel_nm, spreading=spreading,

@@ -19,7 +19,7 @@ COLUMNS = (
 FACTS = "distribution"
 """Where in what is known of a table (``measured``) its facts are."""
 OWN = "own_columns"
-RULES = 1
+RULES = 2
 """Grows where the same settings come to mean other numbers: older columns are made again."""
 
 

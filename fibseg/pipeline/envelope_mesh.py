@@ -40,7 +40,7 @@ def envelope_parts(
     nucleus: Array, *, block_shape: Sequence[int], runner: Runner | None = None,
     scratch: Path | None = None, inputs: str = "",
 ) -> Table:
-    """What `fibseg.measure.envelope.Envelope.of_parts` needs of a label image of nuclei.
+    """What `fibseg.measure.envelope.EnvelopeMesh.of_parts` needs of a label image of nuclei.
 
     Parameters
     ----------

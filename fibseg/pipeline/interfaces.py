@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from fibseg.blocks import Block, Runner, layout_key, reduce_blocks
+from fibseg.blocks import Block, Runner, appended, layout_key, reduce_blocks
 from fibseg.geometry import Box
 from fibseg.measure.interface import REACH, interface_points
 from fibseg.measure.nearest import GROUP, PIECE, Boxes, Points, groups, nearest
@@ -164,7 +164,7 @@ def find_interface(
     found = Interface(folder / f"interface-{key[:16]}", spacing)
     if not (found.folder / "pieces.npz").exists():
         pieces: Table | None = reduce_blocks(
-            FindInterface(found.folder), mask, _then, block_shape=block_shape, runner=runner,
+            FindInterface(found.folder), mask, appended, block_shape=block_shape, runner=runner,
             scratch=found.folder / "found", fingerprint=key, label=label,
         )
         content = BytesIO()
@@ -173,10 +173,6 @@ def find_interface(
         found.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(found.folder / "pieces.npz", content.getvalue())
     return found
-
-
-def _then(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}
 
 
 @functools.lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Grid, Runner, reduce_blocks
+from fibseg.blocks import Block, Grid, Runner, appended, reduce_blocks
 from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.pipeline.bench import Array
@@ -49,7 +49,7 @@ def blocks_with_border(
         If there is none: the nucleus is empty or full.
     """
     found: Table | None = reduce_blocks(
-        HasBorder(), nucleus, _appended, block_shape=block_shape, runner=runner,
+        HasBorder(), nucleus, appended, block_shape=block_shape, runner=runner,
         label="nucleus: border",
     )
     inside = found is not None and bool(found["inside"].any())
@@ -62,7 +62,3 @@ def blocks_with_border(
     grid = Grid.over(tuple(nucleus.shape), block_shape)
     near = found["block"][found["inside"] & found["outside"]]
     return [grid.box(int(index)) for index in near]
-
-
-def _appended(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}

@@ -18,7 +18,7 @@ POCKETS, SITES = "pockets", "pockets_sites"
 """Names of the label image and its table, and of the table of places."""
 KEEP = ("products", "all")
 
-RULES = 1
+RULES = 2
 """Goes up when pockets or pseudo-labels are found otherwise with the same settings."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.blocks import Block, Grid, Runner, Serial, layout_key, reduce_blocks
+from fibseg.blocks import Block, Grid, Runner, Serial, appended, layout_key, reduce_blocks
 from fibseg.blocks.room import free_memory
 from fibseg.errors import RoomError
 from fibseg.geometry import Box, halo_voxels
@@ -131,7 +131,7 @@ def pore_sites(
     _refuse_without_room(function, tuple(raw.shape), size, runner or Serial())
     key = layout_key(inputs=inputs, step="places" if at is None else "feet")
     found: Table | None = reduce_blocks(
-        function, [raw, nucleus], _appended, block_shape=size, runner=runner, scratch=scratch,
+        function, [raw, nucleus], appended, block_shape=size, runner=runner, scratch=scratch,
         fingerprint=key, label="pores: places" if at is None else "pores: feet",
     )
     table = found or no_sites()
@@ -202,7 +202,3 @@ def _inside(places_nm: NDArray[np.float64], box: Box, spacing: Spacing) -> NDArr
     voxel = np.floor(places_nm / np.array(spacing, float) + 0.5)
     found: NDArray[np.bool_] = ((voxel >= box.start) & (voxel < box.stop)).all(axis=1)
     return found
-
-
-def _appended(first: Table, second: Table) -> Table:
-    return {name: np.concatenate([first[name], second[name]]) for name in first}

@@ -117,7 +117,8 @@ def _page(
     evaluations = latest_evaluations(store, runs)
     sections = [
         object_section(
-            store, k, n_largest, _figures(drawings, k.name), distribution_facts(store, k.name)
+            store, k, n_largest, _figures(drawings, k.name),
+            distribution_facts(store, k.name, runs),
         ) for k in kinds
     ]
     pictures = {

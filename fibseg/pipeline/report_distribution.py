@@ -16,6 +16,7 @@ from fibseg.pipeline.pore_level import WITHIN_UM
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_kinds import Kind
 from fibseg.pipeline.report_scene import coarse_level, first_voxel_um, read_coarse
+from fibseg.pipeline.report_scores import true_recall
 from fibseg.report import (
     Drawing,
     Fact,
@@ -43,8 +44,16 @@ def distribution_of(store: Volume, name: str) -> dict[str, Any]:
     return dict(measured_of(store, name).get(FACTS) or {})
 
 
-def distribution_facts(store: Volume, name: str) -> tuple[Fact, ...]:
-    """Counts per area, and the signs of pores that were split or missed."""
+def distribution_facts(
+    store: Volume, name: str, runs: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Fact, ...]:
+    """Counts per area, and the signs of pores that were split or missed.
+
+    Parameters
+    ----------
+    runs
+        Records of the store, oldest first: an evaluation tells the true recall.
+    """
     facts = distribution_of(store, name)
     if not facts:
         return ()
@@ -67,7 +76,7 @@ def distribution_facts(store: Volume, name: str) -> tuple[Fact, ...]:
     ]
     if facts["n_far"]:
         found.append(Fact(f"{facts['n_far']:,}", "far from the envelope", "without a density"))
-    found += agreement_facts(store, name)
+    found += agreement_facts(store, name, runs)
     rows = facts["sections"]["rows"]
     if rows:
         found += [
@@ -81,8 +90,13 @@ def distribution_facts(store: Volume, name: str) -> tuple[Fact, ...]:
     return tuple(found)
 
 
-def agreement_facts(store: Volume, name: str) -> list[Fact]:
-    """How the network and the detector that it learned from agree; none without both."""
+def agreement_facts(
+    store: Volume, name: str, runs: Sequence[Mapping[str, Any]] = ()
+) -> list[Fact]:
+    """How the network and the detector that it learned from agree; none without both.
+
+    What this says of recall stands beside the true one, where that was evaluated.
+    """
     table, pseudo = table_of(store, name), table_of(store, PSEUDO)
     if name != PORES or table is None or pseudo is None:
         return []
@@ -92,11 +106,17 @@ def agreement_facts(store: Volume, name: str) -> list[Fact]:
     )
     both = len(match_points(found, first, within=WITHIN_UM))
     told = recapture(len(first), len(found), both)
-    return [Fact(
-        f"≤ {told.recall:.0%}", "recall by capture and recapture",
+    value, label = f"≤ {told.recall:.0%}", "recall by capture and recapture"
+    note = (
         f"{told.n_second:,} by the network, {told.n_first:,} pseudo-labels, {both:,} by both; an "
-        "upper bound: the network learned from the pseudo-labels",
-    )]
+        "upper bound: the network learned from the pseudo-labels"
+    )
+    true = true_recall(store, name, runs)
+    if true is not None:
+        value, label = f"{value}, true {true.recall:.0%}", f"{label}, beside the true one"
+        near = "" if true.within_nm is None else f" within {true.within_nm:g} nm"
+        note += f"; true: {true.recall:.1%} of {true.truth} found{near}"
+    return [Fact(value, label, note)]
 
 
 def distribution_figures(store: Volume, name: str) -> dict[str, Drawing]:

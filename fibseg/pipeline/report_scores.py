@@ -9,7 +9,7 @@ from typing import Any
 
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, load_spec, weights_digest
-from fibseg.metrics import SCORE_NAMES, score_text
+from fibseg.metrics import PLACE_NAMES, SCORE_NAMES, score_text
 from fibseg.report import ScoreTable, View, plane_scores, svg_uri
 from fibseg.report.methods import plain_name
 from fibseg.volume import Volume
@@ -18,6 +18,9 @@ GAUGED = (
     "iou", "dice", "precision", "recall", "boundary_f1", "object_f1_50", "object_f1_75",
     "panoptic_quality",
 )
+PLACES = tuple(PLACE_NAMES)
+SHARES = (*GAUGED, *(name for name in PLACES if not name.endswith("_nm")))
+"""Scores from 0 to 1, shown as bars."""
 OTHERS = (
     "voi_split", "voi_merge", "volume_error", "n_merges", "n_splits", "n_additions", "n_deletions",
     "n_objects", "n_true_objects", "n_scored",
@@ -43,6 +46,52 @@ def latest_evaluations(store: Volume, runs: Sequence[Mapping[str, Any]]) -> list
         found.pop(key, None)
         found[key] = Recorded(data, _stale(store, record))
     return list(found.values())
+
+
+@dataclass(frozen=True)
+class TrueRecall:
+    """Share of true objects that were found at their places.
+
+    Attributes
+    ----------
+    recall
+        Found of all true ones.
+    truth
+        Name of the true labels.
+    within_nm
+        Largest distance of a pair; None where nobody wrote it down.
+    """
+
+    recall: float
+    truth: str
+    within_nm: float | None
+
+
+def true_recall(
+    store: Volume, name: str, runs: Sequence[Mapping[str, Any]]
+) -> TrueRecall | None:
+    """What the newest evaluation of the places of these labels tells, if it is of those of today.
+
+    Parameters
+    ----------
+    name
+        Of the label image.
+    runs
+        Records of the store, oldest first.
+    """
+    for record in reversed(runs):
+        data = record.get("metrics") or {}
+        if (
+            record["verb"] != "evaluate" or record["status"] != "done"
+            or data.get("prediction") != f"labels/{name}" or _stale(store, record)
+        ):
+            continue
+        for scores in data.get("scores", {}).values():
+            if scores.get("place_recall") is not None:
+                truth = str(data["truth"]).removeprefix("labels/")
+                within = (record.get("config") or {}).get("within_nm")
+                return TrueRecall(float(scores["place_recall"]), truth, within)
+    return None
 
 
 def _stale(store: Volume, record: Mapping[str, Any]) -> bool:
@@ -121,11 +170,12 @@ def _score_rows(
     scores: Mapping[str, float | None]
 ) -> tuple[tuple[str, str, float | None], ...]:
     rows = []
-    for key in (*GAUGED, *OTHERS):
+    names = SCORE_NAMES | PLACE_NAMES
+    for key in (*GAUGED, *PLACES, *OTHERS):
         value = scores.get(key)
         if value is not None:
-            share = round(100 * min(max(value, 0), 1), 1) if key in GAUGED else None
-            rows.append((SCORE_NAMES[key], score_text(value, key).replace("-", "−"), share))
+            share = round(100 * min(max(value, 0), 1), 1) if key in SHARES else None
+            rows.append((names[key], score_text(value, key).replace("-", "−"), share))
     return tuple(rows)
 
 

@@ -30,7 +30,7 @@ _STEPS, _RELAXATION, _LONGEST_NM = 12, 0.7, 40.0
 
 
 @dataclass(frozen=True, eq=False)
-class Envelope:
+class EnvelopeDepth:
     """The border of a nucleus mask.
 
     Attributes
@@ -55,7 +55,7 @@ class Envelope:
     def of(
         cls, nucleus: NDArray[Any], *, reach_nm: float, start: tuple[int, int, int] = (0, 0, 0),
         spacing: Spacing,
-    ) -> Envelope:
+    ) -> EnvelopeDepth:
         """Envelope of a mask, known within `reach_nm` of its border.
 
         Raises
@@ -75,7 +75,7 @@ class Envelope:
     def snapped(
         self, image: NDArray[Any], *, middle_nm: float, search_nm: float = SEARCH_NM,
         membranes_nm: float = MEMBRANES_NM, smooth_nm: float = ALIKE_NM,
-    ) -> Envelope:
+    ) -> EnvelopeDepth:
         """The envelope with its membranes where the image is darkest, at a depth of `middle_nm`.
 
         A mask is seldom right to the voxel. Along every normal the darkest stretch of
@@ -108,7 +108,7 @@ class Envelope:
 
     def _moved(
         self, shift_nm: NDArray[np.float32], where: Mask, smooth_nm: float
-    ) -> Envelope:
+    ) -> EnvelopeDepth:
         """The envelope moved inwards by `shift_nm`, which is known on a shell."""
         sigma = [smooth_nm / s for s in self.spacing]
         volume = np.zeros(where.shape, np.float32)
@@ -117,7 +117,7 @@ class Envelope:
         total = ndimage.gaussian_filter(volume, sigma, truncate=3)
         shift = total / np.maximum(share, np.float32(1e-9))
         depth = self.depth_nm - np.where(share > 1e-6, shift, 0)
-        return Envelope(
+        return EnvelopeDepth(
             depth.astype(np.float32), _slope(depth, self.spacing), self.spacing, self.start
         )
 
@@ -201,7 +201,7 @@ def mean_along(
     image
         (z, y, x).
     points_nm, normals
-        (n, 3), as of `Envelope.foot`.
+        (n, 3), as of `EnvelopeDepth.foot`.
     offsets_nm
         Inwards is positive.
     start

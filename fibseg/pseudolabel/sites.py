@@ -21,7 +21,7 @@ from fibseg.errors import DataError, UsageError
 from fibseg.pseudolabel.envelope import (
     SEARCH_NM,
     SMOOTHING_NM,
-    Envelope,
+    EnvelopeDepth,
     Floats,
     contrast_within,
     mean_along,
@@ -95,7 +95,7 @@ class PoreShape:
 
 
 def candidates(
-    image: NDArray[Any], envelope: Envelope, *, shape: PoreShape, spacing: Spacing
+    image: NDArray[Any], envelope: EnvelopeDepth, *, shape: PoreShape, spacing: Spacing
 ) -> Table:
     """Local maxima of gap and pocket on the envelope: a table, in the order of their voxels.
 
@@ -124,7 +124,7 @@ def candidates(
 
 
 def sites_at(
-    image: NDArray[Any], envelope: Envelope, places_nm: Floats, *, shape: PoreShape,
+    image: NDArray[Any], envelope: EnvelopeDepth, places_nm: Floats, *, shape: PoreShape,
     spacing: Spacing,
 ) -> Table:
     """What `candidates` tells, of the places of the envelope nearest to given ones, a row for each.
@@ -156,7 +156,7 @@ class _Seen:
 
     @classmethod
     def on(
-        cls, image: NDArray[Any], envelope: Envelope, *, shape: PoreShape, spacing: Spacing
+        cls, image: NDArray[Any], envelope: EnvelopeDepth, *, shape: PoreShape, spacing: Spacing
     ) -> _Seen:
         """Contrasts everywhere; parameters as of `candidates`."""
         require_fine(spacing)
@@ -221,7 +221,7 @@ def find_sites(
     inside = nucleus != 0
     if not inside.any() or inside.all():
         return {name: np.zeros(0) for name in COLUMNS}
-    envelope = Envelope.of(inside, reach_nm=shape.depth_nm, start=start, spacing=spacing)
+    envelope = EnvelopeDepth.of(inside, reach_nm=shape.depth_nm, start=start, spacing=spacing)
     if snap:
         envelope = envelope.snapped(image, middle_nm=shape.middle_nm)
     if at_nm is not None:

@@ -8,11 +8,11 @@ from surfaces import axes_um, ball, middle_um
 
 from fibseg.errors import UsageError
 from fibseg.measure.curvature import curvature
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 
 
 def measured(mask, spacing=(40.0, 40.0, 40.0), every=40, **options):
-    envelope = Envelope.of(mask, spacing=spacing)
+    envelope = EnvelopeMesh.of(mask, spacing=spacing)
     feet = envelope.feet(envelope.vertices_um[::every])
     found = curvature(envelope, feet, **options)
     return feet, found["mean_curvature_per_um"], found["gaussian_curvature_per_um2"]

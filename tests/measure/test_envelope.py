@@ -11,21 +11,21 @@ from surfaces import ball, ellipsoid, middle_um, parts_of, slit_ball, two_lobes
 from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.measure import envelope_faces
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 
 SPACINGS = [(40.0, 40.0, 40.0), (50.0, 40.0, 40.0), (60.0, 60.0, 60.0)]
 
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_area_of_a_ball(spacing):
-    found = Envelope.of(ball(1.5, spacing=spacing), spacing=spacing)
+    found = EnvelopeMesh.of(ball(1.5, spacing=spacing), spacing=spacing)
     assert found.total_um2 == pytest.approx(4 * np.pi * 1.5**2, rel=0.01)
     assert found.n_pieces == 1
 
 
 def test_area_of_an_ellipsoid():
     half = (0.8, 1.2, 1.6)
-    found = Envelope.of(ellipsoid(half), spacing=(40, 40, 40))
+    found = EnvelopeMesh.of(ellipsoid(half), spacing=(40, 40, 40))
     # Knud Thomsen's formula, right to 1.1 %.
     pairs = [(half[i] * half[j]) ** 1.6075 for i, j in ((0, 1), (0, 2), (1, 2))]
     area = 4 * np.pi * (sum(pairs) / 3) ** (1 / 1.6075)
@@ -34,7 +34,7 @@ def test_area_of_an_ellipsoid():
 
 def test_normals_point_outwards():
     mask = ball(1.0)
-    found = Envelope.of(mask, spacing=(40, 40, 40))
+    found = EnvelopeMesh.of(mask, spacing=(40, 40, 40))
     out = found.vertices_um - middle_um(mask.shape)
     out /= np.linalg.norm(out, axis=1, keepdims=True)
     assert np.einsum("ij,ij->i", out, found.normals).min() > 0.9
@@ -42,7 +42,7 @@ def test_normals_point_outwards():
 
 def test_feet_lie_on_the_ball_and_know_their_side():
     mask = ball(1.0)
-    found = Envelope.of(mask, spacing=(40, 40, 40))
+    found = EnvelopeMesh.of(mask, spacing=(40, 40, 40))
     rng, middle = np.random.default_rng(0), middle_um(mask.shape)
     out = rng.standard_normal((300, 3))
     out /= np.linalg.norm(out, axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def test_a_face_of_the_volume_is_no_envelope():
     whole = ball(1.0)
     first = whole.shape[0] // 2
     parts = parts_of(whole[first:])
-    found = Envelope.of_parts(parts, spacing=(40, 40, 40))
+    found = EnvelopeMesh.of_parts(parts, spacing=(40, 40, 40))
     height = 1.0 - (first * 0.04 - middle_um(whole.shape)[0])  # of the cap that is left
     assert found.total_um2 == pytest.approx(2 * np.pi * height, rel=0.01)
     assert (parts["at_face"][0] > 0).tolist() == [True, False, False, False, False, False]
@@ -65,10 +65,10 @@ def test_a_face_of_the_volume_is_no_envelope():
 
 def test_cavities_and_specks_are_left_out():
     mask = ball(1.0)
-    whole = Envelope.of(mask, spacing=(40, 40, 40)).total_um2
+    whole = EnvelopeMesh.of(mask, spacing=(40, 40, 40)).total_um2
     mask[28:33, 28:33, 28:33] = False
     mask[1:3, 1:3, 1:3] = True
-    found = Envelope.of(mask, spacing=(40, 40, 40))
+    found = EnvelopeMesh.of(mask, spacing=(40, 40, 40))
     assert found.total_um2 == pytest.approx(whole)
     assert found.n_pieces == 1
     assert found.left_out_um2 > 0
@@ -78,7 +78,7 @@ def test_two_nuclei_are_two_pieces_the_larger_first():
     one, two = ball(0.6), ball(0.8)
     height = max(one.shape[1], two.shape[1])
     padded = [np.pad(m, ((0, 0), *[(0, height - n) for n in m.shape[1:]])) for m in (one, two)]
-    found = Envelope.of(np.concatenate(padded), spacing=(40, 40, 40))
+    found = EnvelopeMesh.of(np.concatenate(padded), spacing=(40, 40, 40))
     areas = np.bincount(found.piece, found.area_um2)
     assert areas.tolist() == pytest.approx([4 * np.pi * 0.64, 4 * np.pi * 0.36], rel=0.03)
 
@@ -86,7 +86,7 @@ def test_two_nuclei_are_two_pieces_the_larger_first():
 @pytest.mark.parametrize("full", [False, True])
 def test_no_border_is_refused(full):
     with pytest.raises(DataError, match="no envelope"):
-        Envelope.of(np.full((8, 8, 8), full), spacing=(40, 40, 40))
+        EnvelopeMesh.of(np.full((8, 8, 8), full), spacing=(40, 40, 40))
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4), (1, 1, 1), (1, 5, 5)])
@@ -119,9 +119,9 @@ def blockwise(mask, steps):
 def test_any_blocks_give_the_very_same_envelope(steps):
     mask = two_lobes(spacing=(80.0, 80.0, 80.0))
     mask[:2] |= mask[20]  # cut by a face, too
-    whole = Envelope.of_parts(parts_of(mask), spacing=(80, 80, 80))
+    whole = EnvelopeMesh.of_parts(parts_of(mask), spacing=(80, 80, 80))
     parts = blockwise(mask, steps)
-    found = Envelope.of_parts(parts, spacing=(80, 80, 80))
+    found = EnvelopeMesh.of_parts(parts, spacing=(80, 80, 80))
     for name in ("vertices_um", "normals", "area_um2", "piece"):
         assert np.array_equal(getattr(found, name), getattr(whole, name)), name
     assert (found.neighbours != whole.neighbours).nnz == 0
@@ -131,12 +131,12 @@ def test_any_blocks_give_the_very_same_envelope(steps):
 
 def test_axes_may_be_swapped():
     mask = slit_ball()
-    one = Envelope.of(mask, spacing=(40, 40, 40))
-    two = Envelope.of(mask.transpose(2, 0, 1), spacing=(40, 40, 40))
+    one = EnvelopeMesh.of(mask, spacing=(40, 40, 40))
+    two = EnvelopeMesh.of(mask.transpose(2, 0, 1), spacing=(40, 40, 40))
     assert one.total_um2 == pytest.approx(two.total_um2, rel=1e-3)
     assert np.sort(one.vertices_um[:, 0]) == pytest.approx(np.sort(two.vertices_um[:, 1]))
 
 
 def test_a_cavity_alone_is_no_envelope():
     with pytest.raises(DataError, match="cavities"):
-        Envelope.of(~ball(0.5), spacing=(40, 40, 40))
+        EnvelopeMesh.of(~ball(0.5), spacing=(40, 40, 40))

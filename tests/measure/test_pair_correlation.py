@@ -7,7 +7,7 @@ import pytest
 from surfaces import apart, ball, slit_ball
 
 from fibseg.errors import UsageError
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.pair_correlation import global_envelope, pair_correlation
 from fibseg.measure.surface_pairs import SurfacePairs, scattered
 
@@ -16,13 +16,13 @@ RADII = (0.25, 0.5, 1.0)
 
 @pytest.fixture(scope="module")
 def round_pairs():
-    return SurfacePairs.of(Envelope.of(ball(1.6), spacing=(40, 40, 40)), radii_um=RADII)
+    return SurfacePairs.of(EnvelopeMesh.of(ball(1.6), spacing=(40, 40, 40)), radii_um=RADII)
 
 
 @pytest.fixture(scope="module")
 def slit_pairs():
     return SurfacePairs.of(
-        Envelope.of(slit_ball(width_um=0.12), spacing=(40, 40, 40)), radii_um=RADII
+        EnvelopeMesh.of(slit_ball(width_um=0.12), spacing=(40, 40, 40)), radii_um=RADII
     )
 
 

@@ -9,11 +9,12 @@ from surfaces import apart, parts_of, two_lobes
 
 from fibseg.measure.connected_balls import sites_of
 from fibseg.measure.crowding import mean_distance_um
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.furrow import furrow_of
 from fibseg.measure.section_tests import compared, compared_counts
 from fibseg.measure.surface_pairs import scattered
-from fibseg.measure.surface_patches import Patches, ways_to_block
+from fibseg.measure.surface_patches import SectionPatches, ways_to_block
+from fibseg.measure.welch import hedges_g, welch
 
 
 class Nucleus:
@@ -21,11 +22,11 @@ class Nucleus:
 
     def __init__(self):
         parts = parts_of(two_lobes())
-        self.envelope = Envelope.of_parts(parts, spacing=(40, 40, 40))
+        self.envelope = EnvelopeMesh.of_parts(parts, spacing=(40, 40, 40))
         self.plane = furrow_of(parts, spacing=(40, 40, 40))
         self.sites = sites_of(self.envelope, size_um=0.12)
         self.section = self.side(self.sites.points_um)
-        self.patches = Patches.of_size(self.sites, self.section, patch_um2=1.0)
+        self.patches = SectionPatches.of_size(self.sites, self.section, patch_um2=1.0)
         self.blocks = ways_to_block(self.sites, self.section, n=12)
 
     def side(self, points):
@@ -75,7 +76,7 @@ def test_blocks_are_a_dozen_with_four_at_least(nucleus):
 
 def test_places_that_are_in_no_section_are_in_no_patch(nucleus):
     section = np.where(nucleus.section == 1, 1, 0)
-    patches = Patches.of_size(nucleus.sites, section, patch_um2=1.0)
+    patches = SectionPatches.of_size(nucleus.sites, section, patch_um2=1.0)
     assert ((patches.of_site >= 0) == (section == 1)).all()
     assert set(patches.section) == {1}
 
@@ -153,3 +154,24 @@ def test_the_order_of_objects_does_not_matter(nucleus):
     assert nucleus.counts(points) == nucleus.counts(points[::-1])
     one, two = nucleus.mean_8(points), nucleus.mean_8(points[::-1])
     assert (one.blocks_p, one.patches_p) == pytest.approx((two.blocks_p, two.patches_p))
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0])
+def test_hedges_and_welch_do_not_depend_on_units(shift):
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(1, 1, 9), rng.normal(0, 2, 14)
+    g, p = hedges_g(one, two), welch(one, two).pvalue
+    assert hedges_g(1000 * one + shift, 1000 * two + shift) == pytest.approx(g)
+    assert welch(1000 * one + shift, 1000 * two + shift).pvalue == pytest.approx(p)
+    assert hedges_g(two, one) == pytest.approx(-g)
+
+
+def test_the_correction_for_few_values_makes_hedges_right_on_average():
+    rng = np.random.default_rng(0)
+    found = [hedges_g(rng.normal(1, 1, 5), rng.normal(0, 1, 4)) for _ in range(8000)]
+    assert np.mean(found) == pytest.approx(1, abs=0.04)
+
+
+def test_without_any_spread_there_is_no_effect_size():
+    assert np.isnan(hedges_g(np.ones(3), np.zeros(3)))
+    assert welch(np.ones(3), np.zeros(3)).pvalue == 0

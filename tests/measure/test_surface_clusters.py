@@ -8,14 +8,14 @@ from sklearn.cluster import DBSCAN
 from surfaces import apart, ball
 
 from fibseg.errors import UsageError
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.surface_clusters import clusters, islands
 from fibseg.measure.surface_pairs import SurfacePairs, scattered
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    envelope = Envelope.of(ball(1.6), spacing=(40, 40, 40))
+    envelope = EnvelopeMesh.of(ball(1.6), spacing=(40, 40, 40))
     return SurfacePairs.of(envelope, radii_um=(0.25, 0.5, 1.0))
 
 

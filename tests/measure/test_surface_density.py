@@ -8,7 +8,7 @@ from surfaces import apart, ball, ellipsoid, slit_ball
 
 from fibseg.errors import UsageError
 from fibseg.measure.connected_balls import connected_in_balls, sites_of
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.surface_density import counts_in_balls, density_per_um2
 from fibseg.measure.surface_pairs import scattered
 
@@ -20,7 +20,7 @@ BODIES = {
 
 @pytest.fixture(scope="module", params=list(BODIES))
 def envelope(request):
-    return Envelope.of(BODIES[request.param](), spacing=(40, 40, 40))
+    return EnvelopeMesh.of(BODIES[request.param](), spacing=(40, 40, 40))
 
 
 @pytest.mark.parametrize("least_um", [0.0, 0.2, 0.25])
@@ -36,7 +36,7 @@ def test_mean_density_is_the_number_over_the_area(envelope, least_um):
 
 
 def test_objects_that_keep_apart_count_themselves_and_others_do_not():
-    body = Envelope.of(ball(2.0), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(ball(2.0), spacing=(40, 40, 40))
     random, _ = scattered(body, 400, np.random.default_rng(0))
     ordered = apart(body, 400, least_um=0.27)
     weights = [
@@ -47,7 +47,7 @@ def test_objects_that_keep_apart_count_themselves_and_others_do_not():
 
 
 def test_half_as_dense_on_one_half():
-    body = Envelope.of(ball(2.0), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(ball(2.0), spacing=(40, 40, 40))
     points = apart(body, 10_000, least_um=0.24)
     middle, rng = points.mean(axis=0), np.random.default_rng(0)
     upper = points[:, 0] > middle[0]
@@ -61,7 +61,7 @@ def test_half_as_dense_on_one_half():
 
 
 def test_the_other_wall_of_a_furrow_does_not_count():
-    body = Envelope.of(slit_ball(width_um=0.12), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(slit_ball(width_um=0.12), spacing=(40, 40, 40))
     normal = np.abs(body.normals[:, 0]) > 0.99
     lower, upper = (
         np.flatnonzero(normal & (sign * body.normals[:, 0] > 0)
@@ -80,7 +80,7 @@ def test_the_other_wall_of_a_furrow_does_not_count():
 
 
 def test_counts_and_areas_equal_brute_force():
-    body = Envelope.of(ball(0.8), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(ball(0.8), spacing=(40, 40, 40))
     points, _ = scattered(body, 60, np.random.default_rng(3))
     feet = body.feet(points)
     others, area = counts_in_balls(body, feet, radius_um=0.5)
@@ -92,7 +92,7 @@ def test_counts_and_areas_equal_brute_force():
 
 def test_order_and_axes_do_not_matter():
     mask = ellipsoid((0.7, 0.9, 1.2))
-    one, two = (Envelope.of(m, spacing=(40, 40, 40)) for m in (mask, mask.transpose(2, 0, 1)))
+    one, two = (EnvelopeMesh.of(m, spacing=(40, 40, 40)) for m in (mask, mask.transpose(2, 0, 1)))
     points, _ = scattered(one, 80, np.random.default_rng(0))
     found = density_per_um2(one, one.feet(points))
     swapped = density_per_um2(two, two.feet(points[:, [2, 0, 1]]))
@@ -103,7 +103,7 @@ def test_order_and_axes_do_not_matter():
 
 def test_at_a_face_of_the_volume_only_what_is_seen_counts():
     mask = ball(1.5)
-    body = Envelope.of(mask[mask.shape[0] // 2 :], spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(mask[mask.shape[0] // 2 :], spacing=(40, 40, 40))
     means = []
     for seed in range(3):
         points, _ = scattered(body, round(80 * body.total_um2), np.random.default_rng(seed))
@@ -114,18 +114,18 @@ def test_at_a_face_of_the_volume_only_what_is_seen_counts():
 
 @pytest.mark.parametrize("wrong", [{"radius_um": 0}, {"self_weight": 1.5}])
 def test_what_cannot_be_meant_is_refused(wrong):
-    body = Envelope.of(ball(0.4), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(ball(0.4), spacing=(40, 40, 40))
     with pytest.raises(UsageError, match=r"such as 0\.5|between 0"):
         density_per_um2(body, body.feet(body.vertices_um[:3]), **wrong)
 
 
 def test_no_object_has_no_density():
-    body = Envelope.of(ball(0.4), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(ball(0.4), spacing=(40, 40, 40))
     assert density_per_um2(body, body.feet(np.zeros((0, 3)))).per_um2.shape == (0,)
 
 
 def test_a_piece_holds_what_is_linked_within_the_ball():
-    body = Envelope.of(slit_ball(), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(slit_ball(), spacing=(40, 40, 40))
     start = np.array([0, 500, 1000])
     links = body.neighbours
     for patch in connected_in_balls(
@@ -143,7 +143,7 @@ def test_a_piece_holds_what_is_linked_within_the_ball():
 
 
 def test_sites_keep_the_area_and_the_walls_of_a_furrow_apart():
-    body = Envelope.of(slit_ball(), spacing=(40, 40, 40))
+    body = EnvelopeMesh.of(slit_ball(), spacing=(40, 40, 40))
     sites = sites_of(body, size_um=0.2)
     assert sites.area_um2.sum() == pytest.approx(body.total_um2)
     # Vertices of one site look the same way.

@@ -16,7 +16,7 @@ from fibseg.blocks import Serial
 from fibseg.cli.main import main
 from fibseg.errors import DataError
 from fibseg.measure.crowding import kernel_density_per_um3, mean_distance_um
-from fibseg.measure.envelope import Envelope
+from fibseg.measure.envelope import EnvelopeMesh
 from fibseg.measure.settings import Correlating
 from fibseg.pipeline import measure, verify
 from fibseg.pipeline.distribution_job import COLUMNS
@@ -47,7 +47,7 @@ def test_all_columns_are_there_and_right(store):
     assert table["nearest_um"] == pytest.approx(between.min(axis=1))
     assert np.abs(table["envelope_distance_um"]).max() < 0.05
     assert set(table["section"]) == {1, 2}
-    envelope = Envelope.of(two_lobes(), spacing=SPACING)
+    envelope = EnvelopeMesh.of(two_lobes(), spacing=SPACING)
     dense = len(points) / envelope.total_um2
     assert table["density_per_um2"].mean() == pytest.approx(dense, rel=0.05)
     # Balls of 1.2 and 1 µm, beside the furrow.
@@ -194,9 +194,9 @@ def test_a_nucleus_without_a_furrow_has_no_sections(tmp_path, caplog):
 @pytest.mark.parametrize("block", [(16, 32, 24), (33, 17, 80), (200, 200, 200)])
 def test_any_blocks_give_the_same_parts(block):
     mask = two_lobes(spacing=(80.0, 80.0, 80.0))
-    whole = Envelope.of_parts(parts_of(mask), spacing=(80, 80, 80))
+    whole = EnvelopeMesh.of_parts(parts_of(mask), spacing=(80, 80, 80))
     parts = envelope_parts(mask.astype(np.uint8), block_shape=block, runner=Serial())
-    found = Envelope.of_parts(parts, spacing=(80, 80, 80))
+    found = EnvelopeMesh.of_parts(parts, spacing=(80, 80, 80))
     assert np.array_equal(found.vertices_um, whole.vertices_um)
     assert np.array_equal(found.area_um2, whole.area_um2)
 
@@ -222,8 +222,8 @@ def test_a_coarser_level_has_the_same_envelope(tmp_path):
     assert store.n_levels > 1
     level, spacing = working_level(store, 60.0)
     assert spacing == (40.0, 40.0, 40.0)
-    fine = Envelope.of(nucleus, spacing=(20, 20, 20))
-    coarse = Envelope.of_parts(
+    fine = EnvelopeMesh.of(nucleus, spacing=(20, 20, 20))
+    coarse = EnvelopeMesh.of_parts(
         envelope_parts(store.labels("nucleus", level), block_shape=(64, 64, 64)),
         spacing=spacing, first_um=(0.01, 0.01, 0.01),
     )

@@ -11,6 +11,7 @@ from small_cells import add_labels
 from stores import untouched
 from surfaces import two_lobes
 
+from fibseg.cli.main import main
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.pipeline.distribution import Sections, Spreading
 
@@ -114,6 +115,56 @@ def test_a_nucleus_without_a_border_is_refused(tmp_path, nucleus, why):
 def test_no_nucleus_is_refused(store):
     with untouched(store.path), pytest.raises(DataError, match="nuclei"):
         run(store, on="nuclei")
+
+
+@pytest.mark.parametrize(("words", "named", "code"), [
+    (["objects=pore"], "pore", 65),
+    (["objects=pores", "on=nuclear"], "nuclear", 65),
+    (["objects=pores", "on=pores"], "cannot lie on themselves", 2),
+    (["objects=pores", "onn=nucleus"], "onn", 2),
+    (["on=nucleus"], "objects", 2),
+    (["objects=pores", "sections.split=half"], "none of furrow, plane, none", 2),
+    (["objects=pores", "spreading.density_um=-1"], "no length", 2),
+    (["objects=pores", "voxel_nm=wide"], "voxel_nm=wide", 2),
+])
+def test_the_command_names_what_is_wrong_and_writes_nothing(store, capsys, words, named, code):
+    with untouched(store.path):
+        assert main(["distribution", f"volume={store.path}", *words, "blocks=serial"]) == code
+    said = capsys.readouterr().err
+    assert named in said
+    assert "Traceback" not in said
+
+
+def test_a_name_that_is_not_there_comes_with_those_that_are(store):
+    with pytest.raises(DataError, match=r"pores") as told:
+        run(store, objects="pore")
+    assert "nucleus" in str(told.value)
+
+
+def test_objects_of_another_volume_cannot_be_there(tmp_path):
+    with pytest.raises(DataError, match="nowhere"):
+        run(pore_store(tmp_path / "c.ome.zarr", 3), volume=str(tmp_path / "nowhere.ome.zarr"))
+
+
+def test_a_plane_with_all_objects_on_one_side_compares_nothing_but_states_both(tmp_path):
+    nucleus = two_lobes()
+    pores = pores_on(nucleus, 60)
+    middle = nucleus.shape[0] // 2
+    pores[middle + 3 :] = 0
+    store = nucleus_store(tmp_path / "c.ome.zarr", nucleus, pores=pores.astype(np.uint32))
+    found = run(store, sections=replace(
+        BRIEF, split="plane", point_um=[(middle + 5) * 0.04, 2.3, 1.6], normal=[1, 0, 0]
+    ))
+    assert found["sections"]["empty"] == [2]
+    rows = found["sections"]["rows"]
+    assert rows[1]["n_objects"] == 0
+    assert rows[1]["area_um2"] > 1
+    assert rows[1]["mean_mean_distance_8_um"] is None
+    assert rows[0]["mean_mean_distance_8_um"] > 0
+    for name in ("mean_distance_8_um", "density_per_um2", "kernel_density_per_um3"):
+        assert found["comparisons"][name]["blocks_p"] is None
+        assert found["comparisons"][name]["difference"] is None
+    assert "missing" in found.text()
 
 
 def test_no_objects_are_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from fibseg.errors import DataError
-from fibseg.pseudolabel import Envelope, contrast_within, mean_along
+from fibseg.pseudolabel import EnvelopeDepth, contrast_within, mean_along
 from fibseg.pseudolabel.envelope import border_depth
 
 SHAPE = (64, 64, 64)
@@ -22,7 +22,7 @@ def radius_nm(spacing, shape=SHAPE):
 
 def ball(spacing=(20.0, 20.0, 20.0), shape=SHAPE, reach_nm=300.0, radius=RADIUS_NM):
     away, middle = radius_nm(spacing, shape)
-    return Envelope.of(away < radius, reach_nm=reach_nm, spacing=spacing), away, middle
+    return EnvelopeDepth.of(away < radius, reach_nm=reach_nm, spacing=spacing), away, middle
 
 
 def directions(n=200):
@@ -74,7 +74,7 @@ def test_a_mask_that_errs_is_snapped_to_the_membranes(error_nm):
     image = 160 - 45 * np.exp(-(((RADIUS_NM - 28 - away) / 25) ** 2)) + rng.normal(0, 8, SHAPE)
     rough = ndimage.gaussian_filter(rng.standard_normal(SHAPE), 5)
     mask = away + 12 * rough / rough.std() < RADIUS_NM + error_nm
-    before = Envelope.of(mask, reach_nm=300.0, spacing=spacing)
+    before = EnvelopeDepth.of(mask, reach_nm=300.0, spacing=spacing)
     after = before.snapped(image, middle_nm=28.0)
     outwards = directions()
 
@@ -108,7 +108,7 @@ def test_contrast_sees_the_shell_alone():
 @pytest.mark.parametrize(("value", "said"), [(0, "empty"), (1, "full")])
 def test_a_mask_without_a_border_is_refused(value, said):
     with pytest.raises(DataError, match=said):
-        Envelope.of(np.full((4, 4, 4), value), reach_nm=100.0, spacing=(20.0, 20.0, 20.0))
+        EnvelopeDepth.of(np.full((4, 4, 4), value), reach_nm=100.0, spacing=(20.0, 20.0, 20.0))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -8,13 +8,15 @@ from pore_cells import MIDDLE_NM, SPACING, cell
 from scipy.spatial import cKDTree
 
 from fibseg.errors import DataError, UsageError
+from fibseg.phantom.cell import make_cell
 from fibseg.pseudolabel import (
-    Envelope,
+    EnvelopeDepth,
     PocketBody,
     PoreBody,
     PoreShape,
     candidates,
     confidence,
+    find_sites,
     grow_pockets,
     isolation_um,
     paint_pores,
@@ -25,7 +27,7 @@ PORES = PoreShape()
 
 
 def found_in(image, nucleus, *, pores=PORES):
-    envelope = Envelope.of(nucleus, reach_nm=pores.reach_nm, spacing=SPACING)
+    envelope = EnvelopeDepth.of(nucleus, reach_nm=pores.reach_nm, spacing=SPACING)
     table = candidates(image, envelope, shape=pores, spacing=SPACING)
     return table, np.stack([table[f"{a}_um"] for a in "zyx"], axis=1) * 1000
 
@@ -69,6 +71,103 @@ def test_without_pores_nothing_is_claimed():
     assert len(table["z_um"]) > 50
     with pytest.raises(DataError, match="not of two kinds"):
         confidence(table)
+
+
+@pytest.mark.parametrize(("n_pores", "noise"), [(24, 3.0), (60, 10.0), (60, 25.0)])
+def test_where_every_candidate_is_a_pore_all_are_kept(n_pores, noise):
+    image, nucleus, centres = cell(n_pores=n_pores, noise=noise)
+    table, places = found_in(image, nucleus)
+    assert len(places) == n_pores
+    assert cKDTree(centres).query(places)[0].max() < 60
+    assert (confidence(table) > 0.99).all()
+
+
+@pytest.mark.parametrize("noise", [10.0, 25.0])
+def test_of_all_places_those_that_are_pores_are_kept_without_the_others(noise):
+    image, nucleus, centres = cell(noise=noise)
+    table, places = found_in(image, nucleus)
+    true = cKDTree(centres).query(places)[0] < 60
+    assert 24 == true.sum() < len(true)
+    only = {name: column[true] for name, column in table.items()}
+    assert (confidence(only) > 0.99).all()
+    rest = {name: column[~true] for name, column in table.items()}
+    # What pores alone teach tells of other places, too.
+    assert (confidence(only, of=rest) < 0.01).all()
+    assert (confidence(only, of=table) > 0.5).tolist() == true.tolist()
+    nowhere = {name: column[:0] for name, column in table.items()}
+    assert confidence(only, of=nowhere).shape == (0,)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_pores_of_the_phantom_alone_are_kept_and_its_chance_alone_is_refused(seed):
+    phantom = make_cell((112, 128, 128), seed=seed)
+    spacing, nucleus = phantom.spacing, phantom.labels["nucleus"]
+    table = find_sites(phantom.image.astype(np.float32), nucleus, shape=PORES, spacing=spacing)
+    centres = np.stack([phantom.pores[f"{a}_um"] for a in "zyx"], axis=1)
+    places = np.stack([table[f"{a}_um"] for a in "zyx"], axis=1)
+    true = cKDTree(centres).query(places)[0] < 0.06
+    assert min(true.sum(), (~true).sum()) > 40
+    pores, chance = (
+        {name: column[which] for name, column in table.items()} for which in (true, ~true)
+    )
+    assert (confidence(pores) > 0.5).all()
+    with pytest.raises(DataError, match="not of two kinds"):
+        confidence(chance)
+
+
+def test_the_phantom_without_pores_is_refused():
+    phantom = make_cell((112, 128, 128), seed=2, pores=False)
+    table = find_sites(
+        phantom.image.astype(np.float32), phantom.labels["nucleus"], shape=PORES,
+        spacing=phantom.spacing,
+    )
+    assert len(table["z_um"]) > 100
+    with pytest.raises(DataError, match="not of two kinds"):
+        confidence(table)
+
+
+@pytest.mark.parametrize("noise", [3.0, 25.0])
+def test_without_pores_nothing_is_claimed_at_any_noise(noise):
+    image, nucleus, _ = cell(n_pores=0, noise=noise)
+    with pytest.raises(DataError, match="not of two kinds"):
+        confidence(found_in(image, nucleus)[0])
+
+
+@pytest.mark.parametrize("pocket", [0.0, -3.0])
+def test_gaps_without_pockets_are_not_all_pores(pocket):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        gap, behind = rng.normal(20, 2, 80), rng.normal(pocket, 2, 80)
+        table = {"gap_contrast": gap, "pocket_contrast": behind}
+        try:
+            found = confidence(table)
+        except DataError:
+            continue
+        assert (found > 0.5).mean() < 0.8
+
+
+def test_some_chance_among_pores_is_told_from_them():
+    rng = np.random.default_rng(0)
+    pores = rng.normal((13, 12), (2.2, 3.0), (200, 2))
+    for n in (0, 3, 6, 12, 30, 100):
+        values = np.concatenate([pores, rng.normal((3, 0), (1, 2), (n, 2))])
+        found = confidence({"gap_contrast": values[:, 0], "pocket_contrast": values[:, 1]})
+        assert (found[:200] > 0.5).mean() > 0.97
+        assert not (found[200:] > 0.5).any()
+
+
+def test_contrast_does_not_count_against_a_pore_where_all_are_pores():
+    rng = np.random.default_rng(1)
+    gap = rng.normal(13, 2.3, 90)
+    pocket = 12 + 2 * (gap - 13) + rng.normal(0, 1.5, 90)  # they go together
+    table = {"gap_contrast": gap, "pocket_contrast": pocket}
+    assert (confidence(table) > 0.5).mean() > 0.95
+    steps = np.linspace(-5, 40, 50)
+    for name in table:
+        asked = {n: np.full(50, 3.0) for n in table} | {name: steps}
+        assert (np.diff(confidence(table, of=asked)) >= 0).all()
+    units = {name: 1e-3 * column for name, column in table.items()}
+    assert confidence(units) == pytest.approx(confidence(table))
 
 
 def test_too_few_candidates_are_refused():
