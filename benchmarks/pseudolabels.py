@@ -1,6 +1,7 @@
 """Pores that nobody painted: precision, recall, place and shape of pseudo-labels on phantoms.
 
     python benchmarks/pseudolabels.py [--seeds 11 12 13] [--shape 176 224 224] [--pockets envelope]
+        [--set pockets.share=0.5]
 
 `fibseg pores` with its usual settings, pockets by envelope or by operators, pores along normals or
 by closing, from the true nucleus mask and from one that is 40 nm too small. Found and true centres
@@ -99,9 +100,9 @@ def true_pockets(cell: Cell) -> NDArray[np.float64]:
 
 def add_scores(
     scores: dict[tuple[str, str, str], Score], cell: Cell, mask: str, folder: Path,
-    findings: Sequence[str] = FINDINGS,
+    findings: Sequence[str], words: Sequence[str],
 ) -> None:
-    """Scores of one phantom with one mask, for all methods."""
+    """Scores of one phantom with one mask, for some methods and words of the command."""
     store = store_of(cell, folder / f"{mask}.ome.zarr", erode_nm=MASKS_NM[mask])
     for finding in findings:
         for drawing in ("normal", "closing"):
@@ -109,6 +110,7 @@ def add_scores(
                 code = fibseg([
                     "pores", f"volume={store.path}", "steps=[pockets,pseudolabels]",
                     f"pockets.method={finding}", f"pseudolabels.method={drawing}",
+                    *words,
                 ])
             if code:
                 raise SystemExit(log.getvalue())
@@ -129,14 +131,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--shape", type=int, nargs=3, default=[176, 224, 224])
     parser.add_argument("--pockets", nargs="+", choices=FINDINGS, default=FINDINGS)
+    parser.add_argument("--masks", nargs="+", choices=list(MASKS_NM), default=list(MASKS_NM))
+    parser.add_argument("--set", nargs="+", default=[], help="more words, key=value")
     options = parser.parse_args()
     scores: dict[tuple[str, str, str], Score] = defaultdict(Score)
     for seed in options.seeds:
         cell = make_cell(options.shape, seed=seed)
         print(f"seed {seed}: {len(cell.pores['label'])} pores", flush=True)
-        for mask in MASKS_NM:
+        for mask in options.masks:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-                add_scores(scores, cell, mask, Path(folder), options.pockets)
+                add_scores(scores, cell, mask, Path(folder), options.pockets, options.set)
     print("| mask | pockets by | pores by | found | precision | recall | F1 | error, nm | IoU |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (mask, finding, drawing), score in sorted(scores.items(), reverse=True):
