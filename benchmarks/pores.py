@@ -118,6 +118,11 @@ class Tally:
         self.cos += cos.tolist()
         self.hit += np.isin(np.arange(len(true)), pairs[:, 1]).tolist()
 
+    def rate(self) -> str:
+        """Mean of Mvoxel/s; what stood there from an earlier run has none."""
+        known = [rate for rate in self.mvoxel_s if rate == rate]
+        return f"{np.mean(known):.2f}" if known else "–"
+
     def by_angle(self) -> str:
         """Recall in three parts of equal count, from across z to along z."""
         hit = np.array(self.hit)[np.argsort(self.cos)]
@@ -237,7 +242,7 @@ def main() -> None:
         print(f"| {trained} | {way} | {s.n_true} | {s.precision:.3f} | {s.recall:.3f} | "
               f"{s.f1:.3f} | {s.n_found / s.n_true - 1:+.1%} | "
               f"{1000 * np.median(t.away_um or [np.nan]):.1f} | "
-              f"{t.by_angle()} | {np.nanmean(t.mvoxel_s):.2f} |")
+              f"{t.by_angle()} | {t.rate()} |")
 
 
 if __name__ == "__main__":
