@@ -1,6 +1,6 @@
 """Planes of one orientation or of many, learned from dense labels of one half of a volume.
 
-    python benchmarks/orientations.py --data DIR --out DIR [--steps 2000]
+    python benchmarks/orientations.py --data DIR --out DIR [--steps 2000] [--context 1]
     python benchmarks/orientations.py --sample phantom --out DIR [--steps 600]
 
 Membranes of real isotropic FIB-SEM (`medulla_fibsem.npz`, 250³ voxels of 10 nm), or mitochondria
@@ -28,7 +28,7 @@ from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.types import Spacing
 from fibseg.volume import Volume
 
-TRAINED = {"XY planes": "z", "rotated as in the study": "rotated", "any angle": "oblique"}
+TRAINED = {"z": "XY planes", "rotated": "rotated as in the study", "oblique": "any angle"}
 WAYS = ("z", "y", "x", "orthogonal")
 
 
@@ -88,6 +88,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of medulla_fibsem.npz")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--context", type=int, default=0, help="neighbouring planes on each side")
+    parser.add_argument("--train", nargs="+", choices=list(TRAINED), default=list(TRAINED))
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     sample = SAMPLES[given.sample]
@@ -95,17 +97,19 @@ def main() -> None:
     truth = np.asarray(store.labels(sample.name)[:, :, sample.first_tested :]) > 0
     region = [0, 0, 0, *store.shape[:2], sample.n_trained]
     rows = []
-    for name, planes in TRAINED.items():
-        model = given.out / f"{given.sample}-{planes}-{given.steps}"
+    for planes in given.train:
+        kind = f"{planes}_{given.steps}" + (f"_c{given.context}" if given.context else "")
+        model = given.out / f"{given.sample}_{kind}"
         run(
             "train", "data=oblique", f"data.planes={planes}", f"data.region={region}",
             f"volume={store.path}", f"annotation=labels/{sample.name}", f"out={model}",
             f"trainer.max_steps={given.steps}", "trainer.max_time=null", "network=unet_small",
             "trainer.n_pictures=2",
+            f"network.context={given.context}",
         )
         scores = []
         for way in WAYS:
-            probs = f"{planes}_{way}_{given.steps}"
+            probs = f"{kind}_{way}"
             run(
                 "infer", f"model={model}", f"volume={store.path}", f"name={probs}",
                 f"orientations={way}", "postprocess=null", "blocks=serial",
@@ -115,7 +119,8 @@ def main() -> None:
             overlap = Overlap().update(found, truth, scored=np.ones_like(truth))
             scores.append(overlap.compute()["iou"])
         spread = max(scores[:3]) - min(scores[:3])
-        rows.append(f"| {name} | " + " | ".join(f"{s:.3f}" for s in scores) + f" | {spread:.3f} |")
+        cells = [TRAINED[planes], *(f"{score:.3f}" for score in [*scores, spread])]
+        rows.append(f"| {' | '.join(cells)} |")
     print("| trained on | z | y | x | fused | spread over z, y, x |\n" + "|---" * 6 + "|")
     print("\n".join(rows))
 

@@ -20,8 +20,12 @@ from fibseg.inference.plan import TOLERANCE, Pyramid
 from fibseg.types import Shape, Spacing
 
 FUSIONS = ("mean", "median")
-LARGEST_CORE = 48
-"""Side in pixels of the part of a window that counts: small, as few windows hold what is wanted."""
+CORE, CORE_NEAR = 64, 48
+"""Largest side in pixels of the part of a window that counts, everywhere and near a border.
+
+Sides of blocks are multiples of 64, so that windows of planes across an axis end where blocks do;
+near a border they are small, as few windows hold what is wanted then.
+"""
 _BATCH_PIXELS = 2**18
 
 
@@ -129,7 +133,8 @@ def make_oblique_plan(
             "network.context=0, or on rotated planes."
         )
     multiple = spec.stride_multiple
-    core = max(min(*spec.window.core, LARGEST_CORE) // multiple, 1) * multiple
+    largest = CORE if within_nm is None else CORE_NEAR
+    core = max(min(*spec.window.core, largest) // multiple, 1) * multiple
     window = core + 2 * spec.window.margin
     return ObliquePlan(
         volume.shape, volume.spacing, pixel_nm=pixel_nm, core=core,
