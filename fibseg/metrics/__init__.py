@@ -13,8 +13,11 @@ from fibseg.metrics.planes import (
     score_planes,
 )
 from fibseg.metrics.points import PointScores, match_points
+from fibseg.metrics.reliability import HALF, ProbabilityCounts, Reliability
+from fibseg.metrics.thresholds import Interval, ThresholdScores
 
 __all__ = [
+    "HALF",
     "IGNORED",
     "LIMIT_HOURS",
     "PLACE_NAMES",
@@ -24,10 +27,14 @@ __all__ = [
     "Contingency",
     "Edits",
     "Evaluation",
+    "Interval",
     "ObjectScore",
     "Overlap",
     "PointScores",
+    "ProbabilityCounts",
+    "Reliability",
     "Scores",
+    "ThresholdScores",
     "boundary_voxels",
     "default_tolerance_nm",
     "match_points",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits, hours
+from fibseg.metrics.thresholds import ThresholdScores
 
 SCORE_NAMES = {
     "iou": "IoU",
@@ -57,6 +58,9 @@ class Evaluation:
         Class → plane number → score → value; empty when the whole volume was scored at once.
     seconds_per_edit
         What one edit costs a person who makes the prediction equal to the truth.
+    thresholds
+        Class → scores at thresholds with intervals over planes; empty where no probabilities were
+        scored.
     """
 
     volume: str
@@ -67,6 +71,7 @@ class Evaluation:
     scores: dict[str, dict[str, float]]
     planes: dict[str, dict[int, dict[str, float]]] = field(default_factory=dict)
     seconds_per_edit: float = SECONDS_PER_EDIT
+    thresholds: dict[str, ThresholdScores] = field(default_factory=dict)
 
     @property
     def proof_editing(self) -> dict[str, dict[str, float]]:
@@ -99,6 +104,7 @@ class Evaluation:
                 name: {str(z): _plain(s) for z, s in planes.items()}
                 for name, planes in self.planes.items()
             },
+            "thresholds": {name: t.as_dict() for name, t in self.thresholds.items()},
         }
 
     def text(self) -> str:
@@ -118,7 +124,7 @@ class Evaluation:
             values = [s.get(key, math.nan) for s in self.scores.values()]
             cells = [f"{score_text(v, key):>{w}}" for v, w in zip(values, columns, strict=True)]
             lines.append("  ".join([f"{text:<{width}}", *cells]))
-        lines += [*self._edit_lines(), *self._plane_lines()]
+        lines += [*self._edit_lines(), *self._threshold_lines(), *self._plane_lines()]
         return "\n".join([*lines, "", json.dumps(self.as_dict())])
 
     def _edit_lines(self) -> list[str]:
@@ -128,6 +134,25 @@ class Evaluation:
             f"{'kept' if e['hours'] <= e['limit_hours'] else 'exceeded'}"
             for name, e in self.proof_editing.items()
         ]
+
+    def _threshold_lines(self) -> list[str]:
+        """Intervals, and what another threshold would do, a few lines a class."""
+        lines: list[str] = []
+        for name, t in self.thresholds.items():
+            half, best = t.at_half, t.at_best
+            lines += [
+                "",
+                f"{name}, {t.extent}, 95 % interval from drawing {t.unit}",
+                f"  threshold 0.5: IoU {half['iou'].text()}, precision {half['precision'].text()}, "
+                f"recall {half['recall'].text()}",
+                f"  best threshold {t.best_threshold:.2f}" + (
+                    "" if best is None else
+                    f": IoU {best['iou'].text()} where {t.others} chose it"
+                ),
+                f"  probabilities are off by {t.reliability.calibration_error:.3f} on average, "
+                f"Brier score {t.total.brier():.3f}",
+            ]
+        return lines
 
     def _plane_lines(self) -> list[str]:
         shown = ("iou", "dice", "boundary_f1", "object_f1_50")

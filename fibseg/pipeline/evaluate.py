@@ -5,57 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fibseg.blocks import Runner
-from fibseg.data.dense import OBJECTS, as_annotation, is_objects, painting
-from fibseg.data.planes import painted_planes, read_planes
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import UsageError
 from fibseg.export import load_spec, weights_digest
-from fibseg.metrics import (
-    SECONDS_PER_EDIT,
-    Evaluation,
-    Scores,
-    default_tolerance_nm,
-    score_planes,
-)
-from fibseg.pipeline.comparable import (
-    chosen_planes,
-    in_short,
-    label_info,
-    painted_class,
-    require_truth,
-    truth_info,
-)
-from fibseg.pipeline.held_out import held_out_planes, require_folder
+from fibseg.metrics import SECONDS_PER_EDIT, Evaluation, default_tolerance_nm
+from fibseg.pipeline.comparable import label_info, truth_info
+from fibseg.pipeline.evaluate_labels import evaluate_labels
+from fibseg.pipeline.evaluate_model import evaluate_model, planes_to_test
+from fibseg.pipeline.held_out import require_folder
 from fibseg.pipeline.place_scores import refuse_places, with_places
-from fibseg.pipeline.scoring import (
-    TruthPlane,
-    joined,
-    score_each_plane,
-    score_volume,
-    truth_planes,
-)
-from fibseg.progress import track
-from fibseg.volume import ProductInfo, Run, Volume
+from fibseg.volume import Run, Volume
 from fibseg.volume.lock import READ_ONLY
 
 log = logging.getLogger("fibseg.evaluate")
 
-INSIDE = 128
-"""Probability, 0–255, from which a voxel belongs to the class."""
-
 
 def run(
-    *, volume: str, model: str | None = None, labels: str | None = None,
+    *, volume: str | Sequence[str], model: str | None = None, labels: str | None = None,
     truth: str | None = None, class_name: str | None = None, without: str | None = None,
     planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
     within_nm: float | None = None, seconds_per_edit: float = SECONDS_PER_EDIT,
@@ -67,7 +40,7 @@ def run(
     Parameters
     ----------
     volume
-        Path of the store.
+        Path of the store; with `model` also several, scored one by one and together.
     model
         Model folder. Scored are the planes or boxes held out of its training on this volume,
         or all painted planes if it was not trained on it.
@@ -92,7 +65,7 @@ def run(
     blocks
         Where blocks are computed.
     out
-        JSON file to write the scores to as well.
+        JSON file to write the scores to as well; of a model, its figures go beside it.
 
     Raises
     ------
@@ -101,14 +74,62 @@ def run(
     DataError
         If names, shapes or truth do not allow a score.
     """
-    store = Volume.open(volume)
-    tolerance = default_tolerance_nm(store.spacing) if tolerance_nm is None else tolerance_nm
-    if not 0 <= tolerance < math.inf:
-        raise UsageError(f"tolerance_nm={tolerance:g} is no distance. Use 0 or more nm.")
+    stores = [Volume.open(v) for v in ([volume] if isinstance(volume, (str, Path)) else volume)]
+    _door(stores, model, labels, truth, without, tolerance_nm, seconds_per_edit, out)
+    tolerances = [
+        default_tolerance_nm(s.spacing) if tolerance_nm is None else tolerance_nm for s in stores
+    ]
+    work: Callable[[], list[Evaluation]]
+    if model is not None:
+        refuse_places(within_nm, without, planes, kind="model")
+        spec = load_spec(require_folder(model))
+        tested = planes_to_test(stores, spec, truth, planes, runner=blocks)
+        work = partial(
+            evaluate_model, tested, model, tolerances_nm=tolerances, backend=backend
+        )
+    else:
+        assert labels is not None
+        assert truth is not None
+        label_info(stores[0], labels, "labels")
+        refuse_places(within_nm, without, planes, kind=truth_info(stores[0], truth).kind)
+
+        def work() -> list[Evaluation]:
+            found = evaluate_labels(
+                stores[0], labels, truth, class_name, without, planes, tolerances[0], blocks
+            )
+            if within_nm is not None:
+                found = with_places(found, stores[0], within_nm=within_nm, runner=blocks)
+            return [replace(found, seconds_per_edit=seconds_per_edit)]
+
+    with ExitStack() as records:
+        written = [
+            records.enter_context(_recorded(
+                store, config=dict(config or {}), overrides=list(overrides),
+                inputs=_inputs(store, model, labels, truth),
+            )) for store in stores
+        ]
+        results = work()
+        for record, result in zip(written, results, strict=False):
+            if record is not None:
+                record.finish(products={}, metrics=result.as_dict())
+    if out is not None:
+        _write(results[-1], Path(out))
+    return results[-1]
+
+
+def _door(
+    stores: Sequence[Volume], model: str | None, labels: str | None, truth: str | None,
+    without: str | None, tolerance_nm: float | None, seconds_per_edit: float, out: str | None,
+) -> None:
+    """Refuse what cannot be meant, before any work."""
+    if tolerance_nm is not None and not 0 <= tolerance_nm < math.inf:
+        raise UsageError(f"tolerance_nm={tolerance_nm:g} is no distance. Use 0 or more nm.")
     if not 0 <= seconds_per_edit < math.inf:
         raise UsageError(f"seconds_per_edit={seconds_per_edit:g} is no time. Use 0 or more s.")
     if out is not None and Path(out).is_dir():
         raise UsageError(f"out={out} is a folder. Name a file in it: {Path(out) / 'scores.json'}.")
+    if not stores:
+        raise UsageError("volume=[] names no store. Give one, or several with model=….")
     if (model is None) == (labels is None):
         raise UsageError(
             "Give either model=… (scored on held-out planes) or labels=… truth=… "
@@ -116,141 +137,16 @@ def run(
         )
     if model is None and truth is None:
         raise UsageError(
-            f"labels={labels} needs truth=… to be compared with. {store.path} has the labels "
-            f"{store.label_names() or 'none'}."
+            f"labels={labels} needs truth=… to be compared with. {stores[0].path} has the labels "
+            f"{stores[0].label_names() or 'none'}."
+        )
+    if model is None and len(stores) > 1:
+        raise UsageError(
+            f"labels={labels} with {len(stores)} volumes: labels are compared one volume at a "
+            "time. Several go with model=…."
         )
     if model is not None and without is not None:
         raise UsageError("without=… goes with labels=… truth=…, not with model=….")
-    if labels is not None and truth is not None:
-        label_info(store, labels, "labels")  # refused before a run is recorded
-        kind = truth_info(store, truth).kind
-        refuse_places(within_nm, without, planes, kind=kind)
-    else:
-        refuse_places(within_nm, without, planes, kind="model")
-    with _recorded(
-        store, config=dict(config or {}), overrides=list(overrides),
-        inputs=_inputs(store, model, labels, truth),
-    ) as record:
-        if model is not None:
-            result = _evaluate_model(store, model, truth, planes, tolerance, backend, blocks)
-        else:
-            assert labels is not None
-            assert truth is not None
-            result = _evaluate_labels(
-                store, labels, truth, class_name, without, planes, tolerance, blocks
-            )
-        if within_nm is not None:
-            result = with_places(result, store, within_nm=within_nm, runner=blocks)
-        result = replace(result, seconds_per_edit=seconds_per_edit)
-        _save(result, record, out)
-    return result
-
-
-def _evaluate_labels(
-    store: Volume, labels: str, truth: str, class_name: str | None, without: str | None,
-    planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
-) -> Evaluation:
-    """Labels against truth: by blocks if truth is known everywhere, else plane by plane."""
-    info = label_info(store, labels, "labels")
-    known = truth_info(store, truth)
-    if info.kind == "annotation":
-        raise DataError(f"labels={labels} is painting. Give objects as labels=…, it as truth=….")
-    left_out = None if without is None else store.annotation_name(without)
-    about = partial(
-        Evaluation, volume=store.name, prediction=f"labels/{info.name}",
-        truth=f"labels/{known.name}", tolerance_nm=tolerance,
-    )
-    if known.kind == "labels" and planes is None:
-        total = score_volume(
-            store.labels(info.name), store.labels(known.name),
-            left_out=None if left_out is None else store.labels(left_out),
-            tolerance_nm=tolerance, block_shape=store.block_shape, runner=blocks,
-            spacing=store.spacing,
-        )
-        require_truth(total, f"labels/{known.name} of {store.path}")
-        where = "whole volume" if left_out is None else f"where {left_out} is unlabelled"
-        return about(scores={info.name: total.compute()}, where=where)
-    name, value = painted_class(known, class_name, info.name)
-    by_plane = _score_painted(
-        store, info.name, known, value, left_out, planes, tolerance, blocks
-    )
-    return about(
-        scores={name: joined(by_plane.values()).compute()},
-        where=_where(known, planes, left_out),
-        planes={name: {z: s.compute() for z, s in by_plane.items()}},
-    )
-
-
-def _where(truth: ProductInfo, planes: Sequence[int] | None, left_out: str | None) -> str:
-    """Where was scored, in words."""
-    words = "painted planes" if planes is None else f"planes {in_short(sorted(set(planes)))}"
-    if planes is not None and truth.kind == "annotation":
-        words += " where painted"
-    return words if left_out is None else f"{words}, where {left_out} is unlabelled"
-
-
-def _score_painted(
-    store: Volume, labels: str, truth: ProductInfo, value: int, left_out: str | None,
-    planes: Sequence[int] | None, tolerance: float, blocks: Runner | None,
-) -> dict[int, Scores]:
-    """Scores of each plane of labels, where the truth is known."""
-    array = store.labels(truth.name)
-    painted = truth.kind == "annotation"
-    numbers = painted_planes(array, runner=blocks) if painted else range(store.shape[0])
-    z = chosen_planes(numbers, planes, store, truth.name)
-    known = truth_planes(read_planes(array, z), z, numbered=truth.kind == "labels")
-    if left_out is not None:
-        known = _unpainted(known, read_planes(store.labels(left_out), z))
-    predicted = read_planes(store.labels(labels), z)
-    by_plane = score_each_plane(
-        known, lambda _: next(predicted), value=value, n_planes=len(z), tolerance_nm=tolerance,
-        spacing=store.spacing,
-    )
-    require_truth(joined(by_plane.values()), f"labels/{truth.name} of {store.path} on planes {z}")
-    return by_plane
-
-
-def _unpainted(
-    planes: Iterator[TruthPlane], painting: Iterator[NDArray[Any]]
-) -> Iterator[TruthPlane]:
-    """Yield the planes, unlabelled where `painting` is not 0."""
-    for plane, painted in zip(planes, painting, strict=True):
-        yield TruthPlane(plane.z, np.where(painted > 0, 0, plane.annotation), plane.objects)
-
-
-def _evaluate_model(
-    store: Volume, model: str, truth: str | None, planes: Sequence[int] | None,
-    tolerance: float, backend: str, blocks: Runner | None,
-) -> Evaluation:
-    """A model on held-out painting, through the code that inference itself uses."""
-    from fibseg.export import load_network  # these two bring torch along
-    from fibseg.inference import predict_planes
-
-    held = held_out_planes(store, load_spec(model), truth, runner=blocks)
-    z = chosen_planes(held.z, planes, store, held.annotation.removeprefix(OBJECTS))
-    truth_path = OBJECTS + held.annotation.removeprefix(OBJECTS)
-    network, spec = load_network(model)
-    painted = read_planes(painting(store, held.annotation), z)
-    probabilities = predict_planes(network, spec, store, z, backend=backend)
-    scores: dict[str, dict[int, Scores]] = {name: {} for name in held.classes}
-    both = zip(z, painted, probabilities, strict=True)
-    for number, plane, probs in track(both, total=len(z), label="evaluate", unit="plane"):
-        values = as_annotation(plane, objects=is_objects(held.annotation))
-        known = TruthPlane(number, values).within(held.boxes.get(number))
-        for channel, (name, value) in zip(probs, held.classes.items(), strict=True):
-            scores[name][number] = score_planes(
-                (channel >= INSIDE)[None], known.annotation[None], value=value,
-                tolerance_nm=tolerance, spacing=store.spacing,
-            )
-    total = {name: joined(s.values()) for name, s in scores.items()}
-    if not any(s.overlap.n_scored for s in total.values()):
-        raise DataError(f"Nothing is painted on the planes {z} of {truth_path}.")
-    return Evaluation(
-        volume=store.name, prediction=f"model {Path(model).name}",
-        truth=truth_path, where=held.where, tolerance_nm=tolerance,
-        scores={name: s.compute() for name, s in total.items()},
-        planes={n: {k: s.compute() for k, s in by.items()} for n, by in scores.items()},
-    )
 
 
 def _inputs(
@@ -278,13 +174,17 @@ def _recorded(store: Volume, **what: Any) -> AbstractContextManager[Run | None]:
         return nullcontext()
 
 
-def _save(result: Evaluation, record: Run | None, out: str | None) -> None:
-    data = result.as_dict()
-    if out is not None:
-        path = Path(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    if record is not None:
-        record.finish(products={}, metrics=data)
+def _write(result: Evaluation, out: Path) -> None:
+    """Scores as JSON; of a model, reliability and thresholds as figures beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(
+        json.dumps(result.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    if result.thresholds:
+        from fibseg.report import threshold_figure, write_figures
 
-
+        figures = {
+            f"{out.stem}_{name}": threshold_figure(name, scores.as_dict())
+            for name, scores in result.thresholds.items()
+        }
+        write_figures(figures, out.parent)

@@ -10,7 +10,14 @@ from typing import Any
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, load_spec, weights_digest
 from fibseg.metrics import PLACE_NAMES, SCORE_NAMES, score_text
-from fibseg.report import ScoreTable, View, plane_scores, svg_uri
+from fibseg.report import (
+    ScoreTable,
+    View,
+    plane_scores,
+    svg_text,
+    svg_uri,
+    threshold_figure,
+)
 from fibseg.report.methods import plain_name
 from fibseg.volume import Volume
 
@@ -118,7 +125,7 @@ def score_tables(
             planes = record.data["planes"].get(name, {})
             tables.append(ScoreTable(
                 plain_name(name), subtitle, _score_rows(scores), _plane_figure(planes),
-                pictures.get(number, ()),
+                pictures.get(number, ()), _threshold_figure(record.data, name),
             ))
     for spec, model in untested(runs, evaluations):
         tables += _held_out_tables(spec, model)
@@ -187,6 +194,11 @@ def _plane_figure(planes: Mapping[str, Mapping[str, float | None]]) -> str | Non
         SCORE_NAMES[k]: [planes[n].get(k) for n in z] for k in ("iou", "boundary_f1")
     }
     return svg_uri(plane_scores([int(n) for n in z], shown))
+
+
+def _threshold_figure(data: Mapping[str, Any], name: str) -> str | None:
+    scores = data.get("thresholds", {}).get(name)
+    return None if scores is None else svg_uri(svg_text(threshold_figure(name, scores)))
 
 
 def against(data: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from fibseg.report.page import (
     ScoreTable,
 )
 from fibseg.report.panels import panels_figure
+from fibseg.report.reliability import threshold_figure
 from fibseg.report.render import PAGE_BYTES, SCENE_TRIANGLES, css_color, render
 from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
@@ -75,6 +76,7 @@ __all__ = [
     "shares_figure",
     "svg_text",
     "svg_uri",
+    "threshold_figure",
     "volume_histogram",
     "write_figures",
 ]

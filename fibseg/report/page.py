@@ -75,6 +75,7 @@ class ScoreTable:
     rows: tuple[tuple[str, str, float | None], ...]
     figure: str | None = None
     views: tuple[View, ...] = ()
+    thresholds: str | None = None
 
 
 @dataclass(frozen=True)

@@ -169,3 +169,66 @@ def test_what_cannot_be_tested_is_one_clear_error(store: Volume, folder: Folder)
         evaluate.run(volume=volume, model="models/none")
     with pytest.raises(UsageError, match="without=… goes with labels"):
         evaluate.run(volume=volume, model=held, without="mito")
+
+
+@pytest.fixture(scope="module")
+def another(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    """A second cell with the same painting."""
+    path = tmp_path_factory.mktemp("other") / "other.ome.zarr"
+    volume = Volume.create(path, shape=SHAPE, dtype="uint8", spacing=SPACING, polarity="dark")
+    volume.raw()[...] = np.random.default_rng(5).integers(0, 255, SHAPE, np.uint8)
+    finish_raw(volume)
+    product = volume.create_labels(
+        "mito", kind="annotation", dtype="uint8", inputs="mito", classes=CLASSES
+    )
+    product.array[...] = painted()
+    finish_product(product)
+    return volume
+
+
+def test_several_volumes_are_scored_one_by_one_and_together(
+    trained: tuple[nn.Module, ModelSpec], store: Volume, another: Volume, folder: Folder,
+    tmp_path: Path,
+) -> None:
+    model = folder("planes", [{"z": 4, "boxes": None}, {"z": 7, "boxes": None}])
+    out = tmp_path / "scores" / "both.json"
+    result = evaluate.run(
+        volume=[str(store.path), str(another.path)], model=model, backend="torch", out=str(out)
+    )
+    network, spec = trained
+    known = [store, another]
+    pairs = [(known[0], [4, 7]), (known[1], [1, 4, 7, 10])]
+    probs = [
+        np.stack(list(predict_planes(network, spec, s, z, backend="torch"))) for s, z in pairs
+    ]
+    truth = np.concatenate([painted()[z] for _, z in pairs])
+    for i, name in enumerate(spec.classes):
+        want = score_planes(
+            np.concatenate(probs)[:, i] >= 128, truth, value=CLASSES[name], spacing=SPACING
+        ).compute()
+        assert result.scores[name] == pytest.approx(want, nan_ok=True)
+        assert result.thresholds[name].at_half["iou"].value == pytest.approx(want["iou"])
+        assert result.thresholds[name].volumes == (0, 0, 1, 1, 1, 1)
+    assert result.where == "held-out planes; painted planes of a volume that was not trained on"
+    own = next(r for r in reversed(another.runs()) if r["verb"] == "evaluate")
+    assert own["metrics"]["volume"] == another.name
+    assert list(own["metrics"]["planes"]["nucleus"]) == ["1", "4", "7", "10"]
+    assert "6 planes of 2 volumes" in result.text()
+    assert {p.name for p in out.parent.iterdir()} == {
+        "both.json", *(f"both_{n}.{k}" for n in spec.classes for k in ("svg", "png"))
+    }
+
+
+def test_what_several_volumes_cannot_have_is_refused(
+    store: Volume, another: Volume, folder: Folder
+) -> None:
+    model = folder("planes", [{"z": 4, "boxes": None}])
+    both = [str(store.path), str(another.path)]
+    with pytest.raises(UsageError, match="those of one volume"):
+        evaluate.run(volume=both, model=model, planes=[4])
+    with pytest.raises(UsageError, match="the same image"):
+        evaluate.run(volume=[both[0], both[0]], model=model)
+    with pytest.raises(UsageError, match="one volume at a time"):
+        evaluate.run(volume=both, labels="a", truth="b")
+    with pytest.raises(UsageError, match="names no store"):
+        evaluate.run(volume=[], model=model)
