@@ -14,7 +14,6 @@ import numpy as np
 import fibseg
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec, forest_digest, load_forest_spec
-from fibseg.pipeline.distribution_job import FACTS
 from fibseg.pipeline.report_distribution import distribution_of
 from fibseg.pipeline.report_facts import measured_of, table_of
 from fibseg.pipeline.report_scores import Recorded, models_of
@@ -73,7 +72,7 @@ def text_for_methods(
 
 def _measurement(store: Volume, name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     measured = measured_of(store, name)
-    if set(measured) <= {"sources", FACTS}:  # fibseg measure was not there
+    if "to" not in measured:  # fibseg measure was not there
         return ""
     table = store.table(name)
     made = [r for r in runs if r["verb"] == "measure" and f"tables/{name}" in _products(r)]

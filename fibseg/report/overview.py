@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import matplotlib as mpl
 import numpy as np
@@ -15,9 +16,11 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from fibseg.pictures import Color, length_text, scale_bar_nm
-from fibseg.report.figures import STYLE
+from fibseg.report.figures import STYLE, css
 
 HEIGHT_IN = 3.6
+LETTERS_PER_IN, PATCH = 10, 7
+"""Of the legend, a few fewer than there is room for; a patch takes as much as some letters."""
 MANY = "#888888"
 """Stands in the legend for kinds whose objects have a colour each."""
 
@@ -51,16 +54,20 @@ def figure_png(
     """
     widths = [p.size_nm[1] / panels[0].size_nm[0] for p in panels]
     tallest = max(p.size_nm[0] for p in panels) / panels[0].size_nm[0]
+    width = HEIGHT_IN * sum(widths) + 0.1
+    letters = int(width * LETTERS_PER_IN)
+    handles = _handles(legend, letters=letters - PATCH)
+    n_columns = _n_columns([len(h.get_label()) for h in handles], letters=letters)
+    n_rows = sum(h.get_label().count("\n") for h in handles) + -(-len(handles) // n_columns)
     with mpl.rc_context(STYLE):
-        size = (HEIGHT_IN * sum(widths) + 0.1, HEIGHT_IN * tallest + 0.75)
+        size = (width, HEIGHT_IN * tallest + 0.5 + 0.25 * n_rows)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
         for axis, panel in zip(axes, panels, strict=True):
             draw_panel(axis, panel)
-        if legend:
+        if handles:
             figure.legend(
-                handles=_handles(legend), loc="outside lower center", ncols=len(legend),
-                frameon=False,
+                handles=handles, loc="outside lower center", ncols=n_columns, frameon=False
             )
         buffer = io.BytesIO()
         # No date, no version: equal pictures are equal files.
@@ -90,11 +97,28 @@ def _scale_bar(axis: Axes, height: float, width: float) -> None:
     )
 
 
-def _handles(legend: Mapping[str, Color | None]) -> list[Patch]:
-    return [
-        Patch(
-            facecolor=MANY if color is None else "#{:02x}{:02x}{:02x}".format(*color),
-            label=name if color else f"{name}, one colour each",
-        )
-        for name, color in legend.items()
+def _handles(legend: Mapping[str, Color | None], *, letters: int) -> list[Patch]:
+    """A patch for every colour, and one for all kinds whose objects have one each."""
+    many = [name for name, color in legend.items() if color is None]
+    patches = [
+        Patch(facecolor=css(color), label=fill(name, letters))
+        for name, color in legend.items() if color is not None
     ]
+    if many:
+        text = f"{', '.join(many)}: one colour each"
+        patches.insert(0, Patch(facecolor=MANY, label=fill(text, letters)))
+    return patches
+
+
+def _n_columns(letters_each: Sequence[int], *, letters: int) -> int:
+    """Most columns of a legend that fit; entries run down its columns.
+
+    >>> _n_columns([20, 5, 5], letters=60), _n_columns([20, 5, 5], letters=40)
+    (3, 2)
+    """
+    for n_columns in range(len(letters_each), 1, -1):
+        n_rows = -(-len(letters_each) // n_columns)
+        columns = [letters_each[i : i + n_rows] for i in range(0, len(letters_each), n_rows)]
+        if sum(max(column) + PATCH for column in columns) <= letters:
+            return n_columns
+    return 1

@@ -176,3 +176,12 @@ def test_made_annotations_are_not_judged_as_painting(made, capsys):
     text = capsys.readouterr().out
     assert "annotations: annotation_pores (made of labels/pockets)" in text
     assert "painted" not in text
+
+
+def test_a_report_can_be_made_of_what_no_measure_was_taken_of(store, tmp_path):
+    """Tables of pores have columns of their own, and no facts of `fibseg measure`."""
+    page = tmp_path / "page.html"
+    assert main(["report", f"volume={store.path}", f"out={page}"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "pores pseudo" in text.lower()
+    assert "cut by the faces" not in text

@@ -44,3 +44,17 @@ def test_every_kind_stands_in_the_legend_and_equal_pictures_are_equal_files() ->
     assert ((blue[..., 2] > 200) & (blue[..., 0] < 60)).any()
     assert bare != named
     assert bare == figure_png(panels, legend={}, dpi=50)
+
+
+@pytest.mark.parametrize("n_panels", [1, 3])
+def test_a_long_legend_stays_inside_of_the_figure(n_panels: int) -> None:
+    kinds = dict.fromkeys(("mitochondria", "pockets", "pores", "pores_pseudo"))
+    legend = {**kinds, "cell": (90, 150, 90), "nucleus": (0, 0, 255), "resin": (200, 200, 0)}
+    panels = [plain(40, 40, (10.0, 10.0))] * n_panels
+    rgb = imagecodecs.png_decode(figure_png(panels, legend=legend, dpi=50))[..., :3].astype(int)
+    ink = (rgb.max(axis=2) < 200) & ~((rgb[..., 0] > 150) & (rgb[..., 1] < 80))
+    below = ink[-int(50 * 0.75):]
+    assert below.any()
+    assert not below[:, :3].any()
+    assert not below[:, -3:].any()
+    assert ((rgb[..., 2] > 200) & (rgb[..., 0] < 60)).any()  # the nucleus is named, too
