@@ -72,6 +72,8 @@ class SparseData:
     """Which part, from 0; None: the one whose classes are nearest to the whole."""
     gap_nm: float = 100.0
     """Planes nearer than this to a held-out plane are not trained on."""
+    fraction: float = 1.0
+    """Share of the planes left that is trained on, evenly spread; smaller ones lie in larger."""
     memory_gb: float = 4.0
     """Planes that take more than this stay on disk."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -91,6 +93,10 @@ class SparseData:
                             ("memory_gb", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"data.{name}={getattr(self, name)} is less than {least}.")
+        if not 0 < self.fraction <= 1:
+            raise UsageError(
+                f"data.fraction={self.fraction} is not a share above 0 and up to 1. Use e.g. 0.5."
+            )
         if not 0 <= self.foreground <= 1:
             raise UsageError(f"data.foreground={self.foreground} is not a share from 0 to 1.")
         if self.pixel_nm is not None and self.pixel_nm <= 0:

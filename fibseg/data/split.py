@@ -89,10 +89,46 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     for held in held_out:
         row = stacks[held.store].z.index(held.z)
         kept.append(before[held.store][row] - stacks[held.store].annotation[row])
+    if data.fraction < 1:
+        _thin(stacks, list(values), list(values.values()), data.fraction)
     train = tuple(
         tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
     )
     return Split(data.split, train, held_out, tuple(kept))
+
+
+def _thin(
+    stacks: Sequence[PlaneStack], names: list[str], values: list[int], fraction: float
+) -> None:
+    """Set all but a share of the planes of each store to 0; what is held out stays as it is."""
+    for stack in stacks:
+        rows = [row for row, plane in enumerate(stack.annotation) if plane.any()]
+        n_kept = max(1, round(fraction * len(rows)))
+        for place in evenly(len(rows))[n_kept:]:
+            stack.annotation[rows[place]] = 0
+    left = np.sum([_counts(s.annotation, values).sum(0) for s in stacks], 0)
+    gone = [name for name, n in zip(names, left, strict=True) if n == 0]
+    if gone:
+        raise DataError(
+            f"data.fraction={fraction:g} leaves no plane on which {', '.join(gone)} is painted. "
+            "Use a larger share."
+        )
+
+
+def evenly(n: int) -> list[int]:
+    """Numbers 0 to n - 1 in such an order that any first few are spread over all.
+
+    The middle first, then always the one farthest from all before it (Gonzalez 1985).
+
+    >>> evenly(5)
+    [2, 0, 4, 1, 3]
+    """
+    order = [n // 2] if n else []
+    away = np.abs(np.arange(n) - n // 2)
+    while len(order) < n:
+        order.append(int(np.argmax(away)))
+        away = np.minimum(away, np.abs(np.arange(n) - order[-1]))
+    return order
 
 
 def _refuse_unknown(stacks: Sequence[PlaneStack], values: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Scores of a segmentation: overlap, boundary, objects, places. Every state adds over blocks."""
 
 from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_boundary_score
+from fibseg.metrics.comparison import Compared, Comparison
 from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits
 from fibseg.metrics.evaluation import PLACE_NAMES, SCORE_NAMES, Evaluation, score_text
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
@@ -24,6 +25,8 @@ __all__ = [
     "SCORE_NAMES",
     "SECONDS_PER_EDIT",
     "BoundaryScore",
+    "Compared",
+    "Comparison",
     "Contingency",
     "Edits",
     "Evaluation",

@@ -162,15 +162,39 @@ class ThresholdScores:
             "curve": self.curve(),
         }
 
+    def gain(self, other: ThresholdScores) -> Interval:
+        """How much higher the IoU is than that of `other`, at a threshold of 0.5.
+
+        Both are drawn on the same planes at once: what makes a plane hard, makes it so for both,
+        and the interval is that of the difference.
+
+        Raises
+        ------
+        ValueError
+            If they are not of the same planes.
+        """
+        if self.volumes != other.volumes:
+            raise ValueError("scores of other planes cannot be compared plane by plane")
+        level = [HALF] * len(self.planes)
+        mine, theirs = self._counts(level), other._counts(level)
+        draws = _draws(self.volumes, self.n_draws, self.seed)
+        value = self.at_half["iou"].value - other.at_half["iou"].value
+        return _interval(
+            value, _scores_of(draws @ mine)["iou"] - _scores_of(draws @ theirs)["iou"]
+        )
+
     def _scores(self, levels: Sequence[int]) -> dict[str, Interval]:
         """Scores with intervals, each plane at its own level."""
-        found = [c.at(level) for c, level in zip(self.planes, levels, strict=True)]
-        total = reduce(add, found).compute() if found else dict.fromkeys(SCORES, math.nan)
-        counts = np.array(
-            [(f.true_positive, f.false_positive, f.false_negative) for f in found], float
-        ).reshape(-1, 3)
+        counts = self._counts(levels)
+        total = _scores_of(counts.sum(axis=0, keepdims=True))
         drawn = _scores_of(_draws(self.volumes, self.n_draws, self.seed) @ counts)
-        return {name: _interval(total[name], drawn[name]) for name in SCORES}
+        return {name: _interval(float(total[name][0]), drawn[name]) for name in SCORES}
+
+    def _counts(self, levels: Sequence[int]) -> NDArray[np.float64]:
+        """True positives, false positives and false negatives of each plane, shape (planes, 3)."""
+        found = [c.at(level) for c, level in zip(self.planes, levels, strict=True)]
+        rows = [(f.true_positive, f.false_positive, f.false_negative) for f in found]
+        return np.array(rows, float).reshape(-1, 3)
 
 
 def _draws(volumes: Sequence[int], n_draws: int, seed: int) -> NDArray[np.float64]:

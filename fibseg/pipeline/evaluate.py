@@ -14,12 +14,12 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
-from fibseg.export import load_spec, weights_digest
-from fibseg.metrics import SECONDS_PER_EDIT, Evaluation, default_tolerance_nm
+from fibseg.export import weights_digest
+from fibseg.metrics import SECONDS_PER_EDIT, Comparison, Evaluation, default_tolerance_nm
 from fibseg.pipeline.comparable import label_info, truth_info
+from fibseg.pipeline.compare_models import compare_models, models_to_compare
 from fibseg.pipeline.evaluate_labels import evaluate_labels
-from fibseg.pipeline.evaluate_model import evaluate_model, planes_to_test
-from fibseg.pipeline.held_out import require_folder
+from fibseg.pipeline.evaluate_model import evaluate_model
 from fibseg.pipeline.place_scores import refuse_places, with_places
 from fibseg.volume import Run, Volume
 from fibseg.volume.lock import READ_ONLY
@@ -28,13 +28,13 @@ log = logging.getLogger("fibseg.evaluate")
 
 
 def run(
-    *, volume: str | Sequence[str], model: str | None = None, labels: str | None = None,
-    truth: str | None = None, class_name: str | None = None, without: str | None = None,
-    planes: Sequence[int] | None = None, tolerance_nm: float | None = None,
-    within_nm: float | None = None, seconds_per_edit: float = SECONDS_PER_EDIT,
-    backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
+    *, volume: str | Sequence[str], model: str | Sequence[str] | None = None,
+    labels: str | None = None, truth: str | None = None, class_name: str | None = None,
+    without: str | None = None, planes: Sequence[int] | None = None,
+    tolerance_nm: float | None = None, within_nm: float | None = None,
+    seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
-) -> Evaluation:
+) -> Evaluation | Comparison:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
 
     Parameters
@@ -43,7 +43,7 @@ def run(
         Path of the store; with `model` also several, scored one by one and together.
     model
         Model folder. Scored are the planes or boxes held out of its training on this volume,
-        or all painted planes if it was not trained on it.
+        or all painted planes if it was not trained on it. Several are compared on the same planes.
     labels, truth
         Names in ``labels/``. A truth of kind annotation is scored where painted, plane by plane.
         With `model`: `truth` is the annotation, by default the one it was trained on.
@@ -70,42 +70,38 @@ def run(
     Raises
     ------
     UsageError
-        If neither a model nor a pair of labels is given, or both.
+        If neither a model nor a pair of labels is given, or both, or models cannot be compared.
     DataError
         If names, shapes or truth do not allow a score.
     """
-    stores = [Volume.open(v) for v in ([volume] if isinstance(volume, (str, Path)) else volume)]
-    _door(stores, model, labels, truth, without, tolerance_nm, seconds_per_edit, out)
+    stores, models = [Volume.open(v) for v in _listed(volume)], _listed(model)
+    _door(stores, models, labels, truth, without, tolerance_nm, seconds_per_edit, out)
     tolerances = [
         default_tolerance_nm(s.spacing) if tolerance_nm is None else tolerance_nm for s in stores
     ]
-    work: Callable[[], list[Evaluation]]
-    if model is not None:
+    work: Callable[[], Sequence[Evaluation | Comparison]]
+    if models:
         refuse_places(within_nm, without, planes, kind="model")
-        spec = load_spec(require_folder(model))
-        tested = planes_to_test(stores, spec, truth, planes, runner=blocks)
+        tested = models_to_compare(stores, models, truth, planes, runner=blocks)
         work = partial(
-            evaluate_model, tested, model, tolerances_nm=tolerances, backend=backend
+            compare_models if len(models) > 1 else evaluate_model, tested,
+            models if len(models) > 1 else models[0], tolerances_nm=tolerances, backend=backend,
         )
     else:
         assert labels is not None
         assert truth is not None
         label_info(stores[0], labels, "labels")
         refuse_places(within_nm, without, planes, kind=truth_info(stores[0], truth).kind)
-
-        def work() -> list[Evaluation]:
-            found = evaluate_labels(
-                stores[0], labels, truth, class_name, without, planes, tolerances[0], blocks
-            )
-            if within_nm is not None:
-                found = with_places(found, stores[0], within_nm=within_nm, runner=blocks)
-            return [replace(found, seconds_per_edit=seconds_per_edit)]
-
+        work = partial(
+            _labels, stores[0], within_nm, seconds_per_edit, blocks,
+            labels=labels, truth=truth, class_name=class_name, without=without, planes=planes,
+            tolerance=tolerances[0],
+        )
     with ExitStack() as records:
         written = [
             records.enter_context(_recorded(
                 store, config=dict(config or {}), overrides=list(overrides),
-                inputs=_inputs(store, model, labels, truth),
+                inputs=_inputs(store, models, labels, truth),
             )) for store in stores
         ]
         results = work()
@@ -117,8 +113,26 @@ def run(
     return results[-1]
 
 
+def _labels(
+    store: Volume, within_nm: float | None, seconds_per_edit: float, blocks: Runner | None,
+    **what: Any,
+) -> list[Evaluation]:
+    """Labels against truth, their places and the work that is left."""
+    found = evaluate_labels(store, **what, blocks=blocks)
+    if within_nm is not None:
+        found = with_places(found, store, within_nm=within_nm, runner=blocks)
+    return [replace(found, seconds_per_edit=seconds_per_edit)]
+
+
+def _listed(value: str | Sequence[str] | None) -> list[str]:
+    """One path, or several, as a list; none of None."""
+    if value is None:
+        return []
+    return [str(value)] if isinstance(value, (str, Path)) else [str(v) for v in value]
+
+
 def _door(
-    stores: Sequence[Volume], model: str | None, labels: str | None, truth: str | None,
+    stores: Sequence[Volume], models: Sequence[str], labels: str | None, truth: str | None,
     without: str | None, tolerance_nm: float | None, seconds_per_edit: float, out: str | None,
 ) -> None:
     """Refuse what cannot be meant, before any work."""
@@ -130,32 +144,32 @@ def _door(
         raise UsageError(f"out={out} is a folder. Name a file in it: {Path(out) / 'scores.json'}.")
     if not stores:
         raise UsageError("volume=[] names no store. Give one, or several with model=….")
-    if (model is None) == (labels is None):
+    if bool(models) == (labels is not None):
         raise UsageError(
             "Give either model=… (scored on held-out planes) or labels=… truth=… "
-            f"(compared with each other); got model={model} labels={labels}."
+            f"(compared with each other); got model={', '.join(models) or None} labels={labels}."
         )
-    if model is None and truth is None:
+    if not models and truth is None:
         raise UsageError(
             f"labels={labels} needs truth=… to be compared with. {stores[0].path} has the labels "
             f"{stores[0].label_names() or 'none'}."
         )
-    if model is None and len(stores) > 1:
+    if not models and len(stores) > 1:
         raise UsageError(
             f"labels={labels} with {len(stores)} volumes: labels are compared one volume at a "
             "time. Several go with model=…."
         )
-    if model is not None and without is not None:
+    if models and without is not None:
         raise UsageError("without=… goes with labels=… truth=…, not with model=….")
 
 
 def _inputs(
-    store: Volume, model: str | None, labels: str | None, truth: str | None
+    store: Volume, models: Sequence[str], labels: str | None, truth: str | None
 ) -> dict[str, str]:
     """Digests of what is compared."""
     found = {"raw": store.raw_digest}
-    if model is not None:
-        found["model"] = weights_digest(require_folder(model))
+    for model in models:
+        found["model" if len(models) == 1 else f"model/{model}"] = weights_digest(model)
     for name in (labels, truth):
         if name in store.label_names():
             assert name is not None
@@ -174,17 +188,18 @@ def _recorded(store: Volume, **what: Any) -> AbstractContextManager[Run | None]:
         return nullcontext()
 
 
-def _write(result: Evaluation, out: Path) -> None:
-    """Scores as JSON; of a model, reliability and thresholds as figures beside it."""
+def _write(result: Evaluation | Comparison, out: Path) -> None:
+    """Scores as JSON, and figures of models beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(
-        json.dumps(result.as_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-    )
-    if result.thresholds:
-        from fibseg.report import threshold_figure, write_figures
+    data = result.as_dict()
+    out.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    from fibseg.report import comparison_figure, threshold_figure, write_figures
 
+    if isinstance(result, Comparison):
+        figures = {f"{out.stem}_iou": comparison_figure(data["compared"])}
+    else:
         figures = {
-            f"{out.stem}_{name}": threshold_figure(name, scores.as_dict())
-            for name, scores in result.thresholds.items()
+            f"{out.stem}_{name}": threshold_figure(name, scores)
+            for name, scores in data["thresholds"].items()
         }
-        write_figures(figures, out.parent)
+    write_figures(figures, out.parent)

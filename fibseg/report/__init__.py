@@ -5,6 +5,7 @@ from fibseg.report.columns import column_title, column_unit
 from fibseg.report.encode import jpeg_uri, picture_uri, png_uri, svg_uri
 from fibseg.report.figures import Drawing, plane_scores, png_bytes, svg_text, write_figures
 from fibseg.report.histograms import column_histogram, volume_histogram
+from fibseg.report.learning import comparison_figure
 from fibseg.report.meshes import Mesh, level_within, object_meshes
 from fibseg.report.object_table import ObjectTable, color_range
 from fibseg.report.overview import Panel, figure_png
@@ -53,6 +54,7 @@ __all__ = [
     "column_histogram",
     "column_title",
     "column_unit",
+    "comparison_figure",
     "css_color",
     "error_view",
     "figure_png",

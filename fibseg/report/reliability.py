@@ -72,9 +72,10 @@ def _draw_curve(axes: Axes, scores: Mapping[str, Any]) -> None:
             color=CURVES["iou"][1], marker="o", markersize=4.5, capsize=3, linewidth=1.2,
         )
     axes.axvline(scores["best_threshold"], color=MUTED, linewidth=1, linestyle=":")
+    at_right = scores["best_threshold"] > 0.7
     axes.text(
-        scores["best_threshold"], 0.02, f" best {scores['best_threshold']:.2f}", color=MUTED,
-        fontsize=9.5,
+        scores["best_threshold"], 0.16, f" best {scores['best_threshold']:.2f} ", color=MUTED,
+        fontsize=9.5, ha="right" if at_right else "left",
     )
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="threshold")
     axes.legend(frameon=False, fontsize=9.5, loc="lower center", ncols=3)

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fibseg.data import Normalisation, PlaneStack, SparseData, split_planes
-from fibseg.errors import DataError
+from fibseg.data.split import evenly
+from fibseg.errors import DataError, UsageError
 
 ONE = {"mitochondria": 2}
 
@@ -169,3 +170,45 @@ def test_none_holds_nothing_out() -> None:
     got = split_planes([planes], ONE, SparseData(split="none"))
     assert got.held_out == ()
     assert planes.annotation.any()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 64])
+def test_any_first_few_of_an_even_order_are_spread_over_all(n: int) -> None:
+    order = evenly(n)
+    assert sorted(order) == list(range(n))
+    for few in range(3, n):
+        edges = np.diff(sorted([-1, *order[:few], n]))
+        assert edges.max() <= 2 * n / few + 1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+def test_a_share_of_the_training_planes_leaves_the_test_as_it_is(fraction: float) -> None:
+    whole, part = stack(both(40), list(range(0, 400, 10))), stack(both(40), list(range(0, 400, 10)))
+    full = split_planes([whole], ONE, SparseData())
+    got = split_planes([part], ONE, SparseData(fraction=fraction))
+    assert got.held_out == full.held_out
+    assert all(np.array_equal(a, b) for a, b in zip(got.annotation, full.annotation, strict=True))
+    assert len(got.train[0]) == max(1, round(fraction * len(full.train[0])))
+    assert set(got.train[0]) < set(full.train[0])
+
+
+def test_smaller_shares_lie_in_larger_ones_and_every_store_keeps_a_plane() -> None:
+    def trained(fraction: float) -> list[set[int]]:
+        stacks = [stack(both(20), list(range(0, 200, 10)), name="a"),
+                  stack(both(3), [0, 50, 100], name="b")]
+        split = split_planes(stacks, ONE, SparseData(fraction=fraction, split="none"))
+        return [set(z) for z in split.train]
+
+    for small, large in ((0.05, 0.2), (0.2, 0.5), (0.5, 1.0)):
+        assert all(s <= t and s for s, t in zip(trained(small), trained(large), strict=True))
+
+
+def test_a_share_that_loses_a_class_or_is_none_is_refused() -> None:
+    annotation = both(10)
+    annotation[np.arange(10) != 3, 2:5, 2:5] = 1
+    planes = stack(annotation, list(range(10)))
+    with pytest.raises(DataError, match="leaves no plane on which mitochondria"):
+        split_planes([planes], ONE, SparseData(split="none", fraction=0.2))
+    for share in (0.0, 1.5):
+        with pytest.raises(UsageError, match="above 0 and up to 1"):
+            SparseData(fraction=share)

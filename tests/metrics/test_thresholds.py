@@ -103,3 +103,27 @@ def test_equal_planes_give_equal_dictionaries_and_json_holds_them() -> None:
     assert len(data["curve"]["threshold"]) == len(data["curve"]["iou"]) == 51
     at = data["curve"]["threshold"].index(pytest.approx(130 / 255))
     assert data["curve"]["iou"][at] == scores(5).total.at(130).compute()["iou"]
+
+
+def test_gain_is_surer_than_two_intervals_side_by_side() -> None:
+    """Planes differ far more than the two models do."""
+    rng = np.random.default_rng(4)
+    truths = [rng.random((60, 60)) < share for share in rng.uniform(0.05, 0.6, 10)]
+
+    def model(noise: float) -> ThresholdScores:
+        own, planes = np.random.default_rng(9), []
+        for truth in truths:
+            probs = np.clip(own.normal(np.where(truth, 165, 85), noise), 0, 255)
+            planes.append(
+                ProbabilityCounts.of(probs.astype(np.uint8), truth.astype(np.uint8) + 1, value=2)
+            )
+        return ThresholdScores(tuple(planes), (0,) * len(planes))
+
+    better, worse = model(40), model(44)
+    gain, own = better.gain(worse), better.at_half["iou"]
+    assert gain.value == pytest.approx(own.value - worse.at_half["iou"].value)
+    assert gain.low > 0
+    assert gain.high - gain.low < 0.5 * (own.high - own.low)
+    assert better.gain(better).value == 0
+    with pytest.raises(ValueError, match="other planes"):
+        better.gain(scores(4))

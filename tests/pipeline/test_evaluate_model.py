@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import nn
 from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, describe_model, save_model_folder
 from fibseg.inference import predict_planes
-from fibseg.metrics import score_planes
+from fibseg.metrics import Comparison, score_planes
 from fibseg.models import NetworkSpec, build_network, receptive_margin, stride_multiple
 from fibseg.pipeline import evaluate
 from fibseg.pipeline.pyramid import finish_product, finish_raw
@@ -232,3 +233,46 @@ def test_what_several_volumes_cannot_have_is_refused(
         evaluate.run(volume=both, labels="a", truth="b")
     with pytest.raises(UsageError, match="names no store"):
         evaluate.run(volume=[], model=model)
+
+
+def with_planes(folder: Folder, tmp_path: Path, n: int, held: int = 4) -> str:
+    """A model that was trained on `n` planes."""
+    path = Path(folder("planes", [{"z": held, "boxes": None}]))
+    target = tmp_path / f"trained-on-{n}"
+    path.rename(target)
+    spec = json.loads((target / "model.json").read_text())
+    spec["training"]["split"]["train_planes"]["cell"] = list(range(100, 100 + n))
+    (target / "model.json").write_text(json.dumps(spec))
+    return str(target)
+
+
+def test_models_are_compared_on_the_same_planes(
+    store: Volume, folder: Folder, tmp_path: Path
+) -> None:
+    models = [with_planes(folder, tmp_path, n) for n in (2, 8)]
+    out = tmp_path / "curve.json"
+    found = evaluate.run(volume=str(store.path), model=models, backend="torch", out=str(out))
+    assert isinstance(found, Comparison)
+    assert found.is_learning_curve
+    rows = json.loads(out.read_text())["compared"]["nucleus"]
+    assert [(r["model"], r["n_planes"]) for r in rows] == [("trained-on-2", 2), ("trained-on-8", 8)]
+    alone = evaluate.run(volume=str(store.path), model=models[0], backend="torch")
+    assert rows[0]["iou"]["value"] == alone.scores["nucleus"]["iou"]
+    assert rows[1]["gain"]["value"] == 0  # the same weights
+    assert {"curve_iou.svg", "curve_iou.png"} <= {p.name for p in tmp_path.iterdir()}
+    assert "trained-on-8" in found.text()
+    assert any(
+        len([key for key in run["inputs"] if key.startswith("model/")]) == 2
+        for run in store.runs()
+    )
+
+
+def test_models_that_cannot_be_compared_are_refused(
+    store: Volume, folder: Folder, tmp_path: Path
+) -> None:
+    first = with_planes(folder, tmp_path, 3)
+    other = with_planes(folder, tmp_path, 5, held=7)
+    with pytest.raises(UsageError, match=r"planes \[4\] were held out .*\[7\] of"):
+        evaluate.run(volume=str(store.path), model=[first, other])
+    with pytest.raises(UsageError, match="names a model twice"):
+        evaluate.run(volume=str(store.path), model=[first, first])
