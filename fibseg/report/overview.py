@@ -57,8 +57,9 @@ def figure_png(
     width = HEIGHT_IN * sum(widths) + 0.1
     letters = int(width * LETTERS_PER_IN)
     handles = _handles(legend, letters=letters - PATCH)
-    n_columns = _n_columns([len(h.get_label()) for h in handles], letters=letters)
-    n_rows = sum(h.get_label().count("\n") for h in handles) + -(-len(handles) // n_columns)
+    words = [str(h.get_label()) for h in handles]
+    n_columns = _n_columns([len(word) for word in words], letters=letters)
+    n_rows = sum(word.count("\n") for word in words) + -(-len(words) // n_columns)
     with mpl.rc_context(STYLE):
         size = (width, HEIGHT_IN * tallest + 0.5 + 0.25 * n_rows)
         figure = Figure(figsize=size, layout="constrained")
