@@ -140,9 +140,9 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         "evaluate",
-        "score a model on its held-out planes, or labels against truth",
+        "score a model on planes it never saw, compare models, or labels against truth",
         (
-            "fibseg evaluate model=models/mitochondria volume=cell.ome.zarr",
+            "fibseg evaluate model=models/mitochondria volume=[a.ome.zarr,b.ome.zarr] out=s.json",
             "fibseg evaluate volume=cell.ome.zarr labels=mitochondria truth=truth_mitochondria",
         ),
         reads=("model", "volume"),

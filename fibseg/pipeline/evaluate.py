@@ -32,7 +32,8 @@ def run(
     labels: str | None = None, truth: str | None = None, class_name: str | None = None,
     without: str | None = None, planes: Sequence[int] | None = None,
     tolerance_nm: float | None = None, within_nm: float | None = None,
-    seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto", blocks: Runner | None = None, out: str | None = None,
+    seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto",
+    blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> Evaluation | Comparison:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
@@ -79,14 +80,15 @@ def run(
     tolerances = [
         default_tolerance_nm(s.spacing) if tolerance_nm is None else tolerance_nm for s in stores
     ]
-    work: Callable[[], Sequence[Evaluation | Comparison]]
+    work: Callable[[], Sequence[Evaluation] | Sequence[Comparison]]
     if models:
         refuse_places(within_nm, without, planes, kind="model")
         tested = models_to_compare(stores, models, truth, planes, runner=blocks)
-        work = partial(
-            compare_models if len(models) > 1 else evaluate_model, tested,
-            models if len(models) > 1 else models[0], tolerances_nm=tolerances, backend=backend,
-        )
+        how: dict[str, Any] = {"tolerances_nm": tolerances, "backend": backend}
+        if len(models) == 1:
+            work = partial(evaluate_model, tested, models[0], **how)
+        else:
+            work = partial(compare_models, tested, models, **how)
     else:
         assert labels is not None
         assert truth is not None
@@ -104,7 +106,7 @@ def run(
                 inputs=_inputs(store, models, labels, truth),
             )) for store in stores
         ]
-        results = work()
+        results: Sequence[Evaluation | Comparison] = work()
         for record, result in zip(written, results, strict=False):
             if record is not None:
                 record.finish(products={}, metrics=result.as_dict())

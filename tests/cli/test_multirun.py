@@ -38,6 +38,22 @@ def test_each_job_writes_its_own_model_with_its_overrides(tmp_path: Path) -> Non
         assert f"network.features=[{','.join(map(str, features))}]" in typed
 
 
+def test_models_of_more_and_more_planes_make_a_learning_curve(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, out = make_cell(tmp_path / "a.ome.zarr").path, tmp_path / "m"
+    words = [f"volume={store}", "annotation=mitochondria", f"out={out}", "data.fraction=0.5,1"]
+    quick = ["trainer.max_steps=2", "trainer.max_time=null", "data.patch=32", "data.batch=2",
+             "network.features=[8,12]", "data.gap_nm=0"]
+    assert main(["train", "-m", *words, *quick]) == 0
+    curve = tmp_path / "curve.json"
+    assert main(["evaluate", f"volume={store}", f"model=[{out}/0,{out}/1]", f"out={curve}"]) == 0
+    half, whole = json.loads(curve.read_text())["compared"]["mitochondria"]
+    assert 0 < half["n_planes"] < whole["n_planes"]
+    assert "2 models on labels/annotation_mitochondria" in capsys.readouterr().out
+    assert (tmp_path / "curve_iou.svg").is_file()
+
+
 def test_a_multirun_on_several_devices_is_refused_before_it_repeats_itself(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
