@@ -13,6 +13,7 @@ from fibseg.cli.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "GUIDE.md").read_text()
 CONTINUED = re.compile(r"\\\n\s*")
 
 
@@ -47,7 +48,7 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-@pytest.mark.parametrize("command", shown_commands(README))
+@pytest.mark.parametrize("command", shown_commands(README + GUIDE))
 def test_every_command_shown_composes(command: str) -> None:
     verb, *arguments = shlex.split(command)[1:]
     if not any("=" in a for a in arguments):
@@ -62,7 +63,8 @@ def test_every_example_of_the_help_composes(example: str) -> None:
     assert resolved(compose_verb(verb, arguments))
 
 
-def test_every_link_of_the_readme_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize(("page", "folder"), [(README, ROOT), (GUIDE, ROOT / "docs")])
+def test_every_link_leads_somewhere(page: str, folder: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page):
         if "://" not in target:
-            assert (ROOT / target).exists(), target
+            assert (folder / target).exists(), target
