@@ -47,6 +47,16 @@ VERBS: dict[str, Verb] = {
         ("fibseg verify volume=cell.ome.zarr", "fibseg verify volume=cell.ome.zarr blocks=serial"),
         # Not in `reads`: a damaged store, which could not be opened, is what this is for.
     ),
+    "paint": Verb(
+        "paint",
+        "write every so many planes with masks to paint in Fiji or napari and to import back",
+        (
+            "fibseg paint volume=cell.ome.zarr name=mitochondria every=10 out=paint",
+            "fibseg paint volume=cell.ome.zarr name=cell classes=[nucleus,golgi] planes=[40,90] "
+            "out=paint",
+        ),
+        reads=("volume",),
+    ),
     "train": Verb(
         "train",
         "train a 2D U-Net on sparsely painted planes",

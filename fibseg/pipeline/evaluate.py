@@ -75,7 +75,7 @@ def run(
     DataError
         If names, shapes or truth do not allow a score.
     """
-    stores, models = [Volume.open(v) for v in _listed(volume)], _listed(model)
+    stores, models = [Volume.open(v) for v in listed(volume)], listed(model)
     _door(stores, models, labels, truth, without, tolerance_nm, seconds_per_edit, out)
     tolerances = [
         default_tolerance_nm(s.spacing) if tolerance_nm is None else tolerance_nm for s in stores
@@ -126,7 +126,7 @@ def _labels(
     return [replace(found, seconds_per_edit=seconds_per_edit)]
 
 
-def _listed(value: str | Sequence[str] | None) -> list[str]:
+def listed(value: str | Sequence[str] | None) -> list[str]:
     """One path, or several, as a list; none of None."""
     if value is None:
         return []

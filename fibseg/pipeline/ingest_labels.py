@@ -123,7 +123,7 @@ def placed(source: Source, volume: Volume, planes: Sequence[int] | None) -> Sour
         refuse_gaps(source)
         return source
     if planes is None and source.planes is not None:
-        first, step = _numbering_of(volume)
+        first, step = numbering_of(volume)
         _log.info("plane number N of a file name is plane (N - %d) / %d from 0", first, step)
         off = [p for p in source.planes if (p - first) % step]
         planes, given = [(p - first) // step for p in source.planes], source.planes
@@ -159,7 +159,7 @@ def _check_fit(
     refuse_contradiction(source, volume.spacing, trust_given=trust_spacing, what="the raw image")
 
 
-def _numbering_of(volume: Volume) -> tuple[int, int]:
+def numbering_of(volume: Volume) -> tuple[int, int]:
     """First plane number and step of the folder that the raw image came from, else 0 and 1."""
     for record in reversed(volume.runs()):
         metrics = record.get("metrics", {})

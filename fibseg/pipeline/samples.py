@@ -152,8 +152,11 @@ def verify_sample(parts: Parts, folder: Path) -> Sample:
 
 def evaluate_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks of both label images, or one of the planes that a model is scored on."""
-    store = Volume.open(parts["volume"])
-    if parts["model"] is None:
+    from fibseg.pipeline.evaluate import listed
+
+    volumes, models = listed(parts["volume"]), listed(parts["model"])
+    store = Volume.open(volumes[0])
+    if not models:
         names = {parts[key] for key in ("labels", "truth")}
         if parts["without"] is not None:
             names.add(store.annotation_name(parts["without"]))
@@ -162,16 +165,31 @@ def evaluate_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.export import load_spec
     from fibseg.pipeline.held_out import held_out_planes
 
-    spec = load_spec(parts["model"])
+    spec = load_spec(models[0])
     held = held_out_planes(store, spec, parts["truth"])
     z = parts["planes"] or held.z
+    n_planes = len(models) * len(volumes) * len(z)  # as if there were as many in each volume
     first, reach = z[0], spec.network.get("context", 0) + 1
     box = Box((first - reach, 0, 0), (first + reach + 1, *store.shape[1:])).clip(store.shape)
     small = cut_out(store, folder / store.name, box, labels=[held.annotation.removeprefix(OBJECTS)])
     return Sample(
-        parts | {"volume": str(small.path), "planes": [first - box.start[0]], "out": None,
-                 "truth": held.annotation},
-        store.path, f"plane {first}, one of {len(z)}", factor=len(z),
+        parts | {"volume": str(small.path), "model": models[0], "out": None,
+                 "planes": [first - box.start[0]], "truth": held.annotation},
+        store.path, f"plane {first}, one of {n_planes}", factor=n_planes,
+    )
+
+
+def paint_sample(parts: Parts, folder: Path) -> Sample:
+    """One plane, of a painting that there is not."""
+    from fibseg.pipeline.paint import chosen_planes
+
+    store = Volume.open(parts["volume"])
+    planes = chosen_planes(store.shape[0], parts["every"], parts["planes"])
+    return Sample(
+        parts | {"out": str(folder / "paint"), "name": "sample", "classes": None,
+                 "planes": planes[:1]},
+        Path(parts["out"]), f"plane {planes[0]}, one of {len(planes)}", factor=len(planes),
+        disk_factor=len(planes),
     )
 
 
@@ -269,6 +287,6 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
     "measure": measure_sample, "pores": pores_sample,
     "distribution": distribution_sample,
-    "evaluate": evaluate_sample, "report": report_sample,
+    "evaluate": evaluate_sample, "report": report_sample, "paint": paint_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

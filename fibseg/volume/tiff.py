@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+import io
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,34 @@ def write_tiff_stack(
         paths.append(folder / f"{name}_{len(paths):04d}.tif")
         tifffile.imwrite(paths[-1], plane, **_fiji(spacing, axes="YX"))
     return paths
+
+
+def plane_bytes(
+    plane: NDArray[Any], *, colors: Sequence[Sequence[int]] | None = None, spacing: Spacing
+) -> bytes:
+    """A TIFF of one plane (y, x), uint8, uint16 or float32, equal for equal planes.
+
+    Parameters
+    ----------
+    colors
+        How Fiji shows the values 0, 1, 2 … of a mask, red, green and blue; gray if left out.
+    spacing
+        nm, (z, y, x), written the way ImageJ does.
+
+    Raises
+    ------
+    UsageError
+        If Fiji could not open the file.
+    """
+    _check_type(plane, "The plane")
+    written = _fiji(spacing, axes="YX")
+    if colors is not None:
+        table = np.zeros((3, 256), np.uint8)
+        table[:, : len(colors)] = np.array(colors, np.uint8).T
+        written["metadata"] |= {"LUTs": [table], "mode": "color"}
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, np.ascontiguousarray(plane), compression=None, **written)
+    return buffer.getvalue()
 
 
 def _fiji(spacing: Spacing, *, axes: str) -> dict[str, Any]:
