@@ -185,7 +185,7 @@ def open_folder(
     standing = full if full in store.label_names(kind="annotation") else None
     values = class_values(name, classes)
     if standing is not None:
-        there = dict(store.labels_info(full).classes)
+        there = {k: v for k, v in store.labels_info(full).classes.items() if v >= 2}
         if classes is not None and values != there:
             raise UsageError(
                 f"classes={values}, but labels/{full} of {store.path} has {there}. Leave classes= "
