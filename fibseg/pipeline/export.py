@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg.errors import UsageError
 
 
 def run(
-    *, format: str, out: str, model: str | None = None, volume: str | None = None,  # noqa: A002
+    *, format: str, out: str, model: str | None = None, volume: str | None = None,
     labels: str | None = None, name: str | None = None, overwrite: bool = False,
     licence: str = "CC-BY-4.0", authors: Sequence[str] | None = None, cite: str | None = None,
-    doi: str | None = None, tile: int = 1024, czann_type: str = "segmentation",
+    doi: str | None = None, tile: int = 512, czann_type: str = "segmentation",
     czann_version: str = "2.1", level: int = 0, label: int | Sequence[int] | None = None,
-) -> dict[str, Any]:
+) -> Mapping[str, Any]:
     """Write files to the folder `out`; returns what they are, by path.
 
     Parameters
@@ -55,11 +55,13 @@ def run(
             "Say what to export: model=FOLDER, or volume=STORE with labels=NAME, and not both."
         )
     if model is None:
-        raise UsageError("Objects cannot be exported by this release. Export a model: model=FOLDER.")
+        raise UsageError("This release exports no objects. Export a model: model=FOLDER.")
+    from fibseg.export.czann import CzannSettings
+    from fibseg.export.terms import Terms
     from fibseg.pipeline.export_model import export_model
 
     return export_model(
         model, kind=format, out=out, volume=volume, name=name, overwrite=overwrite,
-        licence=licence, authors=authors, cite=cite, doi=doi, tile=tile, czann_type=czann_type,
-        czann_version=czann_version,
+        terms=Terms(licence, authors or (), cite, doi),
+        czann=CzannSettings(tile, czann_type, czann_version),
     )
