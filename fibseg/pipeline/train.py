@@ -15,6 +15,7 @@ from fibseg.blocks import Runner
 from fibseg.data import RULE, SparseData, painting_digest
 from fibseg.errors import UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
+from fibseg.export.constants import KEY, constants_of
 from fibseg.models import NetworkSpec, receptive_margin, stride_multiple
 from fibseg.pipeline.train_data import (
     open_sources,
@@ -99,7 +100,12 @@ def run(
         with log_to(folder / FOLDER / LOG):
             logger.info("training on %s", prepared.text)
             spec = _describe(network, classes, prepared.working, {
-                "volumes": sources, "split": prepared.record,
+                "volumes": [
+                    # Told, but not compared when a training goes on: they follow from the digest.
+                    s | {KEY: constants_of(v).record()}
+                    for s, v in zip(sources, volumes, strict=True)
+                ],
+                "split": prepared.record,
                 "overrides": list(overrides), "settings": record["settings"],
             })
             tests = volumes_tested(volumes, names, prepared, spec)
