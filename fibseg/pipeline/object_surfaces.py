@@ -84,7 +84,7 @@ class FindLevels(_Grown):
 
 @dataclass(frozen=True)
 class CutSurfaces(_Grown):
-    """Block function: writes the triangles of all objects in a block, returns how many there are."""
+    """Block function: writes the triangles of all objects in a block, tells how many there are."""
 
     folder: Path
     levels: Table

@@ -91,9 +91,10 @@ def _put_together(
             rows[np.repeat(free[some], n) + within] = here
             free[some] += n
             n_blocks[some] += 1
-        for several in np.flatnonzero(n_blocks > 1) if in_order else ():
-            own = slice(first[several], first[several + 1])
-            rows[own] = in_order(rows[own])
+        if in_order is not None:
+            for several in np.flatnonzero(n_blocks > 1):
+                own = slice(first[several], first[several + 1])
+                rows[own] = in_order(rows[own])
         rows.flush()
     del rows
     partial.replace(path)

@@ -15,7 +15,7 @@ from fibseg.blocks.room import free_memory
 from fibseg.errors import DataError, RoomError
 from fibseg.pictures import object_colors
 from fibseg.pipeline.object_surfaces import Surfaces, object_surfaces
-from fibseg.pipeline.travel import UNITS, Journey
+from fibseg.pipeline.travel_plan import UNITS, Journey
 from fibseg.progress import track
 from fibseg.report.meshes import simplified
 from fibseg.report.triangles import is_closed, unpinched, with_volumes
@@ -44,9 +44,8 @@ def write_meshes(journey: Journey, *, runner: Runner) -> str:
     RoomError
         If the surface of one object alone is more than the memory holds.
     """
-    scratch = journey.path.with_name(f".{journey.path.name}.work")
-    own = scratch / journey.key
-    for other in scratch.glob("*"):
+    own = journey.scratch / journey.key
+    for other in journey.scratch.glob("*"):
         if other != own:
             shutil.rmtree(other)
     surfaces = object_surfaces(
@@ -64,7 +63,7 @@ def write_meshes(journey: Journey, *, runner: Runner) -> str:
             n_open += not is_closed(one[2])
     told = f"{len(surfaces):,} objects, {n_triangles:,} triangles, (x, y, z) in {journey.unit}"
     del surfaces
-    shutil.rmtree(scratch)
+    shutil.rmtree(journey.scratch)
     return told + (f"; {n_open} objects are not closed" if n_open else "")
 
 

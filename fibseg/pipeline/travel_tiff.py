@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fibseg.blocks import Block, Runner, reduce_blocks
 from fibseg.blocks.room import free_memory
-from fibseg.pipeline.bench import Array, OwnBox
-from fibseg.pipeline.travel import Journey
+from fibseg.pipeline.bench import Array, OwnBox, Voxelwise
+from fibseg.pipeline.travel_plan import Journey
 from fibseg.progress import track
 from fibseg.volume.files import built, remove_tree
 from fibseg.volume.tiff_volume import OME, style_of, write_volume
@@ -82,10 +82,8 @@ def _planes(array: Array) -> Iterator[NDArray[Any]]:
     """All planes, read as many at once as chunks are thick and a quarter of the memory holds."""
     n, y, x = array.shape
     n_bytes = max(1, y * x * np.dtype(array.dtype).itemsize)
-    stored = getattr(array, "chunks", None) or getattr(
-        getattr(array, "array", None), "chunks", (1,)
-    )
+    stored = array.array if isinstance(array, Voxelwise) else array
     most = max(1, int(_SHARE * free_memory() // n_bytes))
-    depth = min(int(stored[0]), most)
+    depth = min(int(stored.chunks[0]), most)
     for z in range(0, n, depth):
         yield from np.asarray(array[z : z + depth])

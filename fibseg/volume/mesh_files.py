@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Protocol, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,31 +28,6 @@ _STL = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute",
 _PLY_VERTEX = np.dtype([("place", "<f4", 3), ("color", "u1", 3), ("label", "<u4")])
 _PLY_FACE = np.dtype([("n", "u1"), ("corners", "<i4", 3)])
 Color = tuple[int, int, int]
-
-
-class MeshFile(Protocol):
-    """A file of surfaces, to be used as a context manager."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def add(
-        self, vertices: NDArray[np.float64], faces: NDArray[np.integer], *, label: int,
-        color: Color,
-    ) -> None:
-        """Append one object.
-
-        Parameters
-        ----------
-        vertices
-            (n, 3), (z, y, x), in the unit of the file.
-        faces
-            (m, 3), places of vertices.
-        label, color
-            Its number, and red, green and blue, 0 to 255, where the format has a place for them.
-        """
-        ...
 
 
 class StlFile:
@@ -82,7 +57,22 @@ class StlFile:
         self, vertices: NDArray[np.float64], faces: NDArray[np.integer], *, label: int,
         color: Color,
     ) -> None:
-        """Append the triangles of one object: see `MeshFile`."""
+        """Append the triangles of one object.
+
+        Parameters
+        ----------
+        vertices
+            (n, 3), (z, y, x), in the unit of the file.
+        faces
+            (m, 3), places of vertices.
+        label, color
+            Its number and colour, for which this format has no place.
+
+        Raises
+        ------
+        DataError
+            If there are more triangles than the format can count.
+        """
         self._n += len(faces)
         if self._n > MOST_TRIANGLES:
             raise DataError(f"{self._path} cannot count {self._n:,} triangles. {_FEWER}")
@@ -135,7 +125,22 @@ class PlyFile:
         self, vertices: NDArray[np.float64], faces: NDArray[np.integer], *, label: int,
         color: Color,
     ) -> None:
-        """Append one object: see `MeshFile`."""
+        """Append one object.
+
+        Parameters
+        ----------
+        vertices
+            (n, 3), (z, y, x), in the unit of the file.
+        faces
+            (m, 3), places of vertices.
+        label, color
+            Its number, and red, green and blue, 0 to 255.
+
+        Raises
+        ------
+        DataError
+            If there are more vertices than the format can count.
+        """
         if self._n_vertices + len(vertices) > MOST_VERTICES:
             raise DataError(
                 f"{self._path} cannot have {self._n_vertices + len(vertices):,} vertices. {_FEWER}"
@@ -187,6 +192,7 @@ class PlyFile:
         yield from ("property list uchar int vertex_indices", "end_header\n")
 
 
+MeshFile = StlFile | PlyFile
 _FEWER = "Use max_faces=, a coarser level=, or a folder with a file for each object."
 
 

@@ -68,6 +68,7 @@ def write_volume(
     style = style_of(path, shape=shape, dtype=dtype)
     partial = partial_path(path)
     n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    iterator = iter(planes)
     try:
         with room_for(path, n_bytes), partial.open("w+b") as file:
             with tifffile.TiffWriter(
@@ -75,10 +76,12 @@ def write_volume(
                 ome=False,
             ) as tiff:
                 tiff.write(
-                    _checked(planes, shape, dtype, path), shape=shape, dtype=dtype,
-                    compression="zlib", extratags=[_ORIENTATION],
+                    _checked(iterator, shape, dtype, path), shape=shape, dtype=dtype,
+                    compression="zlib", photometric="minisblack", extratags=[_ORIENTATION],
                     **_described(style, path.name, shape, dtype, note, spacing),
                 )
+            if next(iterator, None) is not None:
+                raise UsageError(f"{path} got more than its {shape[0]} planes.")
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -102,7 +105,7 @@ def _described(
     return {
         "resolution": (1e7 / x, 1e7 / y), "resolutionunit": "CENTIMETER", "metadata": None,
         "description": ome_xml(name, shape=shape, dtype=dtype, note=note, spacing=spacing),
-        "software": False, "photometric": "minisblack",
+        "software": False,
     }
 
 
@@ -141,12 +144,12 @@ def ome_xml(
 
 
 def _checked(
-    planes: Planes, shape: Shape, dtype: np.dtype[Any], path: Path
+    planes: Iterator[NDArray[Any]], shape: Shape, dtype: np.dtype[Any], path: Path
 ) -> Iterator[NDArray[Any]]:
     """All planes, each checked to be what was told, and as many as were told."""
     n = 0
     for plane in planes:
-        if plane.shape != shape[1:] or plane.dtype != dtype or n == shape[0]:
+        if plane.shape != shape[1:] or plane.dtype != dtype:
             raise UsageError(
                 f"Plane {n} of {path} is {plane.dtype} {plane.shape}; {shape[0]} planes of "
                 f"{dtype} {shape[1:]} were to come."
