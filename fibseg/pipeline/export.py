@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fibseg.blocks import Runner
@@ -10,14 +10,19 @@ from fibseg.errors import UsageError
 
 
 def run(
-    *, format: str, out: str, model: str | None = None, volume: str | None = None,  # noqa: A002
+    *, format: str, out: str, model: str | None = None, volume: str | None = None,
     labels: str | None = None, name: str | None = None, overwrite: bool = False,
     licence: str = "CC-BY-4.0", authors: Sequence[str] | None = None, cite: str | None = None,
-    doi: str | None = None, tile: int = 1024, czann_type: str = "segmentation",
-    czann_version: str = "2.1", probabilities: str | None = None, level: int = 0,
-    label: int | Sequence[int] | None = None, unit: str = "um", max_faces: int | None = None,
-    separate: bool = False, blocks: Runner | None = None,
-) -> dict[str, Any]:
+    if model is None:
+        from fibseg.pipeline.travel import export_objects
+
+        return export_objects(
+            str(volume), kind=format, out=out, labels=labels, probabilities=probabilities,
+            name=name, level=level, label=label, unit=unit, max_faces=max_faces,
+            separate=separate, blocks=blocks, overwrite=overwrite,
+        )
+    from fibseg.export.czann import CzannSettings
+    from fibseg.export.terms import Terms
     """Write files to the folder `out`; returns what they are, by path.
 
     Parameters
@@ -60,6 +65,7 @@ def run(
         raise UsageError(
             "Say what to export: model=FOLDER, or volume=STORE with labels=NAME, and not both."
         )
+<<<<<<< HEAD
     if model is None and volume is not None:
         from fibseg.pipeline.travel import export_objects
 
@@ -69,10 +75,16 @@ def run(
             blocks=blocks, overwrite=overwrite,
         )
     assert model is not None
+=======
+    if model is None:
+        raise UsageError("This release exports no objects. Export a model: model=FOLDER.")
+    from fibseg.export.czann import CzannSettings
+    from fibseg.export.terms import Terms
+>>>>>>> i6a
     from fibseg.pipeline.export_model import export_model
 
     return export_model(
         model, kind=format, out=out, volume=volume, name=name, overwrite=overwrite,
-        licence=licence, authors=authors, cite=cite, doi=doi, tile=tile, czann_type=czann_type,
-        czann_version=czann_version,
+        terms=Terms(licence, authors or (), cite, doi),
+        czann=CzannSettings(tile, czann_type, czann_version),
     )

@@ -23,8 +23,8 @@ from fibseg.types import Spacing
 from fibseg.volume.files import built, remove_tree
 from fibseg.volume.mesh_files import MeshFile, PlyFile, StlFile
 
-BYTES_A_TRIANGLE = 700
-"""Memory for one triangle of the object that is being finished, measured."""
+BYTES_A_TRIANGLE = 400
+"""Memory for one triangle of the object that is being finished: 250 measured, and some room."""
 _FILES: dict[str, type[StlFile] | type[PlyFile]] = {"stl": StlFile, "ply": PlyFile}
 Finished = tuple[int, NDArray[np.float64], NDArray[np.int64]]
 """Number of an object, its vertices and its triangles."""

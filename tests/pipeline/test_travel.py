@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -104,8 +105,7 @@ def test_files_do_not_depend_on_blocks_and_workers(store, tmp_path, kind):
     calm = [export(store, tmp_path / "a", kind), export(store, tmp_path / "b", kind,
             block_shape=BLOCKS, blocks=Processes(n_workers=2))]
     first, second = (next(iter(told)) for told in calm)
-    with open(first, "rb") as one, open(second, "rb") as other:  # noqa: PTH123
-        assert one.read() == other.read()
+    assert Path(first).read_bytes() == Path(second).read_bytes()
 
 
 def test_chosen_objects_alone(store, tmp_path):
@@ -168,7 +168,7 @@ def test_a_level_of_the_image_has_its_spacing(store, tmp_path):
     export(store, tmp_path / "a.ome.tif", "tiff", labels=None, level=1)
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
         np.testing.assert_array_equal(file.asarray(), store.raw(1)[...])
-        z, y, x = store.level_spacing(1)
+        z, _, x = store.level_spacing(1)
         assert f'PhysicalSizeZ="{z}"' in file.ome_metadata
         assert f'PhysicalSizeX="{x}"' in file.ome_metadata
 
@@ -363,6 +363,18 @@ def test_the_command_of_the_readme(store, tmp_path, capsys):
     assert main([*words, "format=stl", f"out={store.path}"]) == 2
     assert "lies in the store" in capsys.readouterr().err
     assert len(read_ply(tmp_path / "m.ply")[2]) <= 400
+
+
+@pytest.mark.parametrize("words", [
+    ["labels=m", "format=stl", "label=7"], ["labels=m", "format=ply", "level=1"],
+    ["probabilities=p", "format=tiff"], ["format=tiff"],
+])
+def test_a_dry_run_plans_and_writes_nothing(store, tmp_path, capsys, words):
+    with untouched(store.path):
+        words = ["export", f"volume={store.path}", f"out={tmp_path / 'new'}", *words]
+        assert main([*words, "dry_run=true"]) == 0
+    assert "plan of fibseg export" in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_full_disk_leaves_no_half_file(store, tmp_path, monkeypatch):
