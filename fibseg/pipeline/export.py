@@ -13,16 +13,11 @@ def run(
     *, format: str, out: str, model: str | None = None, volume: str | None = None,
     labels: str | None = None, name: str | None = None, overwrite: bool = False,
     licence: str = "CC-BY-4.0", authors: Sequence[str] | None = None, cite: str | None = None,
-    if model is None:
-        from fibseg.pipeline.travel import export_objects
-
-        return export_objects(
-            str(volume), kind=format, out=out, labels=labels, probabilities=probabilities,
-            name=name, level=level, label=label, unit=unit, max_faces=max_faces,
-            separate=separate, blocks=blocks, overwrite=overwrite,
-        )
-    from fibseg.export.czann import CzannSettings
-    from fibseg.export.terms import Terms
+    doi: str | None = None, tile: int = 512, czann_type: str = "segmentation",
+    czann_version: str = "2.1", probabilities: str | None = None, level: int = 0,
+    label: int | Sequence[int] | None = None, unit: str = "um", max_faces: int | None = None,
+    separate: bool = False, blocks: Runner | None = None,
+) -> Mapping[str, Any]:
     """Write files to the folder `out`; returns what they are, by path.
 
     Parameters
@@ -65,22 +60,16 @@ def run(
         raise UsageError(
             "Say what to export: model=FOLDER, or volume=STORE with labels=NAME, and not both."
         )
-<<<<<<< HEAD
-    if model is None and volume is not None:
+    if model is None:
         from fibseg.pipeline.travel import export_objects
 
         return export_objects(
-            volume, kind=format, out=out, labels=labels, probabilities=probabilities, name=name,
-            level=level, label=label, unit=unit, max_faces=max_faces, separate=separate,
-            blocks=blocks, overwrite=overwrite,
+            str(volume), kind=format, out=out, labels=labels, probabilities=probabilities,
+            name=name, level=level, label=label, unit=unit, max_faces=max_faces,
+            separate=separate, blocks=blocks, overwrite=overwrite,
         )
-    assert model is not None
-=======
-    if model is None:
-        raise UsageError("This release exports no objects. Export a model: model=FOLDER.")
     from fibseg.export.czann import CzannSettings
     from fibseg.export.terms import Terms
->>>>>>> i6a
     from fibseg.pipeline.export_model import export_model
 
     return export_model(

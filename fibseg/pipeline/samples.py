@@ -185,7 +185,7 @@ def report_sample(parts: Parts, folder: Path) -> Sample:
 
 
 def export_sample(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of what is in a store; the export of a model itself, which looks at few windows."""
+    """Two blocks of what is in a store; the very export of a model, which looks at few windows."""
     if parts["model"] is None:
         return _objects_export(parts, folder)
     return Sample(
@@ -195,7 +195,7 @@ def export_sample(parts: Parts, folder: Path) -> Sample:
 
 
 def _objects_export(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of level 0, with one of the chosen objects in them, for the level that is asked."""
+    """Two blocks of level 0, with one of the chosen objects in them, for the level that counts."""
     store = Volume.open(parts["volume"])
     chosen = parts["label"]
     first = 1 if chosen is None else chosen if isinstance(chosen, int) else min(chosen)
