@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fibseg.blocks import Runner
 from fibseg.errors import UsageError
 
 
@@ -13,16 +14,19 @@ def run(
     labels: str | None = None, name: str | None = None, overwrite: bool = False,
     licence: str = "CC-BY-4.0", authors: Sequence[str] | None = None, cite: str | None = None,
     doi: str | None = None, tile: int = 512, czann_type: str = "segmentation",
-    czann_version: str = "2.1", level: int = 0, label: int | Sequence[int] | None = None,
+    czann_version: str = "2.1", probabilities: str | None = None, level: int = 0,
+    label: int | Sequence[int] | None = None, unit: str = "um", max_faces: int | None = None,
+    separate: bool = False, blocks: Runner | None = None,
 ) -> Mapping[str, Any]:
     """Write files to the folder `out`; returns what they are, by path.
 
     Parameters
     ----------
     format
-        Of a model ``"onnx"``, ``"czann"``, ``"bioimageio"`` or ``"all"``.
+        Of a model ``"onnx"``, ``"czann"``, ``"bioimageio"`` or ``"all"``; of what is in a store
+        ``"tiff"``, ``"stl"`` or ``"ply"``.
     out
-        Folder, made if missing; other files there are left alone.
+        Folder, made if missing; other files there are left alone. Of objects also a file.
     model
         Model folder.
     volume
@@ -38,8 +42,8 @@ def run(
         Told in the files: SPDX name, who made the model, and what to cite.
     tile, czann_type, czann_version
         Of a CZANN: side in px, ``"segmentation"`` or ``"regression"``, ``"2.1"`` or ``"1.1"``.
-    level, label
-        Of objects: level of the pyramid, and numbers of those wanted.
+    probabilities, level, label, unit, max_faces, separate, blocks
+        Of what is in a store: see `fibseg.pipeline.travel.export_objects`.
 
     Raises
     ------
@@ -50,12 +54,20 @@ def run(
     ExistsError
         If a file stands that holds something else.
     """
-    if (model is None) == (labels is None):
+    if (model is None and volume is None) or (
+        model is not None and (labels is not None or probabilities is not None)
+    ):
         raise UsageError(
             "Say what to export: model=FOLDER, or volume=STORE with labels=NAME, and not both."
         )
     if model is None:
-        raise UsageError("This release exports no objects. Export a model: model=FOLDER.")
+        from fibseg.pipeline.travel import export_objects
+
+        return export_objects(
+            str(volume), kind=format, out=out, labels=labels, probabilities=probabilities,
+            name=name, level=level, label=label, unit=unit, max_faces=max_faces,
+            separate=separate, blocks=blocks, overwrite=overwrite,
+        )
     from fibseg.export.czann import CzannSettings
     from fibseg.export.terms import Terms
     from fibseg.pipeline.export_model import export_model
