@@ -1,4 +1,4 @@
-"""Models made elsewhere: ONNX, CZANN and bioimage.io files, each taken for hostile until checked."""
+"""Models made elsewhere: ONNX, CZANN and bioimage.io files, all taken for hostile."""
 
 from fibseg.export.foreign.model import ForeignModel, Side
 from fibseg.export.foreign.read import is_model_file, read_foreign

@@ -95,7 +95,9 @@ def _margin(value: Any, where: str) -> tuple[int, int] | None:
         isinstance(v, int) and not isinstance(v, bool) and 0 <= v <= SIDE for v in value
     )
     if not ok:
-        raise DataError(f"{where} has MinOverlap {value!r}, not one or two whole numbers. {_REMEDY}")
+        raise DataError(
+            f"{where} has MinOverlap {value!r}, not one or two whole numbers. {_REMEDY}"
+        )
     return -(-value[0] // 2), -(-value[-1] // 2)
 
 

@@ -60,7 +60,8 @@ def _of_archive(path: Path, digest: str, stem: str) -> ForeignModel:
     if is_pickle(path):
         raise DataError(_pickle(path))
     raise DataError(
-        f"{path} is a zip of {archive.names[:10]}, which is no model that fibseg knows. Give {KINDS}."
+        f"{path} is a zip of {archive.names[:10]}, which is no model that fibseg knows. Give "
+        f"{KINDS}."
     )
 
 

@@ -84,9 +84,8 @@ def read_steps(data: Any, where: str, *, before: bool) -> tuple[Step, ...]:
 
 def _linear(k: dict[str, Any], where: str) -> Step:
     _only(k, ("gain", "offset", "axis"), where)
-    return _numbers(
-        "scale_linear", where, gain=_single(k.get("gain", 1.0)), offset=_single(k.get("offset", 0.0))
-    )
+    gain, offset = (_single(k.get(*pair)) for pair in (("gain", 1.0), ("offset", 0.0)))
+    return _numbers("scale_linear", where, gain=gain, offset=offset)
 
 
 def _range(k: dict[str, Any], where: str) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -78,7 +78,9 @@ def _survey(text: str, where: str) -> None:
 class _Plain(yaml.SafeLoader):
     """Builds null, true and false, numbers, text, lists and mappings; dates stay text."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+
+
+_Plain.yaml_implicit_resolvers = {}
 
 
 def _number(pattern: str, tag: str, first: str) -> None:
