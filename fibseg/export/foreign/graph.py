@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fibseg.errors import DataError
-from fibseg.export.foreign.limits import DEPTH, FILE_BYTES, NODES, TENSOR_VALUES
+from fibseg.export.foreign.limits import BRANCHES, DEPTH, FILE_BYTES, NODES, TENSOR_VALUES
 
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
 ENDLESS = ("Loop", "Scan", "SequenceMap")
@@ -154,8 +154,8 @@ def _check_model(model: Any, where: str) -> None:
 
 def _graphs(graph: Any, where: str, depth: int = 0) -> Iterator[Any]:
     """The graph and those inside its nodes."""
-    if depth > DEPTH:
-        raise DataError(f"{where} has graphs inside graphs, more than {DEPTH} deep. {_REMEDY}")
+    if depth > BRANCHES:
+        raise DataError(f"{where} has graphs inside graphs, more than {BRANCHES} deep. {_REMEDY}")
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -32,5 +32,5 @@ CHANNELS = 256
 TENSOR_VALUES = 2**31
 """Most numbers in any one array of a network."""
 
-NODES = 100_000
-"""Most operations in a network."""
+NODES, BRANCHES = 100_000, 8
+"""Most operations in a network, and how deep branches may lie in branches."""
