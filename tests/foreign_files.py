@@ -25,17 +25,19 @@ def weights(n: int = 2, *, radius: int = 1, seed: int = 0, planes: int = 1) -> n
 
 
 def onnx_model(
-    *, n: int = 2, end: str | None = "Softmax", layout: str = "bcyx", sides: Sequence[Any] = (
-        "height", "width"
-    ), radius: int = 1, seed: int = 0, dtype: int = FLOAT, metadata: Mapping[str, str] | None = None,
-    nodes: Sequence[Any] = (), batch: Any = "batch", scale: float = 1.0,
+    *, n: int = 2, end: str | None = "Softmax", layout: str = "bcyx",
+    sides: Sequence[Any] = ("height", "width"), radius: int = 1, seed: int = 0, dtype: int = FLOAT,
+    metadata: Mapping[str, str] | None = None, nodes: Sequence[Any] = (), batch: Any = "batch",
+    scale: float = 1.0,
 ) -> onnx.ModelProto:
     """One convolution and its end, in any layout.
 
     Parameters
     ----------
     nodes
-        Further nodes, which nobody uses, or which make ``end_input`` of ``values``.
+        Further nodes, which nobody uses.
+    scale
+        Of the kernel, for graphs that take whole numbers.
     """
     dims = {"b": batch, "c": 1, "y": sides[0], "x": sides[1]}
     shape = [dims[a] for a in layout]
@@ -104,8 +106,10 @@ def czann_description(side: int = 64, n: int = 2, **changed: Any) -> dict[str, A
     return {key: value for key, value in d.items() if value is not None}
 
 
-def czann_files(side: int = 64, n: int = 2, layout: str = "byxc", **changed: Any) -> dict[str, bytes]:
-    model = onnx_model(n=n, layout=layout, sides=(side, side), batch=1)
+def czann_files(
+    side: int = 64, n: int = 2, layout: str = "byxc", radius: int = 1, **changed: Any
+) -> dict[str, bytes]:
+    model = onnx_model(n=n, layout=layout, sides=(side, side), batch=1, radius=radius)
     return {
         "model.json": json.dumps(czann_description(side, n, **changed)).encode(),
         "model.model": data_of(model),

@@ -21,7 +21,7 @@ _SHARD = 256
 """Side of the files that volumes are stored in."""
 
 _POOLING = 32
-"""Corners of windows stay on a grid of up to so many px: most networks halve a plane 5 times."""
+"""Corners of windows stay on a grid of up to so many px: networks halve a plane up to 5 times."""
 
 
 def make_foreign_plan(
@@ -103,7 +103,7 @@ def _axis(model: ForeignModel, scale: Scale, axis: int, share: float) -> Axis:
     least = math.ceil(share * side.fitting(USUAL) / 2) if share else 0
     if not share and model.margin is not None:
         least = model.margin[axis - 1]
-    windows = list(_windows(side, -(-least // unit) * unit, unit))
+    windows = list(_windows(side, -(-least // unit) * unit, unit)) or list(_windows(side, least, 1))
     if not windows:
         raise DataError(
             f"windows of {side.least} px have a margin of {least} px on both sides: nothing is "
@@ -119,7 +119,7 @@ def _unit(model: ForeignModel, side: Side) -> int:
         return model.multiple
     if side.step:
         return side.step if side.least % side.step == 0 else 1
-    return math.gcd(side.least, _POOLING)
+    return math.gcd(side.least, min(_POOLING, max(1, 2 ** (side.least.bit_length() - 4))))
 
 
 def _windows(side: Side, margin: int, unit: int) -> Iterator[tuple[int, int]]:

@@ -140,7 +140,9 @@ class Plan:
         sides = []
         for axis, shard in zip((self.y, self.x), shards[1:], strict=True):
             unit = math.lcm(axis.step, shard)
-            fits = max(WHOLE_AXIS // unit, 1) * unit if unit <= WHOLE_AXIS else shard
+            if unit > WHOLE_AXIS:  # they never end together: at least few windows are cut
+                unit = shard
+            fits = max(WHOLE_AXIS // unit, 1) * unit
             sides.append(axis.length if axis.length <= WHOLE_AXIS else fits)
         return shards[0], sides[0], sides[1]
 

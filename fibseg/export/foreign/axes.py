@@ -93,7 +93,7 @@ def read_axes(data: Any, where: str) -> Axes:
         references={a: s.follows for a, s in (("y", y), ("x", x)) if s.follows is not None},
         offset=bool(y.offset or x.offset), scales=(y.scale, x.scale),
         physical=y.physical and x.physical,
-        halo=None if y.halo is None and x.halo is None else (y.halo or 0, x.halo or 0),
+        halo=(y.halo or 0, x.halo or 0) if y.halo or x.halo else None,
     )
 
 

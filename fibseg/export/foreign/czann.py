@@ -88,7 +88,7 @@ def _shape(value: Any, key: str, where: str) -> tuple[int, int, int]:
 
 
 def _margin(value: Any, where: str) -> tuple[int, int] | None:
-    """Half of MinOverlap, which counts both neighbours; None where there is none."""
+    """Half of MinOverlap, which counts both neighbours; None where it is missing or says 0."""
     if value is None:
         return None
     ok = isinstance(value, list) and len(value) in (1, 2) and all(
@@ -98,7 +98,7 @@ def _margin(value: Any, where: str) -> tuple[int, int] | None:
         raise DataError(
             f"{where} has MinOverlap {value!r}, not one or two whole numbers. {_REMEDY}"
         )
-    return -(-value[0] // 2), -(-value[-1] // 2)
+    return (-(-value[0] // 2), -(-value[-1] // 2)) if any(value) else None
 
 
 def _classes(d: Mapping[str, Any], n: int, where: str) -> tuple[str, ...] | None:

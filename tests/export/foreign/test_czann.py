@@ -25,7 +25,8 @@ def test_a_czann_is_read(tmp_path, layout):
 
 @pytest.mark.parametrize(("changed", "wanted"), [
     ({"FormatVersion": None}, {}), ({"FormatVersion": "1.1.0"}, {}),
-    ({"MinOverlap": None}, {"margin": None}), ({"MinOverlap": [10]}, {"margin": (5, 5)}),
+    ({"MinOverlap": None}, {"margin": None}), ({"MinOverlap": [0, 0]}, {"margin": None}),
+    ({"MinOverlap": [10]}, {"margin": (5, 5)}),
     ({"MinOverlap": [15, 4]}, {"margin": (8, 2)}),
     ({"Type": "Regression", "Classes": None}, {"names": ("a",)}),  # ends in a softmax
     ({"Classes": ["er", "golgi"]}, {"names": ("er", "golgi")}),
