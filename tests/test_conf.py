@@ -23,6 +23,7 @@ REQUIRED = {
     "labels": "a",
     "objects": "a",
     "max_nm": "500",
+    "format": "onnx",
 }
 HOMES = {
     "network": "fibseg.models",

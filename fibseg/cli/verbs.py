@@ -156,6 +156,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "export": Verb(
+        "export",
+        "a model as ONNX, CZANN or bioimage.io package, certified; objects for other tools",
+        (
+            "fibseg export model=models/mitochondria format=all out=travel",
+            "fibseg export volume=cell.ome.zarr labels=mitochondria format=stl out=meshes",
+        ),
+        # Neither is needed always; a model may be of several kinds, each refused in its own words.
+        reads=("volume",),
+    ),
 }
 
 EXIT_CODES = "exit codes: 0 done, 2 usage, 3 partly done, 65 bad data, 75 interrupted and resumable"

@@ -190,6 +190,14 @@ def report_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
+def export_sample(parts: Parts, folder: Path) -> Sample:
+    """The export of a model itself: however large the volume is, a few windows are looked at."""
+    return Sample(
+        parts | {"out": str(folder / "export")}, Path(parts["out"]),
+        "the export itself, made and thrown away",
+    )
+
+
 def phantom_sample(parts: Parts, folder: Path) -> Sample:
     """A cell half as large along each axis; all of it is in memory."""
     shape = tuple(parts["shape"])
@@ -275,6 +283,6 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
     "measure": measure_sample, "pores": pores_sample,
     "distribution": distribution_sample,
-    "evaluate": evaluate_sample, "report": report_sample,
+    "evaluate": evaluate_sample, "report": report_sample, "export": export_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -43,6 +43,8 @@ def test_the_model_folder_tells_all(tmp_path: Path) -> None:
     assert spec.training["volumes"] == [{
         "name": "a", "raw_digest": volume.raw_digest, "annotation": "annotation_mitochondria",
         "annotation_digest": volume.labels_info("annotation_mitochondria").digest,
+        "intensities": {"low": volume.percentiles["p0.5"], "high": volume.percentiles["p99.5"],
+                        "polarity": "dark", "dtype": "uint8"},
     }]
     split = spec.training["split"]
     assert split["kind"] == "planes"
