@@ -99,12 +99,11 @@ def _as_spec(model: ForeignModel, volume: Pyramid) -> ModelSpec:
 def _axis(model: ForeignModel, scale: Scale, axis: int, share: float) -> Axis:
     """Grid along y or x: no more windows than needed on short axes, steps that tile long ones."""
     side, length, factor = model.sides[axis - 1], scale.shape[axis], scale.wanted[axis]
-    unit = _unit(model, side)
-    least = math.ceil(share * side.fitting(USUAL) / 2) if share else 0
-    if not share and model.margin is not None:
-        least = model.margin[axis - 1]
-    windows = list(_windows(side, -(-least // unit) * unit, unit)) or list(_windows(side, least, 1))
-    if not windows:
+    least = 0 if share or model.margin is None else model.margin[axis - 1]
+    windows = next(filter(None, (
+        list(_windows(side, unit, least, share)) for unit in (_unit(model, side), 1)
+    )), None)
+    if windows is None:
         raise DataError(
             f"windows of {side.least} px have a margin of {least} px on both sides: nothing is "
             "left inside. Use another model, or overlap=0.25."
@@ -118,30 +117,37 @@ def _unit(model: ForeignModel, side: Side) -> int:
     if model.multiple > 1:
         return model.multiple
     if side.step:
-        return side.step if side.least % side.step == 0 else 1
+        return math.gcd(side.step, _POOLING) if side.least % side.step == 0 else 1
     return math.gcd(side.least, min(_POOLING, max(1, 2 ** (side.least.bit_length() - 4))))
 
 
-def _windows(side: Side, margin: int, unit: int) -> Iterator[tuple[int, int]]:
-    """Core and margin of all windows that are allowed, the largest core first."""
-    if side.step == 0:
-        yield from (
-            (side.least - 2 * m, m) for m in range(margin, side.least // 2 + 1, unit)
-            if side.least > 2 * m
-        )
-        return
-    for window in range(side.fitting(USUAL), side.least - 1, -side.step):
-        if window > 2 * margin:
+def _windows(side: Side, unit: int, least: int, share: float) -> Iterator[tuple[int, int]]:
+    """Core and margin of windows that are allowed, the largest core first.
+
+    Parameters
+    ----------
+    unit
+        Margins are multiples of it.
+    least, share
+        Least margin in px, and as the share of a window that neighbours have in common.
+    """
+    for window in range(side.fitting(USUAL), side.least - 1, -side.step or -side.least):
+        margin = -(-max(least, math.ceil(share * window / 2)) // unit) * unit
+        while window > 2 * margin:
             yield window - 2 * margin, margin
+            if side.step:
+                break
+            margin += unit
 
 
 def _chosen(windows: list[tuple[int, int]], length: int, factor: float) -> tuple[int, int]:
     """Core and margin for an axis."""
-    most = windows[0][0]
+    most = max(core for core, _ in windows)
     if length <= WHOLE_AXIS:
         n_work = math.ceil(length / factor)
         n = -(-n_work // most)
         return next(w for w in reversed(windows) if w[0] * n >= n_work)
+    windows = sorted(windows, reverse=True)
     tiles = (w for w in windows if 2 * w[0] >= most and _tiles(round(w[0] * factor)))
     return next(tiles, windows[0])
 

@@ -73,6 +73,7 @@ def read_model(data: bytes, told: Told, where: str) -> ForeignModel:
     shape = _shape(layout, nominal(sides), 1 if own is None else 2 * own.context + 1)
     out = _result_layout(graph, layout, told.result_layout, where)
     n = _n_channels(check_sizes(data, shape, where), shape, layout, out, where)
+    n = n or graph.result.dims[out.index("c")] or len(told.names or ())
     end, exclusive = _activation(graph, told, own, n)
     classes = classes_of(
         _names(own, n) or told.names, n, exclusive=exclusive, stem=told.stem, where=where
@@ -146,10 +147,10 @@ def _result_layout(graph: Graph, layout: str, told: str | None, where: str) -> s
 def _n_channels(
     dims: tuple[int, ...], shape: tuple[int, ...], layout: str, out: str, where: str
 ) -> int:
-    """Values for a pixel, each pixel of the window having them."""
+    """Values for a pixel, each pixel of the window having them; 0 where a length is not known."""
     given = {a: dims[out.index(a)] for a in out}
     for a in "yx":
-        if given[a] != shape[layout.index(a)]:
+        if given[a] not in (0, shape[layout.index(a)]):
             raise DataError(
                 f"{where} gives results of shape {list(dims)} for images of {list(shape)}: not a "
                 "value for each pixel. Use a model for semantic segmentation."

@@ -9,16 +9,14 @@ from typing import Any
 from fibseg.errors import DataError
 from fibseg.export.foreign.graph import Graph
 from fibseg.export.foreign.text import read_json
+from fibseg.export.passport import HIGH, KEY, LOW
 from fibseg.export.schema import names, positive_numbers, refuse_newer, whole_number
 from fibseg.types import Spacing
-
-KEY = "fibseg"
-"""Key of the metadata of a graph."""
 
 LATEST = 1
 """Newest version of a passport that is read."""
 
-CONSTANTS = ("low", "high")
+CONSTANTS = (LOW, HIGH)
 """Inputs of a graph that may be left out: grey values that become the ends of the range."""
 
 
