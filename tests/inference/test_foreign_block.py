@@ -254,7 +254,7 @@ def test_a_file_that_onnx_runtime_cannot_load_is_one_clear_error(tmp_path, volum
     model.opset_import[0].version = 999
     path = tmp_path / "m.onnx"
     path.write_bytes(data_of(model))
-    with pytest.raises(DataError, match="rule of ONNX|cannot load the model|does not fit"):
+    with pytest.raises(DataError, match=r"rule of ONNX|cannot load the model|does not fit"):
         blocks_of(path, volume).check()
 
 

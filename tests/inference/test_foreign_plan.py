@@ -127,6 +127,7 @@ def test_what_cannot_be_is_refused():
 
 
 def test_square_windows_for_turns():
-    plan = make_foreign_plan(model(sides=FIXED, margin=(8, 8)), pyramid((4, 300, 9000)), square=True)
+    fixed = model(sides=FIXED, margin=(8, 8))
+    plan = make_foreign_plan(fixed, pyramid((4, 300, 9000)), square=True)
     assert plan.y.window == plan.x.window == 256
     assert plan.y.core == plan.x.core

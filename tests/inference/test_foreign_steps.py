@@ -62,7 +62,8 @@ def test_a_chain_counts_what_the_steps_before_left():
 @pytest.mark.parametrize(("made", "wanted"), [
     (Step("unit"), lambda v: v / 255), (step("binarize", threshold=100), lambda v: v > 100),
     (step("fixed_zero_mean_unit_variance", mean=100, std=20), lambda v: (v - 100) / 20),
-    (step("sigmoid"), lambda v: 1 / (1 + np.exp(-v))), (step("clip", max=50), lambda v: v.clip(max=50)),
+    (step("sigmoid"), lambda v: 1 / (1 + np.exp(-v))),
+    (step("clip", max=50), lambda v: v.clip(max=50)),
     (step("ensure_dtype", dtype="float64"), lambda v: v),
     (step("ensure_dtype", dtype="int8"), lambda v: v.clip(max=127)),
 ])

@@ -69,7 +69,8 @@ def test_sizes_may_be_fixed_and_axes_in_any_order(tmp_path):
 @pytest.mark.parametrize(("changed", "match"), [
     ({"format_version": "0.4.10"}, "format_version '0.4.10'"), ({"format_version": 0.5}, "0.5"),
     ({"format_version": "0.6.0"}, "0.6.0"), ({"type": "dataset"}, "does not describe a model"),
-    ({"inputs": []}, "0 tensors"), ({"outputs": "x"}, "tensors"), ({"inputs": None}, "lacks inputs"),
+    ({"inputs": []}, "0 tensors"), ({"outputs": "x"}, "tensors"),
+    ({"inputs": None}, "lacks inputs"),
     ({"inputs.0.axes": "bcyx"}, "not a list"), ({"inputs.0.axes.2.id": "z"}, "gives planes"),
     ({"inputs.0.axes.0": {"type": "time", "id": "t"}}, "gives planes"),
     ({"inputs.0.axes.0": {"type": "index", "size": 3}}, "gives planes"),
@@ -161,7 +162,8 @@ def test_one_flipped_bit_in_the_weights_is_found(tmp_path):
 
 def test_a_description_that_builds_things_is_refused(tmp_path):
     marker = tmp_path / "marker"
-    text = f"!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [{marker}]]"
+    path = f"!!python/object/apply:pathlib.Path [{marker}]"
+    text = f"!!python/object/apply:pathlib.Path.touch [{path}]"
     path = zipped(tmp_path / "a.zip", package_files() | {"rdf.yaml": text.encode()})
     with pytest.raises(DataError, match="tag"):
         read_foreign(path)

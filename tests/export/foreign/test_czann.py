@@ -41,18 +41,21 @@ def test_what_may_be_left_out_or_differ(tmp_path, changed, wanted):
 @pytest.mark.parametrize(("changed", "match"), [
     ({"Type": "ObjectDetection"}, "Type 'ObjectDetection'"),
     ({"Type": "MultiClassInstanceSegmentation"}, "fibseg runs"),
-    ({"FormatVersion": "3.0.0"}, "FormatVersion '3.0.0'"), ({"FormatVersion": 2.1}, "FormatVersion"),
+    ({"FormatVersion": "3.0.0"}, "FormatVersion '3.0.0'"),
+    ({"FormatVersion": 2.1}, "FormatVersion"),
     ({"InputShape": [8, 64, 64, 1]}, "looks at boxes"), ({"InputShape": [64, 64, 3]}, "3 channels"),
     ({"InputShape": [64, 0, 1]}, "InputShape"), ({"InputShape": "64"}, "InputShape"),
     ({"InputShape": [1e6, 64, 1]}, "InputShape"), ({"InputShape": [99999, 64, 1]}, "InputShape"),
     ({"InputShape": [32, 32, 1], "OutputShape": [32, 32, 2]}, "not a value|description tells"),
-    ({"OutputShape": [32, 32, 2]}, "tells results of"), ({"InputShape": [True, 64, 1]}, "InputShape"),
+    ({"OutputShape": [32, 32, 2]}, "tells results of"),
+    ({"InputShape": [True, 64, 1]}, "InputShape"),
     ({"Classes": ["a"]}, "Classes"), ({"Classes": ["a", 5]}, "Classes"),
     ({"OutputShape": [64, 64, 3], "Classes": ["a", "b", "c"]}, "names 3 classes"),
     ({"MinOverlap": [-2, 4]}, "MinOverlap"), ({"MinOverlap": 4}, "MinOverlap"),
     ({"Scaling": [0, 1]}, "Scaling"), ({"Scaling": [1e-9]}, "Scaling"),
     ({"Id": "../x"}, "Id"), ({"Id": None}, "needed are"), ({"Evil": 1}, "known are"),
-    ({"ModelName": "${oc.env:HOME}"}, "plain data"), ({"ModelName": {"_target_": "os.system"}}, "plain"),
+    ({"ModelName": "${oc.env:HOME}"}, "plain data"),
+    ({"ModelName": {"_target_": "os.system"}}, "plain"),
 ])
 def test_other_models_and_broken_descriptions_are_refused(tmp_path, changed, match):
     with pytest.raises(DataError, match=match):

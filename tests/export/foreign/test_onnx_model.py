@@ -35,7 +35,9 @@ def test_the_end_of_the_graph_tells_what_comes_out(tmp_path, n, end, activation,
     assert (model.activation, model.names) == (activation, names)
 
 
-@pytest.mark.parametrize(("dtype", "largest"), [(TensorProto.UINT8, 255), (TensorProto.UINT16, 65535)])
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [(TensorProto.UINT8, 255), (TensorProto.UINT16, 65535)]
+)
 def test_whole_numbers_are_given_as_such(tmp_path, dtype, largest):
     model = read_foreign(write_onnx(tmp_path / "m.onnx", dtype=dtype))
     assert model.before == (UNIT, Step("scale_linear", (("gain", float(largest)), ("offset", 0.0))))

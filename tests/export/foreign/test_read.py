@@ -16,7 +16,8 @@ from fibseg.export.foreign import is_model_file, read, read_foreign
 
 
 def test_the_content_decides_and_not_the_name(tmp_path):
-    for write, kind in ((write_onnx, "onnx"), (write_czann, "czann"), (write_package, "bioimageio")):
+    kinds = {"onnx": write_onnx, "czann": write_czann, "bioimageio": write_package}
+    for kind, write in kinds.items():
         path = write(tmp_path / "model.dat")
         found = read_foreign(path)
         assert found.kind == kind

@@ -37,7 +37,7 @@ def test_what_yaml_writes_comes_back(value):
 def test_tags_build_nothing(tmp_path, monkeypatch, tag):
     monkeypatch.chdir(tmp_path)
     for text in (f"a: {tag} [marker]", f"a: {tag} marker", f"{tag} {{marker: null}}"):
-        with pytest.raises(DataError, match="tag|plain data"):
+        with pytest.raises(DataError, match=r"tag|plain data"):
             read_yaml(text.encode(), "it")
     assert list(tmp_path.iterdir()) == []
 
