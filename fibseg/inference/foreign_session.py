@@ -176,4 +176,6 @@ def _all(layout: str) -> str:
 
 
 def _first(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    """A message in one line, without signs that steer a terminal."""
+    text = " ".join(str(error).split())[:300]
+    return "".join(c if c.isprintable() else "?" for c in text)

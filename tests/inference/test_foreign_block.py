@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from foreign_blocks import blocks_of, by_blocks
 from foreign_files import (
     czann_files,
     data_of,
@@ -25,44 +26,10 @@ from inference_fakes import FakeVolume, random_image
 from onnx import TensorProto, helper, numpy_helper
 from scipy.signal import correlate
 
-from fibseg.blocks import Block
-from fibseg.data import Normalisation
 from fibseg.errors import DataError
-from fibseg.export.foreign import read_foreign
-from fibseg.geometry import Box
-from fibseg.inference import ForeignBlocks, bound, make_foreign_plan
 from fibseg.inference.foreign_block import windows
 
 SHAPE = (3, 90, 75)
-
-
-def blocks_of(path, volume, *, overlap=0.0, tta="none"):
-    model = read_foreign(path)
-    counts = np.bincount(volume.image.ravel(), minlength=256)
-    return ForeignBlocks(
-        str(path), model.digest,
-        make_foreign_plan(model, volume, overlap=overlap, square=tta == "d4"),
-        Normalisation.of(volume) if model.polarity else Normalisation(0.0, 255.0, invert=False),
-        tta, bound(model.before, largest=255, counts=counts),
-    )
-
-
-def by_blocks(task, volume, block):
-    """Probabilities, shape (classes, z, y, x), each block reading only its own box."""
-    out = []
-    for index, corner in enumerate(np.ndindex(*(-(-n // b) for n, b in zip(
-        volume.shape, block, strict=True
-    )))):
-        start = tuple(c * b for c, b in zip(corner, block, strict=True))
-        stop = tuple(s + b for s, b in zip(start, block, strict=True))
-        write = Box(start, stop).clip(volume.shape)
-        read = task.read_box(write, volume.shape)
-        raw = volume.raw(task.plan.level)[read.slices]
-        parts = task(raw, block=Block(index, write, read))
-        out = out or [np.zeros(volume.shape, np.uint8) for _ in parts]
-        for whole, part in zip(out, parts, strict=True):
-            whole[write.slices] = part
-    return np.stack(out)
 
 
 def expected(image, *, n=2, radius=1, seed=0, end="softmax"):

@@ -170,7 +170,7 @@ def _check_nodes(graph: Any, where: str) -> None:
     for node in graph.node:
         if node.domain not in DOMAINS:
             raise DataError(
-                f"{where} has the operator {node.op_type} of {node.domain!r}, which is not "
+                f"{where} has the operator {node.op_type!r} of {node.domain!r}, which is not "
                 f"ONNX's. {_REMEDY}"
             )
         if node.op_type in ENDLESS:
@@ -270,4 +270,6 @@ def _product(dims: Any) -> int:
 
 
 def _first(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """First line of a message, which may quote the file, without signs that steer a terminal."""
+    first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return "".join(c if c.isprintable() else "?" for c in first)

@@ -53,9 +53,16 @@ def read_foreign(path: str | Path) -> ForeignModel:
 def _of_archive(path: Path, digest: str, stem: str) -> ForeignModel:
     """The model of a zip."""
     archive = Archive(path)
-    if czann.DESCRIPTION in archive.names and czann.GRAPH in archive.names:
+    is_czann = {czann.DESCRIPTION, czann.GRAPH} <= set(archive.names)
+    described = [name for name in bioimage.DESCRIPTIONS if name in archive.names]
+    if is_czann + len(described) > 1:
+        raise DataError(
+            f"{path} is several models in one: it holds {archive.names[:10]}. Ask where it comes "
+            "from, and give a file of one model."
+        )
+    if is_czann:
         return czann.read_czann(archive, digest=digest, stem=stem)
-    if bioimage.description_in(archive):
+    if described:
         return bioimage.read_bioimage(archive, digest=digest, stem=stem)
     if is_pickle(path):
         raise DataError(_pickle(path))

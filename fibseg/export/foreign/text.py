@@ -43,7 +43,7 @@ def read_yaml(data: bytes, where: str) -> Any:
         _survey(text, where)
         return yaml.load(text, Loader=_Plain)  # a SafeLoader that knows less
     except yaml.YAMLError as error:
-        first = " ".join(str(error).split())[:200]
+        first = ascii(" ".join(str(error).split())[:200])[1:-1]
         raise DataError(f"{where} is no YAML of plain data ({first}). {_REMEDY}") from error
 
 

@@ -9,7 +9,15 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from foreign_files import write_czann, write_onnx, write_package, zipped
+from foreign_files import (
+    czann_files,
+    onnx_model,
+    package_files,
+    write_czann,
+    write_onnx,
+    write_package,
+    zipped,
+)
 
 from fibseg.errors import DataError
 from fibseg.export.foreign import is_model_file, read, read_foreign
@@ -63,6 +71,34 @@ def test_zips_of_other_things_are_told_by_what_is_in_them(tmp_path):
         read_foreign(zipped(tmp_path / "a.docx", {"word/document.xml": b"<x/>"}))
     with pytest.raises(DataError, match="There is no model file"):
         read_foreign(tmp_path / "none.onnx")
+
+
+def test_several_models_in_one_file_are_refused(tmp_path):
+    both = package_files() | czann_files()
+    twice = package_files()
+    twice["bioimageio.yaml"] = twice["rdf.yaml"]
+    for files in (both, twice):
+        with pytest.raises(DataError, match="several models in one"):
+            read_foreign(zipped(tmp_path / "a.zip", files))
+
+
+def test_messages_do_not_steer_the_terminal(tmp_path):
+    evil = "\x1b[2J\x1b]0;marker\x07\nfibseg infer: all is well"
+    model = onnx_model()
+    model.graph.node[0].op_type = evil
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    for file in (
+        path, zipped(tmp_path / "a.czann", czann_files(Type=evil)),
+        zipped(tmp_path / "b.czann", czann_files(**{evil: 1})),
+        write_package(tmp_path / "c.zip", type=evil), write_package(tmp_path / "d.zip", **{
+            "inputs.0.preprocessing": [{"id": evil}]
+        }), write_package(tmp_path / "e.zip", **{"inputs.0.axes.2.id": evil}),
+        write_package(tmp_path / "f.zip", weights={evil: {}}),
+    ):
+        with pytest.raises(DataError) as caught:
+            read_foreign(file)
+        assert str(caught.value).isprintable()
 
 
 def test_a_large_file_is_refused_unread(tmp_path, monkeypatch):
