@@ -117,9 +117,14 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
 def _look(verb: str, config: Mapping[str, Any]) -> None:
     """Open what the verb reads: a mistyped path is told at once, not after the import of torch."""
     from fibseg.export import load_spec
+    from fibseg.export.foreign import is_model_file, read_foreign
     from fibseg.volume import Volume
 
-    opened = {"volume": Volume.open, "model": load_spec}
+    def open_model(path: str) -> object:
+        """Description of a model folder, or of a file where the verb takes one."""
+        return (read_foreign if verb == "infer" and is_model_file(path) else load_spec)(path)
+
+    opened = {"volume": Volume.open, "model": open_model}
     for key in VERBS[verb].reads:
         paths = config[key] if isinstance(config[key], list) else [config[key]]
         for path in paths:

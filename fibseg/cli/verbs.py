@@ -73,8 +73,8 @@ VERBS: dict[str, Verb] = {
         "run a model over a whole volume: probabilities, objects and their table",
         (
             "fibseg infer model=models/mitochondria volume=cell.ome.zarr name=mitochondria",
-            "fibseg infer model=models/nucleus volume=cell.ome.zarr name=nucleus "
-            "postprocess=nucleus backend=torch",
+            "fibseg infer model=nuclei.czann volume=cell.ome.zarr name=nucleus "
+            "postprocess=nucleus",
         ),
         reads=("model", "volume"),
     ),

@@ -3,6 +3,9 @@
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
 from fibseg.inference.block import ModelBlocks
 from fibseg.inference.folder_block import FolderBlocks
+from fibseg.inference.foreign_block import ForeignBlocks
+from fibseg.inference.foreign_plan import foreign_note, make_foreign_plan
+from fibseg.inference.foreign_steps import bound
 from fibseg.inference.oblique_block import ObliqueBlocks
 from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
 from fibseg.inference.pixel_block import ForestBlocks
@@ -20,6 +23,7 @@ __all__ = [
     "SYMMETRIES",
     "Backend",
     "FolderBlocks",
+    "ForeignBlocks",
     "ForestBlocks",
     "ModelBlocks",
     "ObliqueBlocks",
@@ -29,8 +33,11 @@ __all__ = [
     "Plan",
     "Predictor",
     "Stage",
+    "bound",
     "coarsest_within",
     "features_at",
+    "foreign_note",
+    "make_foreign_plan",
     "make_oblique_plan",
     "make_plan",
     "model_normalisation",

@@ -52,6 +52,51 @@ class Pyramid(Protocol):
 
 
 @dataclass(frozen=True)
+class Scale:
+    """Pyramid level that is read for a working spacing, and how the two lie on level 0.
+
+    Parameters
+    ----------
+    level
+        Pyramid level.
+    shape, source
+        Voxels of level 0 and of that level.
+    own
+        Voxels of level 0 per voxel of that level, along each axis.
+    wanted
+        Voxels of level 0 per working pixel.
+    """
+
+    level: int
+    shape: Shape
+    source: tuple[int, ...]
+    own: tuple[int, ...]
+    wanted: tuple[float, ...]
+
+    @classmethod
+    def of(cls, spacing: Spacing, volume: Pyramid) -> Scale:
+        """Scale of a model that works at `spacing`.
+
+        Raises
+        ------
+        DataError
+            If the volume is far too coarse.
+        """
+        level = _level(spacing, volume)
+        at = volume.level_spacing(level)
+        own = tuple(round(a / b) for a, b in zip(at, volume.spacing, strict=True))
+        wanted = tuple(_wanted(m, s, f) for m, s, f in zip(spacing, at, own, strict=True))
+        return cls(level, volume.shape, tuple(map(int, volume.raw(level).shape)), own, wanted)
+
+    @property
+    def z(self) -> Axis:
+        """Grid across planes: whole voxels of the level, since planes are not interpolated."""
+        own = self.own[0]
+        step = max(own, round(self.wanted[0] / own) * own)
+        return Axis(self.shape[0], self.source[0], own, 1, step, 0)
+
+
+@dataclass(frozen=True)
 class Plan:
     """How one model runs on one volume; nothing in it depends on blocks.
 
@@ -77,6 +122,14 @@ class Plan:
     batch: int
     blended: bool
 
+    @classmethod
+    def of(cls, scale: Scale, y: Axis, x: Axis, *, context: int, blended: bool) -> Plan:
+        """Plan with these axes, and as many windows at once as fit a megapixel."""
+        z = scale.z
+        windows = z.n_work * y.n_windows * x.n_windows
+        batch = max(1, min(8, round(2**20 / (y.window * x.window)), windows))
+        return cls(scale.level, z, y, x, context, batch, blended)
+
     @property
     def shape(self) -> Shape:
         """Voxels of level 0."""
@@ -87,7 +140,9 @@ class Plan:
         sides = []
         for axis, shard in zip((self.y, self.x), shards[1:], strict=True):
             unit = math.lcm(axis.step, shard)
-            fits = max(WHOLE_AXIS // unit, 1) * unit if unit <= WHOLE_AXIS else shard
+            if unit > WHOLE_AXIS:  # they never end together: at least few windows are cut
+                unit = shard
+            fits = max(WHOLE_AXIS // unit, 1) * unit
             sides.append(axis.length if axis.length <= WHOLE_AXIS else fits)
         return shards[0], sides[0], sides[1]
 
@@ -131,24 +186,19 @@ def make_plan(
     """
     if not 0 <= overlap < 0.9:
         raise UsageError(f"overlap={overlap} is not a share from 0 to below 0.9. Use e.g. 0.25.")
-    level = _level(spec.spacing, volume)
-    at = volume.level_spacing(level)
-    source = tuple(int(n) for n in volume.raw(level).shape)
-    own = [round(a / b) for a, b in zip(at, volume.spacing, strict=True)]
-    wanted = [_wanted(m, s, f) for m, s, f in zip(spec.spacing, at, own, strict=True)]
-    z_step = max(own[0], round(wanted[0] / own[0]) * own[0])
-    z = Axis(volume.shape[0], source[0], own[0], 1, z_step, 0)
+    scale = Scale.of(spec.spacing, volume)
     sides = [
-        _side(spec, volume.shape[i], source[i], own[i], wanted[i], overlap, i - 1) for i in (1, 2)
+        _side(
+            spec, volume.shape[i], scale.source[i], scale.own[i], scale.wanted[i], overlap, i - 1
+        )
+        for i in (1, 2)
     ]
     if square:
         side = max(a.core for a in sides)
         sides = [_with_core(a, side) for a in sides]
     y, x = sides
     _check_size(spec, volume.shape, y, x)
-    windows = z.n_work * y.n_windows * x.n_windows
-    batch = max(1, min(8, round(2**20 / (y.window * x.window)), windows))
-    return Plan(level, z, y, x, spec.context, batch, overlap > 0)
+    return Plan.of(scale, y, x, context=spec.context, blended=overlap > 0)
 
 
 def _level(model: Spacing, volume: Pyramid) -> int:
@@ -216,7 +266,12 @@ def _check_size(spec: ModelSpec, shape: Shape, y: Axis, x: Axis) -> None:
 
 def spacing_note(spec: ModelSpec, volume: Pyramid, plan: Plan) -> str:
     """Sentence on what is read and resampled where spacings differ; empty where they do not."""
-    pairs = zip(spec.spacing, volume.spacing, strict=True)
+    return note_on(spec.spacing, volume, plan)
+
+
+def note_on(spacing: Spacing, volume: Pyramid, plan: Plan) -> str:
+    """The same for a model that works at `spacing`."""
+    pairs = zip(spacing, volume.spacing, strict=True)
     if all(abs(m / s - 1) <= TOLERANCE for m, s in pairs):
         return ""
     at = volume.level_spacing(plan.level)
@@ -224,7 +279,7 @@ def spacing_note(spec: ModelSpec, volume: Pyramid, plan: Plan) -> str:
     same = all(abs(w / a - 1) < 1e-6 for w, a in zip(works, at, strict=True))
     resampled = "" if same else f", resamples it to {_nm(works)} nm"
     return (
-        f"the model was trained at {_nm(spec.spacing)} nm, the volume has {_nm(volume.spacing)} "
+        f"the model was trained at {_nm(spacing)} nm, the volume has {_nm(volume.spacing)} "
         f"nm: it reads pyramid level {plan.level} of {_nm(at)} nm{resampled} and writes on the "
         "grid of level 0"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from fibseg.inference.windows import Windows
 
 Reader = Callable[[Box], NDArray[Any]]
 """Gives the voxels of a box of the source."""
+
+Ready = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""Makes what a network sees of the voxels of a plane."""
 
 
 class Predictor:
@@ -46,10 +50,31 @@ class Predictor:
         backend: Backend, tta: str = "none",
     ) -> None:
         shape = (plan.batch, spec.in_channels, plan.y.window, plan.x.window)
-        self.plan = plan
-        self.n_classes = len(spec.classes)
-        self._normalisation = normalisation
-        self._windows = Windows(backend.compile(network, shape), plan, symmetries(tta))
+        windows = Windows(backend.compile(network, shape), plan, symmetries(tta))
+        self._set(windows, len(spec.classes), partial(normalise, spec=normalisation))
+
+    @classmethod
+    def over(cls, windows: Windows, *, n_classes: int, ready: Ready) -> Predictor:
+        """Predictor of any windows.
+
+        Parameters
+        ----------
+        windows
+            What gives probabilities, with its plan.
+        n_classes
+            How many it gives for a pixel.
+        ready
+            Makes what it wants of the voxels of a plane, each by itself.
+        """
+        made = cls.__new__(cls)
+        made._set(windows, n_classes, ready)
+        return made
+
+    def _set(self, windows: Windows, n_classes: int, ready: Ready) -> None:
+        self.plan = windows.plan
+        self.n_classes = n_classes
+        self._ready = ready
+        self._windows = windows
 
     def box(self, read: Reader, write: Box) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities, uint8, 0 to 255, of the voxels `write` of level 0, one array per class.
@@ -114,7 +139,7 @@ class Predictor:
         first = (
             ranges[0][0] * plan.y.core - plan.y.margin, ranges[1][0] * plan.x.core - plan.x.margin
         )
-        images = _Planes(read, plan, self._normalisation, ranges)
+        images = _Planes(read, plan, self._ready, ranges)
         for at in range(0, len(numbers), plan.batch):
             part = numbers[at : at + plan.batch]
             slots = self._windows.run(torch.from_numpy(np.stack([images.stack(k) for k in part])))
@@ -128,7 +153,7 @@ class _Planes:
 
     read: Reader
     plan: Plan
-    normalisation: Normalisation
+    ready: Ready
     ranges: list[tuple[int, int]]
 
     def __post_init__(self) -> None:
@@ -162,7 +187,7 @@ class _Planes:
         ):
             taps, share = grid.taps(inner)
             plane = resample(plane, taps - low, share, axis=axis)
-        ready = normalise(plane, self.normalisation)
+        ready = self.ready(plane)
         rows, columns = (p - low for p, low in zip(self._pixels, self._low, strict=True))
         return np.ascontiguousarray(ready[rows[:, None], columns])
 

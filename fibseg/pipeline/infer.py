@@ -9,8 +9,10 @@ from typing import Any
 
 from fibseg.blocks import Runner
 from fibseg.export import load_network, load_spec
+from fibseg.export.foreign import is_model_file
 from fibseg.inference import Backend
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.infer_foreign import run_file
 from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.pipeline.probabilities import Order, carry_out, product_names
 from fibseg.pipeline.products import Products
@@ -34,12 +36,12 @@ def run(
     Parameters
     ----------
     model
-        Model folder.
+        Model folder, or a file made to travel: ONNX, CZANN, bioimage.io package.
     volume
         Path of the store.
     name
         Name of the products; a model with several classes appends ``_CLASS``. By default the
-        class, or the model folder's name where there are several.
+        class, or the name of the model folder or file where there are several.
     backend
         ``"torch"``, ``"openvino"`` or ``"auto"`` (OpenVINO where installed, torch on a GPU).
     precision
@@ -68,7 +70,9 @@ def run(
     Raises
     ------
     DataError
-        If model and volume do not go together.
+        If model and volume do not go together, or a file is no model that can be run.
+    UsageError
+        If a setting cannot be meant, or does not go with a model file.
     ExistsError
         If a product of this name comes from another model or other settings.
     BusyError
@@ -80,6 +84,12 @@ def run(
     looking = Looking(
         orientations, n_orientations, fusion, within, (float(low), float(high)), tta, overlap
     )
+    if is_model_file(model):
+        return run_file(
+            Volume.open(volume), model, looking, backend=backend, precision=precision, name=name,
+            postprocess=postprocess, blocks=blocks, block_shape=block_shape, overwrite=overwrite,
+            config=config or {}, overrides=overrides,
+        )
     store, spec = Volume.open(volume), load_spec(model)
     task = task_of(store, spec, model, looking, backend=Backend.choose(backend, precision))
     own = spec.classes[0] if len(spec.classes) == 1 else Path(model).resolve().name

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ def carry_out(
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
     config: Mapping[str, Any], overrides: Sequence[str], ready: Callable[[], object],
     inputs: Mapping[str, str] | None = None, note: str = "",
+    counted: Callable[[Runner], FolderBlocks[Any]] | None = None,
 ) -> Products:
     """Probabilities, objects and tables of an order; what is there already is left as it is.
 
@@ -100,6 +101,9 @@ def carry_out(
         Digests of further products that the model comes from, for the record.
     note
         A line for the log.
+    counted
+        Gives the task with what has to be counted over the volume first; it follows from model
+        and raw.
 
     Raises
     ------
@@ -134,8 +138,11 @@ def carry_out(
             with record:
                 if note:
                     log.info("%s", note)
+                runner = blocks or Serial()
+                if counted is not None:
+                    order = replace(order, task=counted(runner))
                 summary = write_probabilities(
-                    order, runner=blocks or Serial(), block_shape=block_shape,
+                    order, runner=runner, block_shape=block_shape,
                     overwrite=overwrite,
                 )
                 record.finish(products=order.digests, metrics=summary)

@@ -29,6 +29,12 @@ SOURCE_BYTES = 5e8
 
 def infer_sample(parts: Parts, folder: Path) -> Sample:
     """Two blocks in the middle of the volume."""
+    from fibseg.export.foreign import is_model_file
+
+    if is_model_file(parts["model"]):
+        from fibseg.pipeline import infer_foreign
+
+        return infer_foreign.sample_of(parts, folder)
     from fibseg.export import load_spec
     from fibseg.inference import Backend
     from fibseg.inference.block import threads_of
