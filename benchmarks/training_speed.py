@@ -6,23 +6,27 @@ Target: at least 2 times as many steps a second, and less than 10 % of a step sp
 train the same network (fibseg's default U-Net) on the same planes with the same patch and batch.
 The peer is what a user would write: a CacheDataset, a Compose of RandCropByPosNegLabeld and the
 usual augmentations (rotation, zoom and elastic bending in one resampling, mirror images, blur,
-contrast, brightness, noise), a DataLoader, AdamW, eager float32; once with worker processes and once
-without, and, for fairness, once without any augmentation. fibseg is `fibseg.training.fit` as `fibseg
-train` calls it, with its own augmentation of every patch, checkpoints, averaged weights and all; in
-the precision that it chooses here, and in float32. Medians of wall time and, for busy machines, of
-the time that the cores really worked (all threads and workers summed).
+contrast, brightness, noise), a DataLoader, AdamW, eager float32; once with worker processes and
+once without, and, for fairness, once without any augmentation. fibseg is `fibseg.training.fit` as
+`fibseg train` calls it, with its own augmentation of every patch, checkpoints, averaged weights and
+all; in the precision that it chooses here, and in float32. Each round of each has a process of its
+own. Medians of wall time and, for busy machines, means of the time that the cores really worked (all
+threads and workers summed).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +46,8 @@ from fibseg.training.segmenter import Segmenter
 
 SPACING = (10.0, 10.0, 10.0)
 CLASSES = {"mitochondria": 2}
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONWARNINGS": "ignore"}
+QUIET = {"PYTHONWARNINGS": "ignore"}
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep, for all ways alike, as fibseg asks for: see busy_machine.py."""
 
 
@@ -234,32 +239,42 @@ def fibseg_round(
 # --- both ----------------------------------------------------------------------------------------
 
 
-def compared(given: argparse.Namespace) -> dict[str, Times]:
-    """Times of every way, round by round in turns."""
+def ways_of(given: argparse.Namespace) -> dict[str, Callable[[], Times]]:
+    """What is compared, each to be run in a process of its own."""
     image, paint = planes_of(given.planes, given.size)
-    plain: dict[str, dict[str, Any]] = {
-        "MONAI": {"augmented": True, "workers": 0},
-        f"MONAI, {given.workers} workers": {"augmented": True, "workers": given.workers},
-        "MONAI without augmentation": {"augmented": False, "workers": 0},
+
+    def monai(**told: Any) -> Times:
+        """A round of the plain script."""
+        return monai_round(monai_steps(image, paint, given, **told), given.steps, given.warm)
+
+    def own(precision: str) -> Times:
+        """A round of fibseg."""
+        return fibseg_round(
+            image, paint, given, precision=precision, n=given.steps, warm=given.warm
+        )
+
+    ways = {
+        "MONAI": partial(monai, augmented=True, workers=0),
+        f"MONAI, {given.workers} workers": partial(monai, augmented=True, workers=given.workers),
+        "MONAI without augmentation": partial(monai, augmented=False, workers=0),
+        "fibseg": partial(own, "auto"), "fibseg, float32": partial(own, "32"),
     }
-    if not given.workers:
-        del plain["MONAI, 0 workers"]
-    own = {"fibseg": "auto", "fibseg, float32": "32"}
-    times = {name: Times() for name in (*plain, *own)}
+    ways.pop("MONAI, 0 workers", None)
+    return ways
+
+
+def compared(given: argparse.Namespace) -> dict[str, Times]:
+    """Times of every way, round by round in turns, each in a new process as a user's would be."""
+    times = {name: Times() for name in ways_of(given)}
+    waiting = {} if given.spin else WAITING
     for _ in range(given.rounds):
-        ways: dict[str, Callable[[], Times]] = {}
-        for name, told in plain.items():
-            # Made anew each time: idle workers would fill their queues beside the others.
-            ways[name] = lambda told=told: monai_round(  # type: ignore[misc]
-                monai_steps(image, paint, given, **told), given.steps, given.warm
+        for name, found in times.items():
+            done = subprocess.run(
+                [sys.executable, *sys.argv, "--way", name], env=os.environ | QUIET | waiting,
+                check=True, stdout=subprocess.PIPE, text=True,
             )
-        for name, precision in own.items():
-            ways[name] = lambda precision=precision: fibseg_round(  # type: ignore[misc]
-                image, paint, given, precision=precision, n=given.steps, warm=given.warm
-            )
-        for name, run in ways.items():
-            times[name].add(run())
-            print(f"{name}: {statistics.median(times[name].wall):.3f} s", file=sys.stderr)
+            found.add(Times(**json.loads(done.stdout.splitlines()[-1])))
+            print(f"{name}: {statistics.median(found.wall):.3f} s", file=sys.stderr)
     return times
 
 
@@ -267,13 +282,13 @@ def table(times: dict[str, Times]) -> list[str]:
     """Rows of a table in Markdown."""
     plain = [name for name in times if name.startswith("MONAI") and "without" not in name]
     best = {
-        kind: min(statistics.median(getattr(times[name], kind)) for name in plain)
-        for kind in ("wall", "cores")
+        "wall": min(statistics.median(times[name].wall) for name in plain),
+        "cores": min(statistics.fmean(times[name].cores) for name in plain),
     }
-    rows = ["| | s a step, wall | s of the cores | data, share of a step | times MONAI, wall | "
-            "times MONAI, cores |", "|---|---|---|---|---|---|"]
+    rows = ["| | s a step, wall | s of the cores | data, share of a step | times the better MONAI, "
+            "wall | cores |", "|---|---|---|---|---|---|"]
     for name, found in times.items():
-        wall, cores = statistics.median(found.wall), statistics.median(found.cores)
+        wall, cores = statistics.median(found.wall), statistics.fmean(found.cores)
         share = statistics.median(
             d / w for d, w in zip(found.data, found.wall, strict=True)
         )
@@ -285,19 +300,22 @@ def table(times: dict[str, Times]) -> list[str]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table; with ``--way``, the times of one round of that way."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, value in {
         "rounds": 3, "steps": 20, "warm": 5, "patch": 128, "batch": 8, "planes": 8, "size": 512,
         "workers": 2, "threads": 0,
     }.items():
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--spin", action="store_true", help="leave threads that wait as they are")
+    parser.add_argument("--way", default="")
     given = parser.parse_args()
-    if "OMP_WAIT_POLICY" not in os.environ:  # read when torch is imported, so too late for this one
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | WAITING)
     if given.threads:
         torch.set_num_threads(given.threads)
-    print("\n".join(table(compared(given))))
+    if given.way:
+        print(json.dumps(asdict(ways_of(given)[given.way]())))
+    else:
+        print("\n".join(table(compared(given))))
 
 
 if __name__ == "__main__":
