@@ -8,9 +8,9 @@ The peer is what a user would write: a CacheDataset, a Compose of RandCropByPosN
 usual augmentations (rotation, zoom and elastic bending in one resampling, mirror images, blur,
 contrast, brightness, noise), a DataLoader, AdamW, eager float32; once with worker processes and
 once without, and, for fairness, once without any augmentation. fibseg is `fibseg.training.fit` as
-`fibseg train` calls it, with its own augmentation of every patch, checkpoints, averaged weights and
-all; in the precision that it chooses here, and in float32. Each round of each has a process of its
-own. Medians of wall time and, for busy machines, means of the time that the cores really worked (all
+`fibseg train` calls it, with its own augmentation of every patch, checkpoints, averaged weights
+and all; in the precision that it chooses here, and in float32. Each round of each has a process of
+its own. Medians of wall time and, for busy machines, means of the time that the cores really worked (all
 threads and workers summed).
 """
 

@@ -1,8 +1,8 @@
 """Memory that is freed and needed again at once stays with the process, while that is wanted.
 
-The C library of Linux hands large freed blocks back to the system, which clears them before it gives
-them out again. A training step of a network allocates and frees the same hundred megabytes each
-time: that clearing takes 13 % of it (benchmarks/training_speed.py).
+The C library of Linux hands large freed blocks back to the system, which clears them before it
+gives them out again. A training step of a network allocates and frees the same hundred megabytes
+each time: that clearing takes 13 % of it (benchmarks/training_speed.py).
 """
 
 from __future__ import annotations
