@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import torch
@@ -128,7 +129,7 @@ def czann_description(
         "MinOverlap": [2 * spec.window.margin] * 2,
         "Classes": names,
         "ModelName": name,
-        "Scaling": [spec.spacing[2] / 1e9, spec.spacing[1] / 1e9],
+        "Scaling": [_metres(spec.spacing[2]), _metres(spec.spacing[1])],
     }
     return told if settings.version == "1.1" else {"FormatVersion": f"{settings.version}.0", **told}
 
@@ -150,3 +151,12 @@ def czann_bytes(
         DESCRIPTION: (json.dumps(description, ensure_ascii=False) + "\n").encode(), GRAPH: graph,
         PARITY: parity.encode(), LICENCE: (licence + "\n").encode(),
     })
+
+
+def _metres(nm: float) -> float:
+    """A length in metres, with the digits that it has in nm.
+
+    >>> _metres(5.3)
+    5.3e-09
+    """
+    return float(Decimal(repr(nm)).scaleb(-9))

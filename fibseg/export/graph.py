@@ -26,6 +26,9 @@ class ImageGraph(nn.Module):
         Of the network.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(self, network: nn.Module, constants: Constants, *, multiple: int) -> None:
         super().__init__()
         self.network = network
@@ -38,9 +41,9 @@ class ImageGraph(nn.Module):
         self, image: Tensor, low: Tensor | None = None, high: Tensor | None = None
     ) -> Tensor:
         """Softmax of the network; `low` and `high`, scalars, replace the constants."""
-        low, high = self.low if low is None else low, self.high if high is None else high
+        ends = (self.low if low is None else low, self.high if high is None else high)
         height, width = image.shape[2], image.shape[3]
-        x = normalised(image, low, high, invert=self.invert)
+        x = normalised(image, *ends, invert=self.invert)
         # Written so that tracing keeps it: for any height and width.
         missing = (0, (-width) % self.multiple, 0, (-height) % self.multiple)
         x = functional.pad(x, missing, mode="replicate")
@@ -60,6 +63,9 @@ class TileGraph(nn.Module):
     constants
         Grey values; they are divided by the largest of the type, as programs do with images.
     """
+
+    low: Tensor
+    high: Tensor
 
     def __init__(self, network: nn.Module, constants: Constants) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from fibseg.data import Normalisation, normalise
 from fibseg.errors import DataError
 from fibseg.export.certificate import Compared
 from fibseg.export.passport import HIGH, IMAGE, LOW
+from fibseg.inference.backends import Backend
 
 Images = NDArray[np.float32]
 """Raw grey values, shape (batch, planes, y, x)."""
@@ -59,6 +60,7 @@ class OnnxFile:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
@@ -105,11 +107,11 @@ def unit_runner(data: bytes, largest: int) -> Callable[[Batch], NDArray[np.float
 def torch_runner(
     network: nn.Module, values: Normalisation, *, multiple: int
 ) -> Callable[[Batch], NDArray[np.float32]]:
-    """Probabilities of a batch by the network itself, normalised as for training.
+    """Probabilities of a batch by the network itself, normalised and run as `fibseg infer` does.
 
     Sides that are no multiples of `multiple` are continued by the last row and column.
     """
-    ready = network.eval().cpu().float()
+    logits = Backend("torch", "float32").compile(network, (1, 1, multiple, multiple))
 
     def run(batch: Batch) -> NDArray[np.float32]:
         """Of one batch."""
@@ -119,8 +121,7 @@ def torch_runner(
         height, width = batch.images.shape[2:]
         missing = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
         images = np.pad(normalise(batch.images, own), missing, mode="edge")
-        with torch.inference_mode():
-            probs = ready(torch.from_numpy(images)).softmax(1)
+        probs = logits(torch.from_numpy(images)).softmax(1)
         out: NDArray[np.float32] = probs[:, :, :height, :width].numpy()
         return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,13 +55,20 @@ def run(
     ExistsError
         If a file stands that holds something else.
     """
-    if (model is None and volume is None) or (
-        model is not None and (labels is not None or probabilities is not None)
-    ):
+    of_model = {
+        "licence": licence, "authors": authors, "cite": cite, "doi": doi, "tile": tile,
+        "czann_type": czann_type, "czann_version": czann_version,
+    }
+    of_objects = {
+        "labels": labels, "probabilities": probabilities, "level": level, "label": label,
+        "unit": unit, "max_faces": max_faces, "separate": separate,
+    }
+    if model is None and volume is None:
         raise UsageError(
-            "Say what to export: model=FOLDER, or volume=STORE with labels=NAME, and not both."
+            "Say what to export: model=FOLDER, or volume=STORE, as a rule with labels=NAME."
         )
     if model is None:
+        _refuse_set(of_model, "objects")
         from fibseg.pipeline.travel import export_objects
 
         return export_objects(
@@ -68,6 +76,7 @@ def run(
             name=name, level=level, label=label, unit=unit, max_faces=max_faces,
             separate=separate, blocks=blocks, overwrite=overwrite,
         )
+    _refuse_set(of_objects, "a model")
     from fibseg.export.czann import CzannSettings
     from fibseg.export.terms import Terms
     from fibseg.pipeline.export_model import export_model
@@ -77,3 +86,20 @@ def run(
         terms=Terms(licence, authors or (), cite, doi),
         czann=CzannSettings(tile, czann_type, czann_version),
     )
+
+
+def _refuse_set(values: Mapping[str, Any], what: str) -> None:
+    """Nothing, if settings that do not belong to what is exported are left at their defaults.
+
+    Raises
+    ------
+    UsageError
+        For the first that is not: it would have no effect.
+    """
+    defaults = inspect.signature(run).parameters
+    for key, value in values.items():
+        if value != defaults[key].default:
+            raise UsageError(
+                f"{key}={value} has no meaning for the export of {what}. Leave it out; models and "
+                "objects are exported by two commands."
+            )

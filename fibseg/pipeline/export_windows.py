@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fibseg.errors import DataError
 from fibseg.export import ModelSpec
+from fibseg.export.bioimageio import example_side
 from fibseg.export.constants import Constants
 from fibseg.inference import make_plan
 from fibseg.inference.axis import mirrored
@@ -21,8 +22,8 @@ from fibseg.volume import Volume
 N_REAL = 16
 """Windows of a volume that are compared."""
 
-SIDE = 256
-"""Side of those that a file for any size is given, px, but for the stride of the network."""
+SIDE = 64
+"""Least side of those that a file for any size is given, px; as much as a network looks at."""
 
 PHANTOM = (32, 160, 160)
 
@@ -127,7 +128,7 @@ def image_batches(
 ) -> list[Batch]:
     """Images for a file that takes raw values of any size."""
     multiple = spec.stride_multiple
-    side = -(-SIDE // multiple) * multiple
+    side = -(-max(SIDE, example_side(spec)) // multiple) * multiple
     real = scene.windows(spec, side=side).astype(np.float32)
     small = real[:, :, : 4 * multiple, : 4 * multiple]
     batches = [Batch("real", part) for part in _parts(real)]
@@ -145,7 +146,7 @@ def image_batches(
 def tile_batches(scene: Scene, spec: ModelSpec, constants: Constants, *, side: int) -> list[Batch]:
     """Images for a file that takes one tile; odd-sized ones lie in a corner, zeros around."""
     real = scene.windows(spec, side=side).astype(np.float32)
-    batches = [Batch("real", window[None]) for window in real]
+    batches = [Batch("real", part) for part in _parts(real)]
     batches += [Batch(kind, part) for kind, part in made_up(real[:1], constants)]
     for y, x in ((1, 1), (side - 1, side // 2 + 1), (side // 3, side - 3)):
         tile = np.zeros_like(real[:1])
