@@ -10,8 +10,8 @@ contrast, brightness, noise), a DataLoader, AdamW, eager float32; once with work
 once without, and, for fairness, once without any augmentation. fibseg is `fibseg.training.fit` as
 `fibseg train` calls it, with its own augmentation of every patch, checkpoints, averaged weights
 and all; in the precision that it chooses here, and in float32. Each round of each has a process of
-its own. Medians of wall time and, for busy machines, means of the time that the cores really worked (all
-threads and workers summed).
+its own. Medians of wall time and, for busy machines, means of the time that the cores really worked
+(all threads and workers summed).
 """
 
 from __future__ import annotations
