@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
+from fibseg.blocks.allocator import kept_memory
 from fibseg.data import Source, SparseData, Steps
 from fibseg.errors import DataError, InterruptedRunError
 from fibseg.models import NetworkSpec, build_network, stride_multiple
@@ -75,7 +76,7 @@ def fit(
     DataError
         If no checkpoint is whole, or training has diverged.
     """
-    with _threads(trainer.threads), _quiet():
+    with _threads(trainer.threads), kept_memory(), _quiet():
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
         module = build_module(source.counts(), classes, network, data, trainer, seed)

@@ -16,18 +16,27 @@ CPU = torch.device("cpu")
 SHAPE = (2, 1, 16, 16)
 
 
-class Slower(nn.Module):
-    """A convolution that does more work in one of the formats."""
+def _work(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
 
-    def __init__(self, slow: torch.dtype) -> None:
+
+class Slower(nn.Module):
+    """A convolution that does more work in one of the formats; it may wait in the other."""
+
+    def __init__(self, slow: torch.dtype, *, waits: bool = False) -> None:
         super().__init__()
+        self.waits = waits
         self.layer, self.slow = nn.Conv2d(1, 4, 3), slow
         self.norm = nn.BatchNorm2d(4)
 
     def forward(self, image: Tensor) -> Tensor:
         out: Tensor = self.layer(image)
         if out.dtype == self.slow:
-            time.sleep(0.3)
+            _work(0.2)
+        elif self.waits:
+            time.sleep(0.4)
         return self.norm(out.float())
 
 
@@ -40,6 +49,12 @@ def native(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("slow", "best"), [(torch.float32, "bf16"), (torch.bfloat16, "32")])
 def test_auto_is_what_takes_less_time(slow: torch.dtype, best: str) -> None:
     assert choose_precision("auto", Slower(slow), SHAPE, device=CPU) == best
+
+
+@pytest.mark.usefixtures("native")
+def test_work_counts_and_not_waiting_for_a_busy_machine() -> None:
+    network = Slower(torch.float32, waits=True)
+    assert choose_precision("auto", network, SHAPE, device=CPU) == "bf16"
 
 
 @pytest.mark.usefixtures("native")
