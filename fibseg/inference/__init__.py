@@ -1,8 +1,10 @@
 """A trained network on a volume: windows on a global grid, orientations, backends."""
 
-from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
+from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend, Wish
 from fibseg.inference.block import ModelBlocks
+from fibseg.inference.fastest import fastest
 from fibseg.inference.folder_block import FolderBlocks
+from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks
 from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
 from fibseg.inference.pixel_block import ForestBlocks
@@ -22,6 +24,7 @@ __all__ = [
     "FolderBlocks",
     "ForestBlocks",
     "ModelBlocks",
+    "NetworkBlocks",
     "ObliqueBlocks",
     "ObliquePlan",
     "PixelClassifier",
@@ -29,7 +32,9 @@ __all__ = [
     "Plan",
     "Predictor",
     "Stage",
+    "Wish",
     "coarsest_within",
+    "fastest",
     "features_at",
     "make_oblique_plan",
     "make_plan",
@@ -38,4 +43,5 @@ __all__ = [
     "plan_pixels",
     "predict_planes",
     "spacing_note",
+    "threads_of",
 ]

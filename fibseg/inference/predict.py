@@ -45,11 +45,11 @@ class Predictor:
         self, network: nn.Module, spec: ModelSpec, *, plan: Plan, normalisation: Normalisation,
         backend: Backend, tta: str = "none",
     ) -> None:
-        shape = (plan.batch, spec.in_channels, plan.y.window, plan.x.window)
+        ready = backend.compile(network, plan.batch_shape(spec.in_channels))
         self.plan = plan
         self.n_classes = len(spec.classes)
         self._normalisation = normalisation
-        self._windows = Windows(backend.compile(network, shape), plan, symmetries(tta))
+        self._windows = Windows(ready, plan, symmetries(tta))
 
     def box(self, read: Reader, write: Box) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities, uint8, 0 to 255, of the voxels `write` of level 0, one array per class.
