@@ -37,8 +37,9 @@ def compile_torch(
         If ``torch.compile`` does not work here.
     """
     place = torch.device(device)
-    ready = network.eval().to(place)
-    ready = ready.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ready: Compiled = network.eval().to(place).to(  # type: ignore[call-overload]
+        memory_format=torch.channels_last
+    )
     if optimised:
         mode = "reduce-overhead" if device == "cuda" else "default"
         ready = torch.compile(ready, dynamic=False, mode=mode)
@@ -77,7 +78,7 @@ def halving(run: Compiled) -> Compiled:
         most[0] = most[0] or len(images)
         while True:
             try:
-                return torch.cat([run(part) for part in images.split(most[0])])
+                return torch.cat([run(part) for part in torch.split(images, most[0])])
             except torch.OutOfMemoryError as error:
                 if most[0] == 1:
                     raise DataError(
