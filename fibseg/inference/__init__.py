@@ -2,7 +2,7 @@
 
 from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend, Wish
 from fibseg.inference.block import ModelBlocks
-from fibseg.inference.fastest import fastest
+from fibseg.inference.choice import fastest
 from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks

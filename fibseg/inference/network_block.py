@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from fibseg.blocks import usable_cores
 from fibseg.inference.backends import Backend
-from fibseg.inference.fastest import THREADS
-from fibseg.inference.folder_block import FolderBlocks, P_co
+from fibseg.inference.choice import THREADS
+from fibseg.inference.folder_block import BlockPlan, FolderBlocks
+
+
+class WindowPlan(BlockPlan, Protocol):
+    """How a network runs on a volume, as far as a backend needs to know."""
+
+    @property
+    def batch(self) -> int:
+        """Windows that the network sees at once."""
+        ...
+
+    def batch_shape(self, channels: int) -> tuple[int, int, int, int]:
+        """What the network sees at once, (b, c, y, x)."""
+        ...
+
+
+N_co = TypeVar("N_co", bound=WindowPlan, covariant=True)
 
 
 @dataclass(frozen=True)
-class NetworkBlocks(FolderBlocks[P_co]):
+class NetworkBlocks(FolderBlocks[N_co]):
     """The folder of a network as a block function.
 
     Parameters
@@ -26,7 +42,7 @@ class NetworkBlocks(FolderBlocks[P_co]):
     @property
     def threads(self) -> int:
         """How many a worker uses: those of `threads_of`."""
-        return threads_of(self.backend)
+        return threads_of(self.backend, self.plan.batch)
 
     def settings(self) -> dict[str, Any]:
         """As of every folder, but of the backend only the precision.
@@ -41,6 +57,11 @@ class NetworkBlocks(FolderBlocks[P_co]):
         return asdict(self.backend)
 
 
-def threads_of(backend: Backend) -> int:
-    """How many threads a worker uses: each holds a network and blocks, one holds a GPU."""
-    return usable_cores() if backend.device == "cuda" else THREADS
+def threads_of(backend: Backend, batch: int) -> int:
+    """How many threads a worker uses: each holds a network and blocks, one holds a GPU.
+
+    Torch on a CPU has a thread for each window of a batch, and none for more.
+    """
+    if backend.device == "cuda":
+        return usable_cores()
+    return min(THREADS, batch) if backend.name in ("torch", "compile") else THREADS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -97,7 +98,9 @@ def halving(run: Compiled) -> Compiled:
 def _try(run: Compiled, shape: Shape4) -> None:
     """Compile now, so that what is missing is one clear error and not one per block."""
     try:
-        run(torch.zeros(shape))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its parts deprecate each other
+            run(torch.zeros(shape))
     except Exception as error:  # its errors have no common class of their own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UsageError(

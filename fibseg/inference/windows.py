@@ -46,7 +46,7 @@ class Windows:
         """
         y, x = self.plan.y, self.plan.x
         # MONAI takes int(window · (1 - overlap)) as its stride: half a pixel keeps it exact.
-        overlap = [1 - (a.core + 0.5) / a.window for a in (y, x)]
+        overlap = [max(0.0, 1 - (a.core + 0.5) / a.window) for a in (y, x)]
         result = sliding_window_inference(
             images, roi_size=(y.window, x.window), sw_batch_size=self.plan.batch,
             predictor=self._predict, overlap=overlap, roi_weight_map=self._weights,

@@ -17,7 +17,7 @@ from inference_fakes import FakeVolume, by_blocks, make_predictor, random_image,
 from fibseg.blocks import usable_cores
 from fibseg.errors import UsageError
 from fibseg.inference import Backend
-from fibseg.inference.fastest import THREADS
+from fibseg.inference.choice import THREADS
 from fibseg.inference.network_block import threads_of
 
 needs_openvino = pytest.mark.skipif(
@@ -152,5 +152,7 @@ def test_a_signal_after_networks_were_released_is_taken_as_ever():
 
 
 def test_workers_share_the_cores_of_a_cpu_and_one_has_the_gpu():
-    assert threads_of(Backend("torch", "bfloat16", "cuda")) == usable_cores()
-    assert threads_of(Backend("openvino", "float32")) == THREADS
+    assert threads_of(Backend("torch", "bfloat16", "cuda"), 1) == usable_cores()
+    assert threads_of(Backend("openvino", "float32"), 1) == THREADS
+    assert threads_of(Backend("torch", "float32"), 8) == THREADS
+    assert threads_of(Backend("torch", "float32"), 1) == 1, "a window is computed by one"
