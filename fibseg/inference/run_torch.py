@@ -43,7 +43,8 @@ def compile_torch(
     )
     if optimised:
         mode = "reduce-overhead" if device == "cuda" else "default"
-        ready = torch.compile(ready, dynamic=False, mode=mode)
+        with _quiet():
+            ready = torch.compile(ready, dynamic=False, mode=mode)
 
     def run(images: Tensor) -> Tensor:
         """Logits of a batch."""
@@ -98,8 +99,7 @@ def halving(run: Compiled) -> Compiled:
 def _try(run: Compiled, shape: Shape4) -> None:
     """Compile now, so that what is missing is one clear error and not one per block."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its parts deprecate each other
+        with _quiet():
             run(torch.zeros(shape))
     except Exception as error:  # its errors have no common class of their own
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -107,6 +107,14 @@ def _try(run: Compiled, shape: Shape4) -> None:
             f"backend=compile: torch.compile does not work here ({first[:200]}). It needs a C++ "
             "compiler such as g++, and on a GPU Triton. Use backend=auto."
         ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Time in which torch does not warn of parts of itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _window_per_thread(run: Compiled) -> Compiled:
