@@ -57,9 +57,10 @@ class ForeignWindows(Windows):
         return self.slots.fill(average(self._shares, images, self._ways))
 
     def _shares(self, images: Tensor) -> Tensor:
-        """Probabilities of the classes, shape (b, classes, y, x)."""
-        found = self._pool.map(self.window, images.numpy())
-        return torch.from_numpy(np.stack(list(found)))
+        """Probabilities of the classes where slots need them, shape (b, classes, y, x)."""
+        rows, columns = self.slots.needs
+        found = [f[:, rows, columns] for f in self._pool.map(self.window, images.numpy())]
+        return torch.from_numpy(np.stack(found))
 
     def window(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of the classes in one window."""
