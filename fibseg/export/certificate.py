@@ -76,8 +76,14 @@ class Certificate:
         """Share of all pixels whose likeliest channel is the same."""
         return sum(c.n_agree for c in self.compared) / sum(c.n_pixels for c in self.compared)
 
-    def refuse_unequal(self) -> None:
+    def refuse_unequal(self, *, norm: str = "batch") -> None:
         """Nothing, if the file gives what torch gives.
+
+        Parameters
+        ----------
+        norm
+            Of the network. Others than batch norm divide by the spread of the plane at hand: where
+            that has one value, they divide rounding by nearly nothing, in torch as elsewhere.
 
         Raises
         ------
@@ -89,8 +95,8 @@ class Certificate:
         worst = max(self.compared, key=lambda c: math.inf if math.isnan(c.max_dp) else c.max_dp)
         raise DataError(
             f"{self.file} would give other probabilities than the model, by up to "
-            f"{worst.max_dp:.2g} on {worst.kind} images ({TOLERANCE:g} is allowed), so it was not "
-            "written. Weights of the model may be extreme: train again with a lower learning rate."
+            f"{worst.max_dp:.2g} on {worst.kind} images ({TOLERANCE:g} is allowed), so nothing was "
+            f"written. {_REMEDY if norm == 'batch' else _OF_NORM.format(norm=norm)}"
         )
 
     def text(self) -> str:
@@ -125,3 +131,10 @@ def vouches(certificate: bytes | None, graph: bytes | None, inputs: str) -> bool
         isinstance(told, dict) and told.get("passed") is True and told.get("inputs") == inputs
         and told.get("sha256_onnx") == hashlib.sha256(graph).hexdigest()
     )
+
+
+_REMEDY = "Weights of the model may be extreme: train again with a lower learning rate."
+_OF_NORM = (
+    "Its network.norm={norm} makes rounding large where a plane has one value nearly everywhere, "
+    "so that no two programs agree there: train with network.norm=batch."
+)

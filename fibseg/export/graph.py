@@ -61,7 +61,7 @@ class TileGraph(nn.Module):
     network
         Logits of normalised images.
     constants
-        Grey values; they are divided by the largest of the type, as programs do with images.
+        Grey values; images are taken for divided by the largest of the type, as programs do.
     """
 
     low: Tensor
@@ -71,13 +71,16 @@ class TileGraph(nn.Module):
         super().__init__()
         self.network = network
         self.invert = constants.invert
-        for name in ("low", "high"):
-            share = getattr(constants, name) / constants.largest
-            self.register_buffer(name, torch.tensor(share, dtype=torch.float32))
+        self.largest = float(constants.largest)
+        self.register_buffer("low", torch.tensor(constants.low, dtype=torch.float32))
+        self.register_buffer("high", torch.tensor(constants.high, dtype=torch.float32))
 
     def forward(self, tile: Tensor) -> Tensor:
         """Softmax of the network, channels last."""
-        x = normalised(tile.permute(0, 3, 1, 2), self.low, self.high, invert=self.invert)
+        # The very whole numbers that were divided come back: a norm over the plane, where that has
+        # one value nearly everywhere, makes any rounding of it large.
+        raw = tile.permute(0, 3, 1, 2) * self.largest
+        x = normalised(raw, self.low, self.high, invert=self.invert)
         logits: Tensor = self.network(x)
         return logits.softmax(1).permute(0, 2, 3, 1)
 

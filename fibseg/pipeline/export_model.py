@@ -163,7 +163,7 @@ def _certified(
         file=product.path.name, sha256=hashlib.sha256(graph).hexdigest(), inputs=product.inputs,
         images=scene.text, versions=releases(), compared=compared,
     )
-    certificate.refuse_unequal()
+    certificate.refuse_unequal(norm=str(product.model.spec.network.get("norm", "batch")))
     return certificate
 
 

@@ -132,8 +132,10 @@ def image_batches(
     real = scene.windows(spec, side=side).astype(np.float32)
     small = real[:, :, : 4 * multiple, : 4 * multiple]
     batches = [Batch("real", part) for part in _parts(real)]
-    batches += [Batch(kind, part) for kind, part in made_up(small[:1], constants)]
-    odd = [(1, 1), (multiple + 1, 4 * multiple - 1), (side - 3, 5), (7, side - 1), (side - 1, 3)]
+    batches += [Batch(kind, part) for kind, part in made_up(real[:1], constants)]
+    # Instance norm needs two pixels at the bottom of the network: (1, 1) is no image for it.
+    odd = [(1, 2 * multiple + 1), (multiple + 1, 4 * multiple - 1), (side - 3, 5), (7, side - 1),
+           (side - 1, 3)]
     batches += [Batch("odd-sized", real[:1, :, :y, :x]) for y, x in odd]
     if adjustable:
         width = constants.high - constants.low

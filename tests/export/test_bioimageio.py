@@ -85,9 +85,8 @@ def test_the_package_holds_data_only_and_every_digest_fits():
 
 def test_axes_of_the_output_have_the_units_of_the_input_and_its_margin_as_halo():
     _, spec = small_model(spacing=(30.0, 8.0, 10.0))
-    files = {n: b"" for n in (
-        "README.md", "parity.json", "test_input.npy", "test_output.npy", "weights.onnx"
-    )}
+    names = ("README.md", "parity.json", "test_input.npy", "test_output.npy", "weights.onnx")
+    files = dict.fromkeys(names, b"")
     rdf = description(spec, CONSTANTS, name="m", terms=Terms(), told={}, files=files)
     with ValidationContext(perform_io_checks=False):
         found = ModelDescr.model_validate(

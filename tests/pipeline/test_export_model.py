@@ -37,7 +37,7 @@ def model(tmp_path_factory, store):
 
 def run(model, out, **keywords):
     settings = {"format": "onnx", "tile": 32, **keywords}
-    return export.run(model=str(model), out=str(out), **settings)
+    return export.run(model=model and str(model), out=str(out), **settings)
 
 
 def in_zip(path: Path, name: str) -> bytes:
@@ -167,7 +167,10 @@ def test_what_cannot_travel_is_refused_before_any_work(model, store, tmp_path):
         ({"name": "../a"}, "cannot be the name of a file", UsageError),
         ({"licence": "mine"}, "licence='mine'", UsageError),
         ({"format": "czann", "tile": 33}, "tile=33 does not fit", UsageError),
-        ({"labels": "a"}, "not both", UsageError),
+        ({"labels": "a"}, "labels=a has no meaning for the export of a model", UsageError),
+        ({"max_faces": 9}, "max_faces=9 has no meaning for the export of a model", UsageError),
+        ({"model": None, "volume": "a", "tile": 64, "format": "stl"},
+         "tile=64 has no meaning for the export of objects", UsageError),
     ):
         with pytest.raises(error, match=message):
             run(**{"model": model, "out": out, **wanted})
