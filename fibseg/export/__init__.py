@@ -11,6 +11,7 @@ from fibseg.export.forest_folder import (
 from fibseg.export.forest_onnx import INPUT, OUTPUT, forest_to_onnx
 from fibseg.export.forest_spec import ForestSpec, forest_versions
 from fibseg.export.model_folder import load_network, load_spec, save_model_folder, weights_digest
+from fibseg.export.onnx_file import graph_to_onnx
 from fibseg.export.spec import FORMAT_VERSION, ModelSpec, WindowSpec, describe_model
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "forest_digest",
     "forest_to_onnx",
     "forest_versions",
+    "graph_to_onnx",
     "is_forest",
     "load_forest_spec",
     "load_forests",

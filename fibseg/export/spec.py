@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 PACKAGES = ("fibseg", "torch", "monai", "pytorch-lightning", "numpy")
 """What decides about the numbers of a network."""
 
-CORE = 768
+CORE = 1024
 """Side in pixels of the part of a window that counts, before a volume's size trims it."""
 
 

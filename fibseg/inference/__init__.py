@@ -1,11 +1,13 @@
 """A trained network on a volume: windows on a global grid, orientations, backends."""
 
-from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend
+from fibseg.inference.backends import BACKENDS, PRECISIONS, Backend, Wish
 from fibseg.inference.block import ModelBlocks
+from fibseg.inference.choice import fastest
 from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.foreign_block import ForeignBlocks
 from fibseg.inference.foreign_plan import foreign_note, make_foreign_plan
 from fibseg.inference.foreign_steps import bound
+from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks
 from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
 from fibseg.inference.pixel_block import ForestBlocks
@@ -26,6 +28,7 @@ __all__ = [
     "ForeignBlocks",
     "ForestBlocks",
     "ModelBlocks",
+    "NetworkBlocks",
     "ObliqueBlocks",
     "ObliquePlan",
     "PixelClassifier",
@@ -33,8 +36,10 @@ __all__ = [
     "Plan",
     "Predictor",
     "Stage",
+    "Wish",
     "bound",
     "coarsest_within",
+    "fastest",
     "features_at",
     "foreign_note",
     "make_foreign_plan",
@@ -45,4 +50,5 @@ __all__ = [
     "plan_pixels",
     "predict_planes",
     "spacing_note",
+    "threads_of",
 ]

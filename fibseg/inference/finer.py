@@ -7,6 +7,8 @@ value depends on one window only, wherever the seams between blocks run.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -23,32 +25,42 @@ class Slots:
     y, x
         The axes of the working grid.
     blended
-        Fill the slots of the whole window; else those of its core, the others are 0.
+        Fill the slots of the whole window; else those of its core.
+
+    Attributes
+    ----------
+    needs
+        Part of a window, along y and x, whose probabilities decide about its slots.
     """
 
     def __init__(self, y: Axis, x: Axis, *, blended: bool) -> None:
         self.axes = (y, x)
         self.counts = (y.slots, x.slots)
-        self._inset = tuple(0 if blended else a.margin for a in self.axes)
-        self._tables = [_table(a, inset) for a, inset in zip(self.axes, self._inset, strict=True)]
+        insets = [0 if blended else a.margin for a in self.axes]
+        ends = [(max(i - 1, 0), a.window - max(i - 1, 0)) for a, i in zip(self.axes, insets, strict=True)]
+        self.needs = tuple(slice(*end) for end in ends)
+        self._sides = tuple(a.window - 2 * i for a, i in zip(self.axes, insets, strict=True))
+        self._tables = [
+            _Table.of(a, i, first) for a, i, (first, _) in zip(self.axes, insets, ends, strict=True)
+        ]
 
     def fill(self, probs: Tensor) -> Tensor:
-        """Slots (b, c · ky · kx, y, x) of the probabilities (b, c, y, x) of one window.
+        """Slots (b, c · ky · kx, y, x) of the probabilities (b, c, y, x) of windows.
 
-        The window's margin stays 0 unless blended.
+        Parameters
+        ----------
+        probs
+            Of the part `needs` of the windows.
         """
-        ky, kx = self.counts
+        (ky, kx), (height, width) = self.counts, self._sides
         fine = probs
-        for dim, (below, weight) in zip((2, 3), self._tables, strict=True):
-            fine = _interpolate(fine, below, weight, dim)
-        b, c, height, width = probs.shape
-        (iy, ix), out_shape = self._inset, (b, c, ky, kx, height, width)
-        inner = fine.view(b, c, height - 2 * iy, ky, width - 2 * ix, kx).permute(0, 1, 3, 5, 2, 4)
-        if not (iy or ix):
-            return inner.reshape(b, c * ky * kx, height, width)
-        out = torch.zeros(out_shape, dtype=probs.dtype)
-        out[..., iy : height - iy, ix : width - ix] = inner
-        return out.view(b, c * ky * kx, height, width)
+        for dim, table in zip((2, 3), self._tables, strict=True):
+            fine = table.interpolate(fine, dim)
+        b, c = probs.shape[:2]
+        if ky == kx == 1:
+            return fine
+        inner = fine.reshape(b, c, height, ky, width, kx).permute(0, 1, 3, 5, 2, 4)
+        return inner.reshape(b, c * ky * kx, height, width)
 
     def read(
         self, slots: Tensor, first: tuple[int, int], start: tuple[int, int], stop: tuple[int, int]
@@ -77,25 +89,34 @@ class Slots:
         return _pick(_pick(fine, rows, 2), columns, 3)
 
 
-def _table(axis: Axis, inset: int) -> tuple[Tensor, Tensor]:
-    """Working pixel of the window below each slot's voxel, and the weight of the next one."""
-    pixels = np.arange(inset, axis.window - inset) - axis.margin
-    voxels = axis.first_voxel(pixels)[:, None] + np.arange(axis.slots)
-    below, weight = axis.neighbours(voxels.ravel())
-    below = below + axis.margin
-    weight = np.where(below < 0, 0, np.where(below > axis.window - 2, 1, weight))
-    below = np.clip(below, 0, axis.window - 2)
-    return torch.from_numpy(below), torch.from_numpy(weight.astype(np.float32))
+@dataclass(frozen=True)
+class _Table:
+    """Pixel below the voxel of each slot along one axis, and the weight of the next pixel."""
 
+    below: NDArray[np.int64]
+    weight: NDArray[np.float32]
 
-def _interpolate(values: Tensor, below: Tensor, weight: Tensor, dim: int) -> Tensor:
-    """Values between `below` and the next along `dim`."""
-    low = values.index_select(dim, below)
-    if not bool(weight.any()):
-        return low
-    shape = [1] * values.ndim
-    shape[dim] = -1
-    return torch.lerp(low, values.index_select(dim, below + 1), weight.view(shape))
+    @classmethod
+    def of(cls, axis: Axis, inset: int, first: int) -> _Table:
+        """Table of a window without its outer `inset` pixels; pixels count from `first`."""
+        pixels = np.arange(inset, axis.window - inset) - axis.margin
+        voxels = axis.first_voxel(pixels)[:, None] + np.arange(axis.slots)
+        below, weight = axis.neighbours(voxels.ravel())
+        below = below + axis.margin
+        weight = np.where(below < 0, 0, np.where(below > axis.window - 2, 1, weight))
+        if weight.any():
+            below = np.clip(below, 0, axis.window - 2)
+        return cls(below - first, weight.astype(np.float32))
+
+    def interpolate(self, values: Tensor, dim: int) -> Tensor:
+        """Values between `below` and the next along `dim`; a view where there is nothing to do."""
+        low = _pick(values, self.below, dim)
+        if not self.weight.any():
+            return low
+        shape = [1] * values.ndim
+        shape[dim] = -1
+        high = _pick(values, self.below + 1, dim)
+        return torch.lerp(low, high, torch.from_numpy(self.weight).view(shape))
 
 
 def _places(axis: Axis, first: int, start: int, stop: int) -> NDArray[np.int64]:

@@ -72,6 +72,10 @@ class FolderBlocks(ABC, Generic[P_co]):
             for name, value in named.items() if name not in ("folder", "digest")
         }
 
+    def means(self) -> dict[str, Any]:
+        """What computes it, where that may differ without making another product."""
+        return {}
+
     @abstractmethod
     def note(self) -> str:
         """How it works, in words, for the log."""

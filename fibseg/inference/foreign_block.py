@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fibseg.blocks import Block
 from fibseg.errors import DataError
 from fibseg.export.foreign import ForeignModel, Step, read_foreign
-from fibseg.inference.block import THREADS
+from fibseg.inference.choice import THREADS
 from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.foreign_session import ForeignWindows
 from fibseg.inference.foreign_steps import applied

@@ -57,9 +57,10 @@ class ForeignWindows(Windows):
         return self.slots.fill(average(self._shares, images, self._ways))
 
     def _shares(self, images: Tensor) -> Tensor:
-        """Probabilities of the classes, shape (b, classes, y, x)."""
+        """Probabilities of the classes, shape (b, classes, y, x), of the part that is needed."""
         found = self._pool.map(self.window, images.numpy())
-        return torch.from_numpy(np.stack(list(found)))
+        rows, columns = self.slots.needs
+        return torch.from_numpy(np.stack(list(found)))[:, :, rows, columns]
 
     def window(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities of the classes in one window."""

@@ -11,26 +11,21 @@ from numpy.typing import NDArray
 
 from fibseg.blocks import Block
 from fibseg.export import load_network
-from fibseg.inference.backends import Backend
-from fibseg.inference.block import threads_of
-from fibseg.inference.folder_block import FolderBlocks
+from fibseg.inference.network_block import NetworkBlocks
 from fibseg.inference.oblique import ObliquePredictor, near_border
 from fibseg.inference.oblique_plan import ObliquePlan
 
 
 @dataclass(frozen=True)
-class ObliqueBlocks(FolderBlocks[ObliquePlan]):
+class ObliqueBlocks(NetworkBlocks[ObliquePlan]):
     """The folder of a network; sources are the raw and, with ``plan.within_nm``, labels.
 
     Parameters
     ----------
-    backend
-        What runs the network.
     within_digest
         Of the labels near whose border voxels are computed; empty where all are.
     """
 
-    backend: Backend
     within_digest: str = ""
 
     def note(self) -> str:
@@ -44,11 +39,6 @@ class ObliqueBlocks(FolderBlocks[ObliquePlan]):
             f"{plan.window} px, margin {plan.margin} px included, along "
             f"{len(plan.orientations)} orientations ({plan.fusion}){near}"
         )
-
-    @property
-    def threads(self) -> int:
-        """As many as a window uses well."""
-        return threads_of(self.backend)
 
     def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""
@@ -64,7 +54,5 @@ def _predictor(settings: ObliqueBlocks) -> ObliquePredictor:
     """The predictor of these settings, kept: compiling takes seconds."""
     network, spec = load_network(settings.folder)
     plan = settings.plan
-    shape = (plan.batch, spec.in_channels, plan.window, plan.window)
-    return ObliquePredictor(
-        settings.backend.compile(network, shape), len(spec.classes), plan, settings.normalisation
-    )
+    ready = settings.backend.compile(network, plan.batch_shape(spec.in_channels))
+    return ObliquePredictor(ready, len(spec.classes), plan, settings.normalisation)

@@ -91,6 +91,10 @@ class ObliquePlan:
         """Pixels of one orientation."""
         return Lattice(orientation, self.shape, self.spacing, self.pixel_nm)
 
+    def batch_shape(self, channels: int) -> tuple[int, int, int, int]:
+        """What the network sees at once, (b, c, y, x)."""
+        return self.batch, channels, self.window, self.window
+
     def block_shape(self, shards: Sequence[int]) -> Shape:
         """Voxels per block: one shard."""
         z, y, x = shards

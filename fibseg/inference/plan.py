@@ -135,6 +135,10 @@ class Plan:
         """Voxels of level 0."""
         return self.z.length, self.y.length, self.x.length
 
+    def batch_shape(self, channels: int) -> tuple[int, int, int, int]:
+        """What the network sees at once, (b, c, y, x)."""
+        return self.batch, channels, self.y.window, self.x.window
+
     def block_shape(self, shards: Sequence[int]) -> Shape:
         """Voxels per block: whole planes where they fit, else whole windows of whole shards."""
         sides = []

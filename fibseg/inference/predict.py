@@ -49,8 +49,8 @@ class Predictor:
         self, network: nn.Module, spec: ModelSpec, *, plan: Plan, normalisation: Normalisation,
         backend: Backend, tta: str = "none",
     ) -> None:
-        shape = (plan.batch, spec.in_channels, plan.y.window, plan.x.window)
-        windows = Windows(backend.compile(network, shape), plan, symmetries(tta))
+        compiled = backend.compile(network, plan.batch_shape(spec.in_channels))
+        windows = Windows(compiled, plan, symmetries(tta))
         self._set(windows, len(spec.classes), partial(normalise, spec=normalisation))
 
     @classmethod

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
-from fibseg.export import load_network, load_spec
+from fibseg.export import ModelSpec, load_network, load_spec
 from fibseg.export.foreign import is_model_file
-from fibseg.inference import Backend
+from fibseg.inference import Wish
 from fibseg.pipeline.fused import Operator
+from fibseg.pipeline.infer_backend import settled
 from fibseg.pipeline.infer_foreign import run_file
 from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.pipeline.probabilities import Order, carry_out, product_names
@@ -43,7 +44,10 @@ def run(
         Name of the products; a model with several classes appends ``_CLASS``. By default the
         class, or the name of the model folder or file where there are several.
     backend
-        ``"torch"``, ``"openvino"`` or ``"auto"`` (OpenVINO where installed, torch on a GPU).
+        ``"torch"``, ``"compile"``, ``"onnxruntime"``, ``"openvino"`` or ``"auto"``: torch on a GPU,
+        else the one that measures fastest on this machine, once for each architecture; for a
+        volume of less than 2²⁶ voxels that was not measured, OpenVINO where it is installed.
+        What stands already is not made again by another backend.
     precision
         ``"float32"``, ``"bfloat16"`` or ``"auto"`` (bfloat16 where the hardware has it).
     tta
@@ -90,13 +94,22 @@ def run(
             postprocess=postprocess, blocks=blocks, block_shape=block_shape, overwrite=overwrite,
             config=config or {}, overrides=overrides,
         )
+    wish = Wish(backend, precision)
     store, spec = Volume.open(volume), load_spec(model)
-    task = task_of(store, spec, model, looking, backend=Backend.choose(backend, precision))
-    own = spec.classes[0] if len(spec.classes) == 1 else Path(model).resolve().name
-    names = product_names(spec.classes, name or own)
+    task = task_of(store, spec, model, looking, backend=wish.candidates()[0])
+    names = names_of(spec, model, name)
+    task = settled(
+        task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0]
+    )
     return carry_out(
         Order("infer", store, task.blocks, names, task.beside), postprocess=postprocess,
         blocks=blocks, block_shape=block_shape, overwrite=overwrite, config=config or {},
         overrides=overrides, ready=partial(load_network, model), inputs=task.inputs,
         note=task.note,
     )
+
+
+def names_of(spec: ModelSpec, model: str, name: str | None) -> list[str]:
+    """Names of the products, one per class."""
+    own = spec.classes[0] if len(spec.classes) == 1 else Path(model).resolve().name
+    return product_names(spec.classes, name or own)

@@ -11,8 +11,8 @@ from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, weights_digest
 from fibseg.inference import (
     Backend,
-    FolderBlocks,
     ModelBlocks,
+    NetworkBlocks,
     ObliqueBlocks,
     make_oblique_plan,
     make_plan,
@@ -67,7 +67,7 @@ class Task:
         On spacings, for the log.
     """
 
-    blocks: FolderBlocks[Any]
+    blocks: NetworkBlocks[Any]
     beside: Sequence[Any] = ()
     inputs: dict[str, str] = field(default_factory=dict)
     note: str = ""

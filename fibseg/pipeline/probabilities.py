@@ -163,10 +163,7 @@ def write_probabilities(
     """Write one probability map per class; returns seconds and million voxels per second."""
     store, task = order.store, order.task
     products = [
-        store.create_probabilities(
-            name, inputs=order.inputs(channel), overwrite=overwrite,
-            attributes={"model": Path(task.folder).name, "model_digest": task.digest},
-        )
+        _begun(order, name, channel, overwrite=overwrite)
         for channel, name in enumerate(order.names)
     ]
     log.info("%s", task.note())
@@ -183,6 +180,22 @@ def write_probabilities(
     products[0].journal_path.unlink(missing_ok=True)
     rate = math.prod(store.shape) / max(seconds, 1e-9) / 1e6
     return {"seconds": round(seconds, 2), "megavoxels_per_second": round(rate, 3)}
+
+
+def _begun(order: Order, name: str, channel: int, *, overwrite: bool) -> Product:
+    """The product to be written: new, or as far as it is."""
+    store, means = order.store, order.task.means()
+    unfinished = Product(store.path / "probabilities" / name)
+    if unfinished.path.exists() and not unfinished.complete:
+        other = unfinished.info.attributes.get("backend")
+        if other and other != means:
+            log.warning("%s was begun by %s and is made anew.", name, other["name"])
+            unfinished.discard()
+    told = {"model": Path(order.task.folder).name, "model_digest": order.task.digest}
+    return store.create_probabilities(
+        name, inputs=order.inputs(channel), overwrite=overwrite,
+        attributes=told | ({"backend": means} if means else {}),
+    )
 
 
 def refuse_early(

@@ -35,22 +35,29 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
         from fibseg.pipeline import infer_foreign
 
         return infer_foreign.sample_of(parts, folder)
-    from fibseg.export import load_spec
-    from fibseg.inference import Backend
-    from fibseg.inference.block import threads_of
+    from fibseg.export import load_network, load_spec
+    from fibseg.inference import Wish
+    from fibseg.pipeline.infer import names_of
+    from fibseg.pipeline.infer_backend import settled
     from fibseg.pipeline.infer_task import Looking, task_of
     from fibseg.pipeline.named import measured_anew, names_in, products_in
 
     parts = measured_anew(parts)
     store, spec = Volume.open(parts["volume"]), load_spec(parts["model"])
-    backend = Backend.choose(parts["backend"], parts["precision"])
+    wish, model = Wish(parts["backend"], parts["precision"]), parts["model"]
     looking = Looking(**{f.name: parts[f.name] for f in fields(Looking)})
-    task = task_of(store, spec, parts["model"], looking, backend=backend)
+    task = settled(
+        task_of(store, spec, model, looking, backend=wish.candidates()[0]), wish, store=store,
+        names=names_of(spec, model, parts["name"]), spec=spec,
+        load=lambda: load_network(model)[0],
+    )
+    backend = task.blocks.backend
+    parts = {**parts, "backend": backend.name, "precision": backend.precision}
     block = parts["block_shape"] or task.blocks.plan.block_shape(store.block_shape)
     named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
     named["labels"] = sorted({*named["labels"], *([looking.within] if looking.within else [])})
     sample = of_store(store, folder, parts, block=block, **named)
-    return replace(sample, threads=threads_of(backend))
+    return replace(sample, threads=task.blocks.threads)
 
 
 def classify_sample(parts: Parts, folder: Path) -> Sample:

@@ -17,7 +17,8 @@ from inference_fakes import FakeVolume, by_blocks, make_predictor, random_image,
 from fibseg.blocks import usable_cores
 from fibseg.errors import UsageError
 from fibseg.inference import Backend
-from fibseg.inference.block import THREADS, threads_of
+from fibseg.inference.choice import THREADS
+from fibseg.inference.network_block import threads_of
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
@@ -119,7 +120,7 @@ def test_a_gpu_is_taken_by_torch(monkeypatch):
     assert Backend.choose() == Backend("torch", "bfloat16", "cuda")
 
 
-@pytest.mark.parametrize(("backend", "precision"), [("onnx", "auto"), ("auto", "int8")])
+@pytest.mark.parametrize(("backend", "precision"), [("onnx", "auto"), ("auto", "half")])
 def test_unknown_words_are_refused(backend, precision):
     with pytest.raises(UsageError, match="Use one of"):
         Backend.choose(backend, precision)
@@ -128,11 +129,11 @@ def test_unknown_words_are_refused(backend, precision):
 RELEASED_THEN_ASKED_TO_STOP = """
 import gc, os, signal, threading
 import torch
-from fibseg.inference.backends import _compile_openvino
+from fibseg.inference.run_openvino import compile_openvino
 got = []
 signal.signal(signal.SIGTERM, lambda number, frame: got.append(number))
 network = torch.nn.Conv2d(1, 2, 3, padding=1).eval()
-runs = [_compile_openvino(network, (1, 1, 64, 64), "bfloat16") for _ in range(3)]
+runs = [compile_openvino(network, (1, 1, 64, 64), "bfloat16") for _ in range(3)]
 thread = threading.Thread(target=runs.clear)
 thread.start()
 thread.join()
@@ -151,5 +152,7 @@ def test_a_signal_after_networks_were_released_is_taken_as_ever():
 
 
 def test_workers_share_the_cores_of_a_cpu_and_one_has_the_gpu():
-    assert threads_of(Backend("torch", "bfloat16", "cuda")) == usable_cores()
-    assert threads_of(Backend("openvino", "float32")) == THREADS
+    assert threads_of(Backend("torch", "bfloat16", "cuda"), 1) == usable_cores()
+    assert threads_of(Backend("openvino", "float32"), 1) == THREADS
+    assert threads_of(Backend("torch", "float32"), 8) == THREADS
+    assert threads_of(Backend("torch", "float32"), 1) == 1, "a window is computed by one"

@@ -16,7 +16,7 @@ def axis(core: int, step: int, margin: int, n_windows: int = 3) -> Axis:
 
 
 def stitched(probs: torch.Tensor, y: Axis, x: Axis) -> torch.Tensor:
-    """Slots of a plane of whole windows (margins included), as MONAI's weights put them."""
+    """Slots of a plane of whole windows (margins included), put side by side."""
     slots = Slots(y, x, blended=False)
     height, width = y.n_windows * y.core, x.n_windows * x.core
     out = torch.zeros(1, probs.shape[1] * y.slots * x.slots, height, width)
@@ -24,7 +24,7 @@ def stitched(probs: torch.Tensor, y: Axis, x: Axis) -> torch.Tensor:
         for j in range(x.n_windows):
             top, left = i * y.core, j * x.core
             window = probs[..., top : top + y.window, left : left + x.window]
-            core = slots.fill(window)[..., y.margin : -y.margin, x.margin : -x.margin]
+            core = slots.fill(window[(..., *slots.needs)])
             out[..., top : top + y.core, left : left + x.core] = core
     return out
 
@@ -63,10 +63,11 @@ def test_a_ramp_stays_a_ramp_and_every_cut_reads_the_same(core: int, step: int) 
 def test_a_window_decides_about_its_core_alone() -> None:
     a = axis(6, 12, 2)
     slots = Slots(a, a, blended=False)
-    filled = slots.fill(torch.ones(2, 3, a.window, a.window))
-    assert filled.shape == (2, 3 * a.slots**2, a.window, a.window)
-    assert (filled[..., 2:-2, 2:-2] == 1).all()
-    filled[..., 2:-2, 2:-2] = 0
-    assert not filled.any()
+    assert slots.needs == (slice(1, 9), slice(1, 9)), "and the pixel beside it"
+    probs = torch.ones(2, 3, a.window, a.window)
+    probs[..., :1] = probs[..., -1:] = torch.nan
+    filled = slots.fill(probs[(..., *slots.needs)])
+    assert filled.shape == (2, 3 * a.slots**2, a.core, a.core)
+    assert (filled == 1).all()
     blended = Slots(a, a, blended=True).fill(torch.ones(1, 1, a.window, a.window))
     assert (blended == 1).all()

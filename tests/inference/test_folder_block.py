@@ -51,6 +51,7 @@ def test_they_travel_and_read_what_their_plan_says(task):
 def test_orientations_and_backend_are_part_of_a_networks_settings():
     task = network()
     assert task.settings()["tta"] == "flips"
-    assert task.settings()["backend"]["name"] == "torch"
+    assert task.settings()["backend"] == "float32", "who computes it makes no other product"
+    assert task.means() == {"name": "torch", "precision": "float32", "device": "cpu"}
     assert "windows of" in task.note()
     assert "classified on level" in forests().note()

@@ -1,0 +1,70 @@
+"""Which backend computes a product: the one that began it, else the fastest of this machine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from torch import nn
+
+from fibseg.export import ModelSpec
+from fibseg.inference import Backend, Wish, fastest
+from fibseg.pipeline.infer_task import Task
+from fibseg.pipeline.probabilities import Order
+from fibseg.volume import Product, Volume
+
+log = logging.getLogger("fibseg.infer")
+
+
+def settled(
+    task: Task, wish: Wish, *, store: Volume, names: Sequence[str], spec: ModelSpec,
+    load: Callable[[], nn.Module],
+) -> Task:
+    """The task with its backend.
+
+    A product that was begun, or is finished, keeps its own where the wish allows that: blocks of
+    two backends differ in how they round, and a finished product is no other one because another
+    backend is the fastest today.
+
+    Parameters
+    ----------
+    task
+        With any backend.
+    names
+        Names of the products.
+    load
+        Gives the network, in case that backends have to be measured.
+
+    Raises
+    ------
+    UsageError
+        If no backend can be meant.
+    """
+    for channel, name in enumerate(names):
+        begun = _begun(store, name)
+        if begun is None or not wish.allows(begun[0]):
+            continue
+        same = _with(task, begun[0])
+        if Order("infer", store, same.blocks, names).inputs(channel) == begun[1]:
+            return same
+    n_voxels = store.shape[0] * store.shape[1] * store.shape[2]
+    shape = task.blocks.plan.batch_shape(spec.in_channels)
+    return _with(task, fastest(wish, spec, shape, n_voxels=n_voxels, load=load))
+
+
+def _with(task: Task, backend: Backend) -> Task:
+    return replace(task, blocks=replace(task.blocks, backend=backend))
+
+
+def _begun(store: Volume, name: str) -> tuple[Backend, str] | None:
+    """Backend and inputs of the product that stands, finished or not."""
+    product = Product(store.path / "probabilities" / name)
+    if not product.path.exists():
+        return None
+    info = product.info
+    means: Mapping[str, Any] | None = info.attributes.get("backend")
+    if not isinstance(means, dict) or set(means) != {f.name for f in fields(Backend)}:
+        return None
+    return Backend(**means), info.inputs
