@@ -62,8 +62,9 @@ def test_products_and_records_are_those_of_any_model(store, files):
 def test_blocks_and_workers_change_nothing(store, files, kind):
     blocks = {
         "a": {"blocks": Serial()}, "b": {"blocks": Serial(), "block_shape": (64, 128, 128)},
-        "c": {"blocks": Processes(2), "block_shape": (70, 128, 140)},
     }
+    if kind == "zip":  # the one that counts over the volume first
+        blocks["c"] = {"blocks": Processes(2), "block_shape": (70, 128, 140)}
     found = []
     for name, settings in blocks.items():
         run(files[kind], store, name=f"{kind}{name}", **settings)
