@@ -15,7 +15,8 @@ phantom, mirrored as often as it takes). In turns, round by round, so that a bus
 Rates count voxels of the volume by wall time and by the time that cores worked (threads and
 processes added up), which other jobs on the machine hardly change. Targets: 10 times plain MONAI
 with native bfloat16 and 4 times without, IoU with the phantom's truth no more than 0.005 below
-that of plain MONAI, from store to store at least 85 % of the bare network. Seam score: see seams.py.
+that of plain MONAI, from store to store at least 85 % of the bare network. For the seam score see
+seams.py.
 """
 
 from __future__ import annotations

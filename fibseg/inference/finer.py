@@ -37,12 +37,11 @@ class Slots:
         self.axes = (y, x)
         self.counts = (y.slots, x.slots)
         insets = [0 if blended else a.margin for a in self.axes]
-        ends = [(max(i - 1, 0), a.window - max(i - 1, 0)) for a, i in zip(self.axes, insets, strict=True)]
-        self.needs = tuple(slice(*end) for end in ends)
-        self._sides = tuple(a.window - 2 * i for a, i in zip(self.axes, insets, strict=True))
-        self._tables = [
-            _Table.of(a, i, first) for a, i, (first, _) in zip(self.axes, insets, ends, strict=True)
-        ]
+        both = list(zip(self.axes, insets, strict=True))
+        first = [max(inset - 1, 0) for inset in insets]
+        self.needs = tuple(slice(f, a.window - f) for a, f in zip(self.axes, first, strict=True))
+        self._sides = tuple(axis.window - 2 * inset for axis, inset in both)
+        self._tables = [_Table.of(*pair, f) for pair, f in zip(both, first, strict=True)]
 
     def fill(self, probs: Tensor) -> Tensor:
         """Slots (b, c · ky · kx, y, x) of the probabilities (b, c, y, x) of windows.
