@@ -1,6 +1,6 @@
 """What a user would otherwise write: MONAI's BasicUNet with its defaults on sparse planes.
 
-The peer of benchmarks/real_iou.py and benchmarks/infer_speed.py: the same masked loss on labelled
+The peer of benchmarks/real_iou.py: the same masked loss on labelled
 pixels, float32, 256² patches and windows, overlap 0.5, gaussian blending.
 """
 

@@ -37,12 +37,11 @@ class Slots:
         self.axes = (y, x)
         self.counts = (y.slots, x.slots)
         insets = [0 if blended else a.margin for a in self.axes]
-        ends = [(max(i - 1, 0), a.window - max(i - 1, 0)) for a, i in zip(self.axes, insets, strict=True)]
-        self.needs = tuple(slice(*end) for end in ends)
-        self._sides = tuple(a.window - 2 * i for a, i in zip(self.axes, insets, strict=True))
-        self._tables = [
-            _Table.of(a, i, first) for a, i, (first, _) in zip(self.axes, insets, ends, strict=True)
-        ]
+        both = list(zip(self.axes, insets, strict=True))
+        first = [max(inset - 1, 0) for inset in insets]
+        self.needs = tuple(slice(f, a.window - f) for a, f in zip(self.axes, first, strict=True))
+        self._sides = tuple(axis.window - 2 * inset for axis, inset in both)
+        self._tables = [_Table.of(*pair, f) for pair, f in zip(both, first, strict=True)]
 
     def fill(self, probs: Tensor) -> Tensor:
         """Slots (b, c · ky · kx, y, x) of the probabilities (b, c, y, x) of windows.
@@ -116,7 +115,7 @@ class _Table:
         shape = [1] * values.ndim
         shape[dim] = -1
         high = _pick(values, self.below + 1, dim)
-        return torch.lerp(low, high, torch.from_numpy(self.weight).view(shape))
+        return torch.lerp(low, high, torch.from_numpy(self.weight).to(low.device).view(shape))
 
 
 def _places(axis: Axis, first: int, start: int, stop: int) -> NDArray[np.int64]:
@@ -130,4 +129,4 @@ def _pick(values: Tensor, index: NDArray[np.int64], dim: int) -> Tensor:
     """`values` at `index` along `dim`, as a view where the indices follow each other."""
     if len(index) and index[-1] - index[0] == len(index) - 1:
         return values.narrow(dim, int(index[0]), len(index))
-    return values.index_select(dim, torch.from_numpy(index))
+    return values.index_select(dim, torch.from_numpy(index).to(values.device))

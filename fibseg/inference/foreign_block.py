@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fibseg.blocks import Block
 from fibseg.errors import DataError
@@ -77,9 +79,14 @@ class ForeignBlocks(FolderBlocks[Plan]):
         (raw,) = arrays
         made = windows(replace(self, before=()))
         predictor = Predictor.over(
-            made, n_classes=len(made.model.classes), ready=partial(applied, self.before)
+            made, n_classes=len(made.model.classes), ready=partial(_ready, self.before)
         )
         return predictor.box(lambda box: raw[box.relative_to(block.read).slices], block.write)
+
+
+def _ready(before: tuple[Step, ...], plane: NDArray[Any]) -> Tensor:
+    """What the graph sees of the voxels of a plane."""
+    return torch.from_numpy(np.ascontiguousarray(applied(before, plane), np.float32))
 
 
 @functools.lru_cache(maxsize=1)

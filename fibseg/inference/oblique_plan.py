@@ -121,7 +121,7 @@ def make_oblique_plan(
     """
     if fusion not in FUSIONS:
         raise UsageError(f"fusion={fusion!r} is unknown. Use one of: {', '.join(FUSIONS)}.")
-    if within_nm is not None and not within_nm[0] < within_nm[1]:
+    if within_nm is not None and not -math.inf < within_nm[0] < within_nm[1] < math.inf:
         raise UsageError(f"within_nm={list(within_nm)} is no range. Use e.g. [-200,200].")
     pixel_nm, finest = min(spec.spacing[1:]), min(volume.spacing)
     if pixel_nm > finest * (1 + TOLERANCE):

@@ -1,10 +1,13 @@
-"""A network on one volume: raw voxels of any box or plane in, probabilities on level 0 out."""
+"""A network on one volume: raw voxels of any box or plane in, probabilities on level 0 out.
+
+Between the two all is done on the device of the backend: raw values go there, and probabilities of
+one byte come back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fibseg.data import Normalisation, normalise, refuse_not_finite
+from fibseg.data import Normalisation, refuse_not_finite
+from fibseg.data.normalise import OUTSIDE, WIDTH
 from fibseg.export import ModelSpec
 from fibseg.geometry import Box
 from fibseg.inference.axis import mirrored, resample
@@ -24,8 +28,8 @@ from fibseg.inference.windows import Windows
 Reader = Callable[[Box], NDArray[Any]]
 """Gives the voxels of a box of the source."""
 
-Ready = Callable[[NDArray[Any]], NDArray[np.float32]]
-"""Makes what a network sees of the voxels of a plane."""
+Ready = Callable[[NDArray[Any]], Tensor]
+"""Makes what a network sees of the voxels of a plane, float32, on the device of the network."""
 
 
 class Predictor:
@@ -51,7 +55,13 @@ class Predictor:
     ) -> None:
         compiled = backend.compile(network, plan.batch_shape(spec.in_channels))
         windows = Windows(compiled, plan, symmetries(tta))
-        self._set(windows, len(spec.classes), partial(normalise, spec=normalisation))
+        device = torch.device(backend.device)
+
+        def ready(plane: NDArray[Any]) -> Tensor:
+            """The plane on the device, normalised there."""
+            return normalised(torch.from_numpy(plane).to(device), normalisation)
+
+        self._set(windows, len(spec.classes), ready)
 
     @classmethod
     def over(cls, windows: Windows, *, n_classes: int, ready: Ready) -> Predictor:
@@ -125,7 +135,8 @@ class Predictor:
             probs = held[used[0]]
             if len(used) == 2:
                 probs = torch.lerp(probs, held[used[1]], float(w))
-            yield plane, probs.mul(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+            # Probabilities end at 1, so that nothing but the half is to be cut off.
+            yield plane, probs.mul(255).add_(0.5).to(torch.uint8).cpu().numpy()
 
     def _working_planes(
         self, read: Reader, numbers: list[int], write: Box
@@ -142,7 +153,7 @@ class Predictor:
         images = _Planes(read, plan, self._ready, ranges)
         for at in range(0, len(numbers), plan.batch):
             part = numbers[at : at + plan.batch]
-            slots = self._windows.run(torch.from_numpy(np.stack([images.stack(k) for k in part])))
+            slots = self._windows.run(torch.stack([images.stack(k) for k in part]))
             probs = self._windows.slots.read(slots, first, (y0, x0), (y1, x1))
             yield from zip(part, probs, strict=True)
 
@@ -157,14 +168,14 @@ class _Planes:
     ranges: list[tuple[int, int]]
 
     def __post_init__(self) -> None:
-        self._held: dict[int, NDArray[np.float32]] = {}
+        self._held: dict[int, Tensor] = {}
         axes = (self.plan.y, self.plan.x)
         self._pixels = [a.pixels(*r) for a, r in zip(axes, self.ranges, strict=True)]
         self._low = [int(p.min()) for p in self._pixels]
         self._inner = [np.arange(p.min(), p.max() + 1) for p in self._pixels]
         self._source = [a.source_range(p) for a, p in zip(axes, self._pixels, strict=True)]
 
-    def stack(self, number: int) -> NDArray[np.float32]:
+    def stack(self, number: int) -> Tensor:
         """Working plane and its neighbours, shape (channels, y, x)."""
         c = self.plan.context
         wanted = mirrored(np.arange(number - c, number + c + 1), self.plan.z.n_work)
@@ -172,9 +183,9 @@ class _Planes:
         for k in wanted:
             if int(k) not in self._held:
                 self._held[int(k)] = self._load(int(k))
-        return np.stack([self._held[int(k)] for k in wanted])
+        return torch.stack([self._held[int(k)] for k in wanted])
 
-    def _load(self, number: int) -> NDArray[np.float32]:
+    def _load(self, number: int) -> Tensor:
         """One working plane, shape (y, x)."""
         index, weights = self.plan.z.taps(np.array([number]))
         (y0, y1), (x0, x1) = self._source
@@ -188,8 +199,22 @@ class _Planes:
             taps, share = grid.taps(inner)
             plane = resample(plane, taps - low, share, axis=axis)
         ready = self.ready(plane)
-        rows, columns = (p - low for p, low in zip(self._pixels, self._low, strict=True))
-        return np.ascontiguousarray(ready[rows[:, None], columns])
+        for axis, (pixels, low) in enumerate(zip(self._pixels, self._low, strict=True)):
+            ready = ready.index_select(axis, torch.from_numpy(pixels - low).to(ready.device))
+        return ready
+
+
+def normalised(image: Tensor, spec: Normalisation) -> Tensor:
+    """The image as `fibseg.data.normalise` makes it, to the last bit, on the device that it is on.
+
+    >>> normalised(torch.tensor([0, 100, 200]), Normalisation(0, 200, invert=True)).tolist()
+    [2.5, 0.0, -2.5]
+    """
+    share = image.to(torch.float32, copy=True)
+    share.sub_(float(np.float32(spec.low))).mul_(float(np.float32(1 / (spec.high - spec.low))))
+    if spec.invert:
+        share.neg_().add_(1)
+    return share.clamp_(-OUTSIDE, 1 + OUTSIDE).sub_(0.5).mul_(WIDTH)
 
 
 def _used(pair: tuple[int, int], weight: float) -> tuple[int, ...]:

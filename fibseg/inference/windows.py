@@ -52,7 +52,8 @@ class Windows:
         overlap = [max(0.0, 1 - (a.core + 0.5) / a.window) for a in (y, x)]
         result = sliding_window_inference(
             images, roi_size=(y.window, x.window), sw_batch_size=self.plan.batch,
-            predictor=self._predict, overlap=overlap, roi_weight_map=self._weights,
+            predictor=self._predict, overlap=overlap,
+            roi_weight_map=None if self._weights is None else self._weights.to(images.device),
         )
         if not isinstance(result, Tensor):
             raise TypeError(f"MONAI returned {type(result).__name__}")

@@ -80,7 +80,7 @@ def test_small_volumes_are_not_worth_it(model, two):
 
 def test_one_candidate_needs_no_measuring(model):
     loads: list[int] = []
-    network, spec = model
+    _, spec = model
     got = fastest(
         Wish("torch", "float32"), spec, SHAPE, n_voxels=WORTH, load=lambda: loads.append(1)
     )

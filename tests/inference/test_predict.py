@@ -13,6 +13,7 @@ from fibseg.data import Normalisation, normalise
 from fibseg.errors import DataError
 from fibseg.geometry import Box, downsample_mean
 from fibseg.inference import predict_planes
+from fibseg.inference.predict import normalised
 
 SHAPE = (5, 100, 90)
 
@@ -210,3 +211,17 @@ def test_an_empty_box_gives_an_empty_result():
     empty = Box((0, 0, 0), (0, 100, 90))
     assert predictor.plan.read_box(empty).size == 0
     assert predictor.box(lambda b: volume.image[b.slices], empty)[0].shape == (0, 100, 90)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("invert", [False, True])
+def test_grey_values_are_normalised_as_in_training_to_the_last_bit(dtype, invert):
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 255, (40, 50)).astype(dtype)
+    spec = Normalisation(7.3, 201.7, invert=invert)
+    got = normalised(torch.from_numpy(image), spec)
+    np.testing.assert_array_equal(got.numpy(), normalise(image, spec))
+    assert got.data_ptr() != torch.from_numpy(image).data_ptr(), "the image is left alone"
+    np.testing.assert_array_equal(
+        image, np.random.default_rng(0).uniform(0, 255, (40, 50)).astype(dtype)
+    )

@@ -44,7 +44,9 @@ def fastest_is(monkeypatch):
 
 
 def run(model: Path, store, **keywords):
-    return infer.run(model=str(model), volume=str(store.path), name="m", blocks=Serial(), **keywords)
+    return infer.run(
+        model=str(model), volume=str(store.path), name="m", blocks=Serial(), **keywords
+    )
 
 
 def backends(store):
