@@ -158,7 +158,7 @@ VERBS: dict[str, Verb] = {
     ),
     "export": Verb(
         "export",
-        "a model as ONNX, CZANN or bioimage.io package, with a certificate; objects for other tools",
+        "a model as ONNX, CZANN or bioimage.io package, certified; objects for other tools",
         (
             "fibseg export model=models/mitochondria format=all out=travel",
             "fibseg export volume=cell.ome.zarr labels=mitochondria format=stl out=meshes",

@@ -26,6 +26,9 @@ class ImageGraph(nn.Module):
         Of the network.
     """
 
+    low: Tensor
+    high: Tensor
+
     def __init__(self, network: nn.Module, constants: Constants, *, multiple: int) -> None:
         super().__init__()
         self.network = network
@@ -38,9 +41,9 @@ class ImageGraph(nn.Module):
         self, image: Tensor, low: Tensor | None = None, high: Tensor | None = None
     ) -> Tensor:
         """Softmax of the network; `low` and `high`, scalars, replace the constants."""
-        low, high = self.low if low is None else low, self.high if high is None else high
+        ends = (self.low if low is None else low, self.high if high is None else high)
         height, width = image.shape[2], image.shape[3]
-        x = normalised(image, low, high, invert=self.invert)
+        x = normalised(image, *ends, invert=self.invert)
         # Written so that tracing keeps it: for any height and width.
         missing = (0, (-width) % self.multiple, 0, (-height) % self.multiple)
         x = functional.pad(x, missing, mode="replicate")
@@ -58,20 +61,26 @@ class TileGraph(nn.Module):
     network
         Logits of normalised images.
     constants
-        Grey values; they are divided by the largest of the type, as programs do with images.
+        Grey values; images are taken for divided by the largest of the type, as programs do.
     """
+
+    low: Tensor
+    high: Tensor
 
     def __init__(self, network: nn.Module, constants: Constants) -> None:
         super().__init__()
         self.network = network
         self.invert = constants.invert
-        for name in ("low", "high"):
-            share = getattr(constants, name) / constants.largest
-            self.register_buffer(name, torch.tensor(share, dtype=torch.float32))
+        self.largest = float(constants.largest)
+        self.register_buffer("low", torch.tensor(constants.low, dtype=torch.float32))
+        self.register_buffer("high", torch.tensor(constants.high, dtype=torch.float32))
 
     def forward(self, tile: Tensor) -> Tensor:
         """Softmax of the network, channels last."""
-        x = normalised(tile.permute(0, 3, 1, 2), self.low, self.high, invert=self.invert)
+        # The very whole numbers that were divided come back: a norm over the plane, where that has
+        # one value nearly everywhere, makes any rounding of it large.
+        raw = tile.permute(0, 3, 1, 2) * self.largest
+        x = normalised(raw, self.low, self.high, invert=self.invert)
         logits: Tensor = self.network(x)
         return logits.softmax(1).permute(0, 2, 3, 1)
 

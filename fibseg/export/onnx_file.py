@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,16 +48,18 @@ def graph_to_onnx(
     """
     import torch
 
-    file = io.BytesIO()
-    with torch.no_grad(), warnings.catch_warnings():
-        # The newer exporter of torch writes weights to a second file, and takes much longer.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            graph.eval().cpu(), tuple(example), file, dynamo=False, opset_version=opset,
-            input_names=list(inputs), output_names=[output], external_data=False,
-            dynamic_axes={name: dict(axes) for name, axes in (free or {}).items()},
-        )
-    return _finished(file.getvalue(), defaults or {}, metadata or {})
+    with tempfile.TemporaryDirectory(prefix="fibseg-onnx-") as folder:
+        path = Path(folder) / "graph.onnx"
+        with torch.no_grad(), warnings.catch_warnings():
+            # The newer exporter of torch writes weights to a second file, and takes much longer.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                graph.eval().cpu(), tuple(example), path, dynamo=False, opset_version=opset,
+                input_names=list(inputs), output_names=[output], external_data=False,
+                dynamic_axes={name: dict(axes) for name, axes in (free or {}).items()},
+            )
+        data = path.read_bytes()
+    return _finished(data, defaults or {}, metadata or {})
 
 
 def _finished(data: bytes, defaults: Mapping[str, float], metadata: Mapping[str, str]) -> bytes:

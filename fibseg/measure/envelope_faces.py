@@ -102,18 +102,43 @@ def _triangles(mask: Mask, inside: Box, start: Sequence[int]) -> Table:
     smooth = gaussian_filter(
         mask.astype(np.float32), _SIGMA, mode="nearest", truncate=_TRUNCATE
     )[cut]
-    # A surface right at a voxel would make triangles of no size, and corners on no certain edge.
-    close = np.abs(smooth - 0.5) < _SNAP
-    smooth[close] = np.where(smooth[close] < 0.5, 0.5 - _SNAP, 0.5 + _SNAP)
-    if not smooth.min() < 0.5 < smooth.max():
-        return nothing
-    vertices, faces, _, _ = marching_cubes(smooth, 0.5)
-    corner, part = _on_edges(vertices, smooth, start)
+    return level_triangles(smooth, level=0.5, snap=_SNAP, start=start)
+
+
+def level_triangles(
+    smooth: NDArray[np.float32], *, level: float, snap: float, start: Sequence[int]
+) -> Table:
+    """Triangles where values pass a level, by marching cubes.
+
+    Parameters
+    ----------
+    smooth
+        (z, y, x), at least two voxels along every axis. Values near the level are moved, in place.
+    level
+        Where to cut, above 0.
+    snap
+        Values nearer to the level than this are moved to this distance: a surface right at a voxel
+        would make triangles of no size, and corners on no certain edge.
+    start
+        Where `smooth` begins in the volume, voxels, at least 0.
+
+    Returns
+    -------
+    Table
+        ``corner`` and ``part`` (m, 3), as of `partial`; to the same bits in any block.
+    """
+    close = np.abs(smooth - level) < snap
+    smooth[close] = np.where(smooth[close] < level, level - snap, level + snap)
+    if not smooth.min() < level < smooth.max():
+        return {"corner": np.zeros((0, 3), np.int64), "part": np.zeros((0, 3), np.float32)}
+    vertices, faces, _, _ = marching_cubes(smooth, level)
+    corner, part = _on_edges(vertices, smooth, level, start)
     return {"corner": corner[faces], "part": part[faces]}
 
 
 def _on_edges(
-    vertices: NDArray[np.float32], smooth: NDArray[np.float32], start: Sequence[int]
+    vertices: NDArray[np.float32], smooth: NDArray[np.float32], level: float,
+    start: Sequence[int],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The edge of every vertex, and how far along: the same bits whatever block it is seen in."""
     off = np.abs(vertices - np.round(vertices))
@@ -127,8 +152,8 @@ def _on_edges(
     high[row, axis] += 1
     below, above = (smooth[tuple(end[~inner].T)].astype(np.float64) for end in (low, high))
     part = np.empty(len(low), np.float32)
-    part[~inner] = (0.5 - below) / (above - below)
-    part[inner] = _within_cells(low[inner], smooth)
+    part[~inner] = (level - below) / (above - below)
+    part[inner] = _within_cells(low[inner], smooth, level)
     whole = low + np.asarray(start, np.int64)
     corner = np.where(inner, INNER, axis).astype(np.int64)
     for column, shift in zip(whole.T, _SHIFTS, strict=True):
@@ -136,7 +161,9 @@ def _on_edges(
     return corner, part
 
 
-def _within_cells(low: NDArray[np.int64], smooth: NDArray[np.float32]) -> NDArray[np.float32]:
+def _within_cells(
+    low: NDArray[np.int64], smooth: NDArray[np.float32], level: float
+) -> NDArray[np.float32]:
     """Where in its cell the corner of an ambiguous saddle lies, (n,): see `places`.
 
     Marching cubes puts one between the edges where the values at the corners of a cell leave open
@@ -147,8 +174,8 @@ def _within_cells(low: NDArray[np.int64], smooth: NDArray[np.float32]) -> NDArra
     total, n = np.zeros((len(low), 3)), np.zeros(len(low))
     for axis in range(3):
         first, last = cube.take(0, axis + 1), cube.take(1, axis + 1)
-        crossed = (first < 0.5) != (last < 0.5)
-        along = np.divide(0.5 - first, last - first, out=np.zeros_like(first), where=crossed)
+        crossed = (first < level) != (last < level)
+        along = np.divide(level - first, last - first, out=np.zeros_like(first), where=crossed)
         place = np.repeat(steps.take(0, axis)[None].astype(np.float64), len(low), axis=0)
         place[..., axis] = along
         total += (place * crossed[..., None]).sum(axis=(1, 2))

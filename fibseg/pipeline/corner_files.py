@@ -1,15 +1,12 @@
 """Corners of all objects in a file, found block by block: what nearest surfaces are looked up in.
 
-Each block writes its corners, sorted by object, and tells how many each object has there. From
-these numbers everybody's place in one large file follows, so that no more than a block of them is
-in memory. There, those of an object are sorted: the file is the same for any blocks.
+In the one large file of `row_files` those of an object are sorted: it is the same for any blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,9 @@ from fibseg.geometry import Box
 from fibseg.measure import corners
 from fibseg.measure.corners import Corners
 from fibseg.measure.nearest_objects import centre_neighbours, surface_neighbours
-from fibseg.measure.runs import first_of_equal
 from fibseg.pipeline.bench import Array
+from fibseg.pipeline.row_files import rows_of_objects, write_rows
 from fibseg.types import Spacing, Table
-from fibseg.volume.files import room_for, write_bytes
 
 
 @dataclass(frozen=True)
@@ -44,16 +40,8 @@ class FindCorners:
             labels, inside=block.write.relative_to(block.read), start=block.write.start,
             shape=self.shape,
         )
-        first = first_of_equal(table["label"])
-        if len(first):
-            content = BytesIO()
-            np.save(content, np.stack([table[axis] for axis in "zyx"], axis=1))
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(_file_of(self.folder, block.index), content.getvalue())
-        return {
-            "block": np.full(len(first), block.index, dtype=np.int64),
-            "label": table["label"][first], "n": np.diff(first, append=len(table["label"])),
-        }
+        places = np.stack([table[axis] for axis in "zyx"], axis=1)
+        return write_rows(self.folder, block.index, table["label"], places)
 
 
 def find_corners(
@@ -86,13 +74,7 @@ def find_corners(
     )
     if found is None or not len(found["n"]):
         return Corners(np.zeros(0, labels.dtype), np.zeros(1, np.intp), np.zeros((0, 3), np.int32))
-    names, row = np.unique(found["label"], return_inverse=True)
-    n = np.bincount(row, weights=found["n"]).astype(np.intp)
-    first = np.append(0, np.cumsum(n))
-    path = place / "all.npy"
-    if not path.exists():
-        _put_together(path, found, row, first)
-    return Corners(names, first, np.load(path, mmap_mode="r"))
+    return Corners(*rows_of_objects(place, found, in_order=_sorted))
 
 
 def neighbour_table(
@@ -122,31 +104,6 @@ def neighbour_table(
     return found
 
 
-def _put_together(
-    path: Path, found: Table, row: NDArray[np.intp], first: NDArray[np.intp]
-) -> None:
-    """Write the corners of all blocks to one file, object by object."""
-    partial = path.with_name(f".{path.name}")
-    with room_for(path, int(first[-1]) * 12):
-        places = np.lib.format.open_memmap(
-            partial, mode="w+", dtype=np.int32, shape=(int(first[-1]), 3)
-        )
-        free, n_blocks = first[:-1].copy(), np.zeros(len(first) - 1, dtype=np.intp)
-        begins = first_of_equal(found["block"])
-        for begin, end in zip(begins, np.append(begins[1:], len(row)), strict=True):
-            rows, n = row[begin:end], found["n"][begin:end]
-            here = np.load(_file_of(path.parent, int(found["block"][begin])))
-            within = np.arange(len(here)) - np.repeat(np.cumsum(n) - n, n)
-            places[np.repeat(free[rows], n) + within] = here
-            free[rows] += n
-            n_blocks[rows] += 1
-        for several in np.flatnonzero(n_blocks > 1):
-            own = slice(first[several], first[several + 1])
-            places[own] = places[own][np.lexsort(places[own].T[::-1])]
-        places.flush()
-    del places
-    partial.replace(path)
-
-
-def _file_of(folder: Path, index: int) -> Path:
-    return folder / f"corners-{index}.npy"
+def _sorted(places: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Corners of one object, by place."""
+    return places[np.lexsort(places.T[::-1])]

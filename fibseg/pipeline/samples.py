@@ -192,10 +192,33 @@ def report_sample(parts: Parts, folder: Path) -> Sample:
 
 
 def export_sample(parts: Parts, folder: Path) -> Sample:
-    """The export of a model itself: however large the volume is, a few windows are looked at."""
+    """Two blocks of what is in a store; the very export of a model, which looks at few windows."""
+    if parts["model"] is None:
+        return _objects_export(parts, folder)
     return Sample(
         parts | {"out": str(folder / "export")}, Path(parts["out"]),
         "the export itself, made and thrown away",
+    )
+
+
+def _objects_export(parts: Parts, folder: Path) -> Sample:
+    """Two blocks of level 0, with one of the chosen objects in them, for the level that counts."""
+    store = Volume.open(parts["volume"])
+    chosen = parts["label"]
+    first = 1 if chosen is None else chosen if isinstance(chosen, int) else min(chosen)
+    maps = [] if parts["probabilities"] is None else [parts["probabilities"]]
+    sample = of_store(store, folder, parts, probabilities=maps)
+    if parts["labels"] is not None:
+        _put_labels(store, Volume(sample.parts["volume"]), parts["labels"], first=(0, first))
+    shape = store.raw(parts["level"]).shape
+    factor = math.prod(shape) / math.prod(sample.cut)
+    changed = {
+        "out": str(folder / "export"), "name": parts["name"] or "export", "level": 0,
+        "label": None if chosen is None else first, "overwrite": False,
+    }
+    return replace(
+        sample, parts=sample.parts | changed, place=Path(parts["out"]), factor=factor,
+        disk_factor=factor, whole=tuple(shape),
     )
 
 

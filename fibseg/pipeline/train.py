@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from fibseg.pipeline.train_folder import FOLDER, LOG, alone_in, begin, log_to, s
 from fibseg.pipeline.train_summary import Summary, summarise
 from fibseg.training import TrainerSettings, fit, log_scores, score_held_out, training_device
 from fibseg.types import Spacing
+from fibseg.volume import Volume
 
 logger = logging.getLogger("fibseg.train")
 
@@ -100,12 +101,7 @@ def run(
         with log_to(folder / FOLDER / LOG):
             logger.info("training on %s", prepared.text)
             spec = _describe(network, classes, prepared.working, {
-                "volumes": [
-                    # Told, but not compared when a training goes on: they follow from the digest.
-                    s | {KEY: constants_of(v).record()}
-                    for s, v in zip(sources, volumes, strict=True)
-                ],
-                "split": prepared.record,
+                "volumes": _with_intensities(sources, volumes), "split": prepared.record,
                 "overrides": list(overrides), "settings": record["settings"],
             })
             tests = volumes_tested(volumes, names, prepared, spec)
@@ -126,6 +122,16 @@ def run(
             }, metrics)
             save_model_folder(folder, trained.network, spec, overwrite=True)
         return summarise(folder, spec, stores, resumed=False)
+
+
+def _with_intensities(
+    sources: Sequence[Mapping[str, Any]], volumes: Sequence[Volume]
+) -> list[dict[str, Any]]:
+    """Records of the volumes with their grey values, which an export puts into a file.
+
+    They follow from the digest, and are not compared when a training goes on.
+    """
+    return [{**s, KEY: constants_of(v).record()} for s, v in zip(sources, volumes, strict=True)]
 
 
 def _describe(

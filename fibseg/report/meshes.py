@@ -173,7 +173,7 @@ def _surface(
     um = np.array(spacing) * _NM
     # Errors are weighed in units of a voxel: the thresholds of the library are absolute.
     unit = float(um.min())
-    vertices, faces = _decimated(vertices * um / unit, faces, n_triangles)
+    vertices, faces = simplified(vertices * um / unit, faces, n_triangles)
     return vertices * unit + corner * um, faces
 
 
@@ -192,10 +192,21 @@ def _level_set(mask: Mask) -> Piece:
     return vertices.astype(np.float64) - _PAD, faces.astype(np.int64)
 
 
-def _decimated(
+def simplified(
     vertices: NDArray[np.float64], faces: NDArray[np.int64], n_triangles: int
 ) -> Piece:
-    """The mesh with about `n_triangles`; with more where so few would tear or empty it."""
+    """The closed mesh of one object with about `n_triangles`.
+
+    It keeps more where so few would tear or empty it. By quadric error (Garland and Heckbert,
+    SIGGRAPH 1997).
+
+    Parameters
+    ----------
+    vertices
+        (n, 3), in units of about a voxel: the thresholds of the library are absolute.
+    faces
+        (m, 3), places of vertices.
+    """
     volume = _volume(vertices, faces)
     for wider in _WIDER:
         count = math.ceil(n_triangles * wider)

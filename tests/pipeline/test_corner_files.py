@@ -15,7 +15,7 @@ from fibseg.blocks import Processes
 from fibseg.errors import DataError
 from fibseg.measure import corners, regions
 from fibseg.measure.nearest_objects import centre_neighbours, surface_neighbours
-from fibseg.pipeline import corner_files
+from fibseg.pipeline import row_files
 from fibseg.pipeline.corner_files import find_corners, neighbour_table
 
 
@@ -63,12 +63,12 @@ def balls():
 
 
 def test_an_interrupted_run_goes_on_and_the_file_is_used_again(tmp_path, monkeypatch):
-    labels, put = balls(), corner_files._put_together
+    labels, put = balls(), row_files._put_together
     calls = []
-    monkeypatch.setattr(corner_files, "_put_together", lambda *a: 1 / 0)
+    monkeypatch.setattr(row_files, "_put_together", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         find_corners(labels, folder=tmp_path, block_shape=(9, 10, 11), inputs="a")
-    monkeypatch.setattr(corner_files, "_put_together", lambda *a: calls.append(put(*a)))
+    monkeypatch.setattr(row_files, "_put_together", lambda *a: calls.append(put(*a)))
     monkeypatch.setattr(corners, "partial", None)  # no block is looked at again
     for _ in range(2):
         found = find_corners(labels, folder=tmp_path, block_shape=(9, 10, 11), inputs="a")

@@ -13,6 +13,7 @@ from fibseg.cli import main
 from fibseg.data import SparseData
 from fibseg.errors import DataError, ExistsError, UsageError
 from fibseg.export import load_network, load_spec
+from fibseg.export.constants import constants_of, trained_constants
 from fibseg.models import NetworkSpec
 from fibseg.pipeline import train
 from fibseg.training import TrainerSettings
@@ -46,6 +47,7 @@ def test_the_model_folder_tells_all(tmp_path: Path) -> None:
         "intensities": {"low": volume.percentiles["p0.5"], "high": volume.percentiles["p99.5"],
                         "polarity": "dark", "dtype": "uint8"},
     }]
+    assert trained_constants(spec, "m") == constants_of(volume)
     split = spec.training["split"]
     assert split["kind"] == "planes"
     assert len(split["held_out"]["a"]) == 1
