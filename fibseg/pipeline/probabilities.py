@@ -27,6 +27,10 @@ from fibseg.volume.record import label_name
 
 log = logging.getLogger("fibseg.infer")
 
+SOON_DONE = 2**27
+"""Voxels whose coarser levels take less time than worker processes take to start: 8 s, two cores.
+Where a network needs its threads, there are none yet."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -176,7 +180,8 @@ def write_probabilities(
     )
     seconds = time.monotonic() - started
     for product in reversed(products):
-        finish_product(product, runner=runner)
+        small = math.prod(store.shape) <= SOON_DONE
+        finish_product(product, runner=None if small else runner)
     products[0].journal_path.unlink(missing_ok=True)
     rate = math.prod(store.shape) / max(seconds, 1e-9) / 1e6
     return {"seconds": round(seconds, 2), "megavoxels_per_second": round(rate, 3)}
