@@ -23,6 +23,7 @@ REQUIRED = {
     "labels": "a",
     "objects": "a",
     "max_nm": "500",
+    "cells": "cells.yaml",
 }
 HOMES = {
     "network": "fibseg.models",

@@ -22,7 +22,7 @@ from fibseg.measure.welch import hedges_g, welch
 Floats = NDArray[np.float64]
 
 EXACT_UP_TO = 200_000
-"""Of so many ways to hand out the labels all are tried (10 and 10 cells); of more, some at random."""
+"""Of so many ways to hand out labels all are tried (10 and 10 cells); of more, some at random."""
 FEWEST = 2
 """Cells in each condition for a test."""
 _AT_ONCE = 4096
@@ -124,7 +124,8 @@ def labels_p(first: Floats, second: Floats, *, n_draws: int = 99_999, seed: int 
     n, values = len(first), np.concatenate([first, second])
     if not n or not len(second):
         return math.nan
-    values = values - np.sort(values).mean()  # then the sum of one group tells the difference of means
+    # Then the sum of one group tells the difference of means.
+    values = values - np.sort(values).mean()
     limit = abs(float(values[:n].sum())) - 1e-9 * float(np.abs(values).sum())
     n_ways = math.comb(len(values), n)
     if n_ways <= EXACT_UP_TO:
@@ -215,6 +216,21 @@ def compared_conditions(
         rows.append({"first": first, "second": second, **told})
     corrected = holm(np.array([row["labels_p"] for row in rows], np.float64))
     return [{**row, "holm_p": p} for row, p in zip(rows, corrected.tolist(), strict=True)]
+
+
+def group_mean(values: Floats, *, confidence: float = 0.95) -> dict[str, int | float]:
+    """Number of cells with a value, their mean and standard deviation, and Student's interval.
+
+    >>> found = group_mean(np.array([1.0, 2, 3, np.nan]))
+    >>> found["n_cells"], found["mean"], found["sd"], round(found["high"], 2)
+    (3, 2.0, 1.0, 4.48)
+    """
+    known = np.sort(values[np.isfinite(values)])
+    n = len(known)
+    sd = float(known.std(ddof=1)) if n > 1 else math.nan
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / math.sqrt(n) if n > 1 else sd
+    mean = float(known.mean()) if n else math.nan
+    return {"n_cells": n, "mean": mean, "sd": sd, "low": mean - half, "high": mean + half}
 
 
 def pooled_objects(first: Sequence[Floats], second: Sequence[Floats]) -> dict[str, int | float]:
