@@ -36,6 +36,8 @@ class GroupsCompared:
     ----------
     n_1, n_2
         Cells with a value; no other counts.
+    n_ways
+        In how many ways labels of conditions can be handed out; 0 where nothing is tested.
     mean_1, mean_2, difference
         Means over cells, and the second less the first.
     low, high
@@ -49,12 +51,11 @@ class GroupsCompared:
         anew: exact up to `EXACT_UP_TO` ways (Pitman, Suppl J R Stat Soc 4:119, 1937), else drawn.
     smallest_p
         The least that `labels_p` of so many cells can be.
-    n_ways
-        In how many ways labels can be handed out.
     """
 
     n_1: int
     n_2: int
+    n_ways: int
     mean_1: float
     mean_2: float
     difference: float
@@ -65,7 +66,6 @@ class GroupsCompared:
     effect_high: float
     labels_p: float
     smallest_p: float
-    n_ways: int
 
 
 def compared_groups(
@@ -103,15 +103,15 @@ def compared_groups(
     one, two = (np.sort(values[np.isfinite(values)]) for values in (first, second))
     n = len(one), len(two)
     means = [float(values.mean()) if len(values) else math.nan for values in (one, two)]
-    told = (*n, *means, means[1] - means[0])
+    difference = means[1] - means[0]
     if min(n) < FEWEST:
-        return GroupsCompared(*told, *[math.nan] * 7, 0)
-    low, high = _difference_interval(one, two, confidence)
+        return GroupsCompared(n[0], n[1], 0, means[0], means[1], difference, *[math.nan] * 7)
     g = hedges_g(two, one)
     return GroupsCompared(
-        *told, low, high, g, *effect_interval(g, *n, confidence=confidence),
+        n[0], n[1], math.comb(sum(n), n[0]), means[0], means[1], difference,
+        *_difference_interval(one, two, confidence), g,
+        *effect_interval(g, *n, confidence=confidence),
         labels_p(one, two, n_draws=n_draws, seed=seed), smallest_p(*n, n_draws=n_draws),
-        math.comb(sum(n), n[0]),
     )
 
 

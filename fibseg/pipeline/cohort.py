@@ -20,7 +20,7 @@ from fibseg.pipeline.cohort_compare import POOLED, cautions, comparisons, pair_t
 from fibseg.pipeline.cohort_files import CSV, FOUND, PAGE, check_folder, keep_plan, write_results
 from fibseg.pipeline.cohort_page import save_page
 from fibseg.pipeline.cohort_table import Measure, Measured, known, measured_cell, measures_of
-from fibseg.pipeline.cohort_words import chosen_verbs, commands_of, steps_of
+from fibseg.pipeline.cohort_words import chosen_verbs, commands_of, steps_of, typed_for
 from fibseg.pipeline.cohort_work import CELLS, Work
 from fibseg.pipeline.steps import Step
 from fibseg.volume import fingerprint, locked
@@ -204,10 +204,10 @@ def _checked(
     cells: str, out: str, steps: Sequence[str], settings: Settings, overrides: Sequence[str]
 ) -> Cohort:
     verbs = chosen_verbs(steps)
+    for verb in verbs:
+        typed_for(verb, overrides)  # words that cannot be meant for all come out
     own = {verb: settings[verb] for verb in verbs}
-    cohort = Cohort(read_cells(cells), verbs, own, overrides, Path(out).absolute())
-    _ = cohort.work  # words that cannot be meant for all come out
-    return cohort
+    return Cohort(read_cells(cells), verbs, own, overrides, Path(out).absolute())
 
 
 def _row(

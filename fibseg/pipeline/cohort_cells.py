@@ -1,4 +1,4 @@
-"""The cells of a cohort: a YAML file with a name, a store and a condition of each, taken as data."""
+"""The cells of a cohort: a YAML file with name, store and condition of each, taken as data."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _rows(path: Path) -> list[Any]:
     if path.stat().st_size > MOST_BYTES:
         raise UsageError(f"cells={path} is larger than any list of cells. Give a YAML file.")
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # noqa: S506, a SafeLoader
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         text = " ".join(str(error).split())
         raise UsageError(f"cells={path} is no YAML that can be read: {text}.") from error

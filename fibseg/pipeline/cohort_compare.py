@@ -17,7 +17,6 @@ from fibseg.measure.compared_groups import (
     smallest_p,
 )
 from fibseg.pipeline.cohort_table import Measure, Measured, finite_of
-from fibseg.pipeline.distributed import told
 
 POOLED = "objects of one cell are not independent: no evidence of a difference between conditions"
 ALPHA = 0.05
@@ -80,13 +79,37 @@ def cautions(found: Mapping[str, Any], counts: Mapping[str, int]) -> list[str]:
 
 def pair_text(pair: Mapping[str, Any], *, corrected: bool) -> str:
     """One pair of conditions in words."""
+    g = spanned(pair, "effect_size", "effect_low", "effect_high")
     words = (
-        f"{pair['second']} less {pair['first']}: {told(pair['difference'])} "
-        f"({told(pair['low'])} to {told(pair['high'])}), g {told(pair['effect_size'])} "
-        f"({told(pair['effect_low'])} to {told(pair['effect_high'])}), "
-        f"p = {told(pair['labels_p'])}"
+        f"{pair['second']} less {pair['first']}: {spanned(pair, 'difference', 'low', 'high')}, "
+        f"g {g}, p = {told(pair['labels_p'])}"
     )
     return f"{words}, {told(pair['holm_p'])} by Holm" if corrected else words
+
+
+def spanned(of: Mapping[str, Any], value: str, low: str, high: str) -> str:
+    """A number with its interval.
+
+    >>> spanned({"d": -0.5, "a": -1.0, "b": None}, "d", "a", "b"), spanned({"d": None}, "d", "", "")
+    ('−0.5', '–')
+    >>> spanned({"d": 0.5, "a": 0.25, "b": 0.75}, "d", "a", "b")
+    '0.5 (0.25 to 0.75)'
+    """
+    if of[value] is None or of[low] is None or of[high] is None:
+        return told(of[value])
+    return f"{told(of[value])} ({told(of[low])} to {told(of[high])})"
+
+
+def told(value: float | None) -> str:
+    """A number to three digits, with a true minus, or a dash where it is missing.
+
+    >>> told(-1234.5), told(12), told(None)
+    ('−1,230', '12', '–')
+    """
+    if value is None:
+        return "–"
+    text = f"{value:,.0f}" if abs(value) >= 1e5 else f"{float(f'{value:.3g}'):,g}"
+    return text.replace("-", "−")
 
 
 def _values(

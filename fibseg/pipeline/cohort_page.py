@@ -10,6 +10,7 @@ import numpy as np
 
 import fibseg
 from fibseg.measure.compared_groups import EXACT_UP_TO
+from fibseg.pipeline.cohort_compare import spanned, told
 from fibseg.pipeline.cohort_files import FIGURES, PAGE
 from fibseg.pipeline.cohort_table import Measure
 from fibseg.report import (
@@ -53,7 +54,7 @@ def figures_of(found: Found, measures: Sequence[Measure]) -> dict[str, Drawing]:
                 ] for name in found["conditions"]
             }
             intervals[measure.title] = {
-                name: tuple(_number(one[key]) for key in ("mean", "low", "high"))
+                name: (_number(one["mean"]), _number(one["low"]), _number(one["high"]))
                 for name, one in compared["conditions"].items()
             }
             pairs = compared["pairs"]
@@ -103,11 +104,11 @@ def methods_text(found: Found) -> str:
     several = len(found["conditions"]) > 2
     return (
         "Values of a cell are counts, volumes and shares of its organelles and means over their "
-        "objects; the cell is the unit of every comparison. Differences of means between conditions "
-        "were tested by permuting the labels of conditions among cells, two-sided: all ways where "
-        f"there are at most {EXACT_UP_TO:,}, else 99,999 random ones. Intervals (95 %) of "
-        "differences are Welch's, those of effect sizes (Hedges' g) follow from the noncentral t "
-        "distribution."
+        "objects; the cell is the unit of every comparison. Differences of means between "
+        "conditions were tested by permuting the labels of conditions among cells, two-sided: all "
+        f"ways where there are at most {EXACT_UP_TO:,}, else 99,999 random ones. Intervals (95 %) "
+        "of differences are Welch's, those of effect sizes (Hedges' g) follow from the noncentral "
+        "t distribution."
         + (" p-values of several pairs were also corrected by Holm's method." if several else "")
         + " p-values were not corrected over measures."
     )
@@ -173,31 +174,6 @@ def _pooled(found: Found, measures: Sequence[Measure]) -> Rows | None:
         ("measure", "conditions", "objects", "difference", "Welch's p"), tuple(rows),
         note=warning[0].upper() + warning[1:],
     )
-
-
-def spanned(of: Mapping[str, Any], value: str, low: str, high: str) -> str:
-    """A number with its interval.
-
-    >>> spanned({"d": -0.5, "a": -1.0, "b": None}, "d", "a", "b"), spanned({"d": None}, "d", "", "")
-    ('−0.5', '–')
-    >>> spanned({"d": 0.5, "a": 0.25, "b": 0.75}, "d", "a", "b")
-    '0.5 (0.25 to 0.75)'
-    """
-    if of[value] is None or of[low] is None or of[high] is None:
-        return told(of[value])
-    return f"{told(of[value])} ({told(of[low])} to {told(of[high])})"
-
-
-def told(value: float | None) -> str:
-    """A number to three digits, with a true minus, or a dash where it is missing.
-
-    >>> told(-1234.5), told(12), told(None)
-    ('−1,230', '12', '–')
-    """
-    if value is None:
-        return "–"
-    text = f"{value:,.0f}" if abs(value) >= 1e5 else f"{float(f'{value:.3g}'):,g}"
-    return text.replace("-", "−")
 
 
 def _number(value: float | None) -> float:

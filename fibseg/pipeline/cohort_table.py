@@ -30,6 +30,10 @@ _WORDS = {
     "share_of_cell": "share of the cell", "share_of_cytoplasm": "share of the cytoplasm",
     "objects_per_um2": "objects per area of envelope (1/µm²)", "envelope_um2": "envelope (µm²)",
 }
+_NEIGHBOURS = {
+    "centre_neighbour_1_um": "distance between nearest centres (µm)",
+    "surface_neighbour_1_um": "distance between nearest surfaces (µm)",
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,14 @@ class Measure:
     @property
     def title(self) -> str:
         """In words, with its unit."""
-        words = column_title(self.what) if self.statistic else _WORDS[self.what]
-        return f"{plain_name(self.of)}: {self.statistic + ' ' if self.statistic else ''}{words}"
+        if self.statistic is None:
+            return f"{plain_name(self.of)}: {_WORDS[self.what]}"
+        words = _NEIGHBOURS.get(self.what) or column_title(self.what)
+        return f"{plain_name(self.of)}: {self.statistic} {words}"
 
     @property
     def tested(self) -> bool:
-        """Whether conditions are compared by it; a median is there to be looked at beside a mean."""
+        """Whether conditions are compared by it; a median is there to be seen beside a mean."""
         return self.statistic != "median"
 
 

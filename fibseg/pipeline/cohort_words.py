@@ -1,4 +1,4 @@
-"""What is done with each cell of a cohort: which commands, and what a user typed for each of them."""
+"""What is done with each cell of a cohort: which commands, and what was typed for each."""
 
 from __future__ import annotations
 

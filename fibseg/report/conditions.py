@@ -69,7 +69,7 @@ def _draw(
             axes.plot([number, number], [low, high], color=INK, linewidth=1.0)
     axes.set_xticks(range(len(groups)), [f"{name}\n{_n(v)}" for name, v in groups.items()])
     axes.set_xlim(-0.6, len(groups) - 0.4)
-    axes.margins(y=0.12)
+    axes.margins(y=0.18)
     head, _, rest = title.partition(": ")
     axes.set_title(f"{head}\n{rest}" if rest else head, fontsize=9.5, loc="left", color=INK)
     if np.isfinite(chance):
