@@ -75,11 +75,14 @@ class Commands(Task):
     stop
         File that tells all units, on any machine, to come to an end: they then exit as after a
         signal.
+    module
+        That takes the words.
     """
 
     units: Sequence[Unit]
     cores: int
     stop: str
+    module: str = "fibseg"
 
     @property
     def ahead(self) -> bool:
@@ -104,10 +107,10 @@ class Commands(Task):
         if Path(self.stop).exists():
             return InterruptedRunError.exit_code, "not begun"
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-        log.write(f"--- {now}  fibseg {shlex.join(words)}\n".encode())
+        log.write(f"--- {now}  {self.module} {shlex.join(words)}\n".encode())
         log.flush()
         start = log.tell()
-        leash = [sys.executable, "-m", "fibseg.blocks.leash", str(folder / "work"), "fibseg"]
+        leash = [sys.executable, "-m", "fibseg.blocks.leash", str(folder / "work"), self.module]
         # A session of its own: Ctrl-C goes to the coordinator, who tells all units where they are.
         process = subprocess.Popen(
             [*leash, *words], stdin=subprocess.PIPE, stdout=log, stderr=log,
