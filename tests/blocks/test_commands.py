@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_workers_of_a_cluster_have_one_unit_each_at_a_time(tmp_path):
     assert len(spans) == 2, "both workers had some"
     for own in spans.values():
         own.sort()
-        assert all(a[1] <= b[0] for a, b in zip(own, own[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(own))
 
 
 def test_a_process_may_be_left_fewer_cores(monkeypatch):
