@@ -1,4 +1,4 @@
-"""The list of cells is data, and whatever cannot be meant is refused with the place it stands at."""
+"""The list of cells is data; what cannot be meant is refused with the place it stands at."""
 
 from __future__ import annotations
 

@@ -101,5 +101,5 @@ def test_a_cell_that_lacks_something_is_named(tmp_path):
     (row,) = cells_of(tmp_path, {"a": "x"})
     parts, typed = settings("profile.organelles=[er]")
     cell = Cell("a", str(tmp_path / row["volume"]), "x")
-    with pytest.raises(DataError, match="^a: .*neither probabilities nor labels 'er'"):
+    with pytest.raises(DataError, match=r"^a: .*neither probabilities nor labels 'er'"):
         steps_of(cell, ["profile"], parts, typed)
