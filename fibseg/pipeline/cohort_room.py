@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from fibseg.blocks import Cluster, Runner, Serial, Threads, usable_cores
 from fibseg.blocks.room import free_memory
-from fibseg.errors import DataError
+from fibseg.errors import DataError, RoomError
 from fibseg.pipeline.cohort_cells import Cell
 from fibseg.pipeline.forecast import forecast
 from fibseg.pipeline.steps import Step
@@ -79,6 +80,8 @@ def _worker_bytes(steps: Sequence[Step]) -> float:
             parts["blocks"] = Serial()
         try:
             most = max(most, forecast(step.verb, step.function, parts).memory_gb * 1e9)
+        except RoomError:
+            return math.inf
         except DataError as error:
-            _log.debug("not rehearsed: %s", error)
+            _log.info("%s is not rehearsed: %s", step.product, error)
     return most
