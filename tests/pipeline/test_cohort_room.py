@@ -77,7 +77,9 @@ def test_the_largest_cell_is_rehearsed_and_what_cannot_be_yet_is_left_out(machin
         parts = {"volume": cell.volume, "objects": "cell", "to": [], "neighbours": 0,
                  "classes": None, "correlations": None}
         lacking = {**parts, "objects": "er"}
-        return [Step("measure", f"tables/{own['objects']}", own, None, []) for own in (parts, lacking)]
+        return [
+            Step("measure", f"tables/{own['objects']}", own, None, []) for own in (parts, lacking)
+        ]
 
     with caplog.at_level("INFO"):
         found = sharing_of(Processes(), cells, steps)
