@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -156,3 +157,27 @@ def test_what_a_failed_command_said(tmp_path, text, code, said):
     log.write_text("earlier\nfibseg profile: of before\n" + text)
     start = len("earlier\nfibseg profile: of before\n")
     assert complaint(log, start, "profile", code) == said
+
+
+TWICE = """
+    import os, sys
+    from fibseg.blocks import Commands, Grid, Threads, Unit
+    from fibseg.errors import StoppedAtOnce
+    folder = sys.argv[1]
+    units = [Unit("a", [["sleep", folder + "/a.note", "300"]], folder + "/a")]
+    task = Commands(units, 1, folder + "/stop", module="unit_work")
+    try:
+        list(Threads(1).outcomes(task, Grid((1,), (1,)).blocks()))
+    except StoppedAtOnce:
+        os._exit(75)
+"""
+
+
+def test_ctrl_c_that_nobody_waits_for_ends_all_at_once(tmp_path):
+    parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(TWICE), str(tmp_path)])
+    note = tmp_path / "a.note"
+    until(lambda: note.exists() and note.read_text())
+    pid = int(note.read_text().split()[0])
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(30) == 75
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", 20)
