@@ -24,6 +24,7 @@ REQUIRED = {
     "objects": "a",
     "max_nm": "500",
     "format": "onnx",
+    "cells": "cells.yaml",
 }
 HOMES = {
     "network": "fibseg.models",

@@ -1,6 +1,7 @@
 """The engine: three verbs that give the answer of the whole volume, block by block."""
 
 from fibseg.blocks.cluster import Cluster
+from fibseg.blocks.commands import Commands, Ended, Threads, Unit
 from fibseg.blocks.components import label_blocks
 from fibseg.blocks.functions import BlockFunction, LocalOperator
 from fibseg.blocks.grid import Block, Grid
@@ -16,6 +17,8 @@ __all__ = [
     "Block",
     "BlockFunction",
     "Cluster",
+    "Commands",
+    "Ended",
     "Grid",
     "Journal",
     "LocalOperator",
@@ -23,6 +26,8 @@ __all__ = [
     "Runner",
     "Serial",
     "Task",
+    "Threads",
+    "Unit",
     "appended",
     "label_blocks",
     "layout_key",

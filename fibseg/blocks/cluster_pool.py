@@ -52,7 +52,7 @@ def outcomes(
     if stream is None:
         return
     client = _client(place)
-    window = _Window(client, place.workers)
+    window = _Window(client, place.workers, BLOCKS_PER_WORKER if task.ahead else 1)
     try:
         with sent(client, task) as submit:
             yield from _flown(submit, stream, window, ordered=ordered)
@@ -69,7 +69,8 @@ def _flown(
     flying: dict[Future, Block] = {}
     landed: SimpleQueue[Future] = SimpleQueue()
     while True:
-        if 2 * len(flying) <= window.size:  # many at once: Dask remembers every submission
+        # Many at once: Dask remembers every submission.
+        if 2 * len(flying) <= window.size or window.per_worker == 1:
             batch = list(islice(stream, window.size - len(flying)))
             for future, block in zip(submit(batch), batch, strict=True):
                 flying[future] = block
@@ -108,7 +109,8 @@ atexit.register(close)  # before Dask's own clean-up, which was registered earli
 class _Window:
     """Number of blocks that may be in flight; follows workers that come and go."""
 
-    def __init__(self, client: Client, expected: int) -> None:
+    def __init__(self, client: Client, expected: int, per_worker: int) -> None:
+        self.per_worker = per_worker
         self._client = client
         self._expected = expected
         self._counted = -COUNT_WORKERS_EVERY_S
@@ -116,13 +118,13 @@ class _Window:
 
     @property
     def size(self) -> int:
-        """A few blocks per worker that is there or is expected."""
+        """A few blocks, or one, per worker that is there or is expected."""
         now = time.monotonic()
         if now - self._counted > COUNT_WORKERS_EVERY_S:
             there = len(self._client.nthreads())
             if not there:
                 _log.info("no worker has joined yet; the blocks wait for one")
-            self._size = BLOCKS_PER_WORKER * max(self._expected, there)
+            self._size = self.per_worker * max(self._expected, there)
             self._counted = now
         return self._size
 

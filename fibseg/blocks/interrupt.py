@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,10 +19,16 @@ class Interrupt:
     """Context in which the first SIGINT or SIGTERM sets `requested` and a second acts as ever.
 
     Outside the main thread, where Python takes no signals, it does nothing.
+
+    Parameters
+    ----------
+    then
+        Called at the first, to pass the wish on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[], None] | None = None) -> None:
         self.requested = False
+        self._then = then
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -38,6 +45,8 @@ class Interrupt:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         self._restore()
+        if self._then is not None:
+            self._then()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

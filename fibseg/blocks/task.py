@@ -36,6 +36,11 @@ class Task:
         """Threads that `compute` uses well; where cores are shared out, a worker has as many."""
         return 1
 
+    @property
+    def ahead(self) -> bool:
+        """Whether a worker is given more blocks than it computes; not where each takes hours."""
+        return True
+
     def read(self, block: Block) -> Any:
         """What `compute` needs from the disk; nothing unless a subclass says so."""
         return None

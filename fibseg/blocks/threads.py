@@ -7,13 +7,23 @@ import os
 from collections.abc import Iterator
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+CORES = "FIBSEG_CORES"
+"""Variable with the number of cores that are left to a process which shares a machine."""
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of cores that this process may use, no more than the variable `CORES` says."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        there = len(os.sched_getaffinity(0))
+    else:
+        there = os.cpu_count() or 1
+    given = os.environ.get(CORES, "")
+    return min(there, int(given)) if given.isdecimal() and int(given) else there
+
+
+def sharing(cores: int) -> dict[str, str]:
+    """Environment of a process that may use so many cores, and no more threads than these."""
+    return {**os.environ, CORES: str(cores), **dict.fromkeys(THREAD_VARIABLES, str(cores))}
 
 
 @contextlib.contextmanager

@@ -48,10 +48,16 @@ def verb_help(name: str) -> str:
             comments.update({f"{package}{key}": comment for key, comment in found.items()})
     lines = [f"fibseg {name}: {verb.summary}", "", f"usage: fibseg {name} key=value …", ""]
     lines += ["examples:", *(f"  {example}" for example in verb.examples), ""]
+    passed = tuple(f"{key}." for key in verb.passes)
+    groups = {g: chosen for g, chosen in groups.items() if not _place(g)[1].startswith(passed)}
     # The verb's own keys first, those of the groups below them.
     below = tuple(package for _, package in map(_place, groups) if package)
     leaves = sorted(flatten(config).items(), key=lambda leaf: leaf[0].startswith(below))
-    lines += _key_lines(dict(leaves), comments)
+    lines += _key_lines({k: v for k, v in leaves if not k.startswith(passed)}, comments)
+    lines += [
+        f"  {f'{key}.KEY=…':<34} {'':<22} any key of fibseg {key}: fibseg {key} --help"
+        for key in verb.passes
+    ]
     for group in sorted({*groups, *_offered_groups(name, conf_dir())}):
         folder, package = _place(group)
         if package:

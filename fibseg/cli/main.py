@@ -90,6 +90,7 @@ def run_verb(verb: str, arguments: list[str]) -> int:
 
 def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     from fibseg.cli.compose import build_parts, refuse_foreign_targets
+    from fibseg.cli.passing import passed_on
     from fibseg.cli.values import fitted, refuse_lacking
 
     dry_run = bool(config.pop("dry_run"))
@@ -101,7 +102,7 @@ def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
     run = module.run
     refuse_lacking(run, config)
     typed = dict(map(split_override, overrides))
-    config = fitted(run, config, typed=typed)
+    config = fitted(run, passed_on(verb, config, typed), typed=typed)
     parts = build_parts(config)
     # What a run records about itself: not settings, so not keys of the config.
     accepted = inspect.signature(run).parameters

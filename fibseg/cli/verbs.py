@@ -14,6 +14,8 @@ class Verb:
     examples: tuple[str, str]
     reads: tuple[str, ...] = ()
     """Keys whose stores or model folders must be there before the long import of torch."""
+    passes: tuple[str, ...] = ()
+    """Keys that are the whole config of the verb of their name, for those that `steps` has."""
 
 
 VERBS: dict[str, Verb] = {
@@ -138,6 +140,16 @@ VERBS: dict[str, Verb] = {
             "+postprocess@clean.er=default clean.er.closing.radius_nm=40",
         ),
         reads=("volume",),
+    ),
+    "cohort": Verb(
+        "cohort",
+        "profile many cells at once, and compare conditions with the cell as the unit",
+        (
+            "fibseg cohort cells=cells.yaml out=cohort blocks.n_workers=4",
+            "fibseg cohort cells=cells.yaml out=cohort steps=[profile,pores] "
+            "'profile.organelles=[mitochondria,er]' +postprocess@profile.clean.er=default",
+        ),
+        passes=("profile", "pores", "distribution"),
     ),
     "pores": Verb(
         "pores",

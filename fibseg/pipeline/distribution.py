@@ -25,7 +25,12 @@ from fibseg.errors import DataError
 from fibseg.measure.distribution import distribution
 from fibseg.measure.distribution_settings import Sections, Spreading
 from fibseg.pipeline.distributed import Distributed
-from fibseg.pipeline.distribution_cells import CellsDistributed, Comparison, check_paths
+from fibseg.pipeline.distribution_cells import (
+    CellsDistributed,
+    Comparison,
+    check_paths,
+    each_for_itself,
+)
 from fibseg.pipeline.distribution_job import COLUMNS, FACTS, Job, planned_job, standing_table
 from fibseg.pipeline.envelope_mesh import envelope_parts, working_level
 from fibseg.pipeline.region_sums import region_table
@@ -93,6 +98,8 @@ def run(
         If another run is writing these labels or their table.
     UsageError
         If a setting cannot be meant, before any work.
+    PartlyDoneError
+        After all others: of several cells some failed. Nothing is compared then.
     """
     steps = planned(**locals())
     if len(steps) == 1:
@@ -102,9 +109,7 @@ def run(
         [step.parts["volume"] for step in steps], objects, on=on, voxel_nm=voxel_nm,
         spreading=spreading, sections=sections, out=out, overwrite=overwrite,
     )
-    for number, step in enumerate(steps, 1):
-        _log.info("cell %d of %d: %s", number, len(steps), step.parts["volume"])
-        step.run()
+    each_for_itself(steps)
     return comparison.finished()
 
 

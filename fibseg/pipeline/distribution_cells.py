@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.errors import ExistsError, UsageError
+from fibseg.errors import (
+    ExistsError,
+    FibsegError,
+    InterruptedRunError,
+    PartlyDoneError,
+    UsageError,
+)
 from fibseg.measure.distribution import COMPARED
 from fibseg.measure.distribution_settings import Sections, Spreading
 from fibseg.measure.paired_cells import ALPHA, compared_cells, fewest_cells, pooled, smallest_p
 from fibseg.pipeline.distributed import told
 from fibseg.pipeline.distribution_job import Job, planned_job
+from fibseg.pipeline.steps import Step
 from fibseg.pipeline.table_csv import csv_bytes
 from fibseg.types import Table
 from fibseg.volume import Volume, fingerprint
 from fibseg.volume.files import finite, write_bytes
+
+_log = logging.getLogger("fibseg.pipeline")
 
 MEASURES = (*COMPARED, "objects_per_um2")
 """What is compared: means of objects, and their number per area."""
@@ -58,6 +68,36 @@ def check_paths(paths: Sequence[str], *, csv: str | None, out: str | None) -> No
         raise UsageError(
             f"out={out} is for the comparison of several cells, and there is one volume. Use "
             "csv=FILE for its table, or name more: volume=[a,b,…]."
+        )
+
+
+def each_for_itself(steps: Sequence[Step]) -> None:
+    """Do one step for each cell; what goes wrong with one does not stop the others.
+
+    Raises
+    ------
+    PartlyDoneError
+        After all others: cells that failed, each with its error.
+    InterruptedRunError
+        At once, if a signal came or the disk is full.
+    """
+    failed: dict[str, str] = {}
+    for number, step in enumerate(steps, 1):
+        volume = step.parts["volume"]
+        _log.info("cell %d of %d: %s", number, len(steps), volume)
+        try:
+            step.run()
+        except InterruptedRunError:
+            raise
+        except Exception as error:
+            known = isinstance(error, FibsegError)
+            failed[volume] = str(error) if known else f"{type(error).__name__}: {error}"
+            _log.error("%s: %s", volume, failed[volume], exc_info=None if known else error)
+    if failed:
+        listed = "\n".join(f"  {volume}: {error}" for volume, error in failed.items())
+        raise PartlyDoneError(
+            f"{len(failed)} of {len(steps)} cells failed, the others are done; nothing is compared "
+            f"yet:\n{listed}\nThe same command tries only these again.", failed.values(),
         )
 
 

@@ -1,7 +1,9 @@
 """The report of one volume: a self-contained HTML page with figures."""
 
 from fibseg.report.cells import cell_figure, picture_figure
+from fibseg.report.cohort_page import CohortPage, Rows, render_cohort
 from fibseg.report.columns import column_title, column_unit
+from fibseg.report.conditions import conditions_figure
 from fibseg.report.encode import jpeg_uri, picture_uri, png_uri, svg_uri
 from fibseg.report.figures import Drawing, plane_scores, png_bytes, svg_text, write_figures
 from fibseg.report.histograms import column_histogram, volume_histogram
@@ -34,6 +36,7 @@ __all__ = [
     "SCENE_TRIANGLES",
     "CellSection",
     "ClassTable",
+    "CohortPage",
     "Drawing",
     "Fact",
     "Figure",
@@ -44,6 +47,7 @@ __all__ = [
     "ObjectTable",
     "Page",
     "Panel",
+    "Rows",
     "RunRow",
     "Scene",
     "SceneMesh",
@@ -55,6 +59,7 @@ __all__ = [
     "column_title",
     "column_unit",
     "comparison_figure",
+    "conditions_figure",
     "css_color",
     "error_view",
     "figure_png",
@@ -72,6 +77,7 @@ __all__ = [
     "png_uri",
     "relations",
     "render",
+    "render_cohort",
     "scatter_figure",
     "section_names",
     "sections_figure",

@@ -40,16 +40,11 @@ def render(page: Page) -> str:
     DataError
         If it is larger than `PAGE_BYTES`.
     """
-    environment = Environment(
-        loader=PackageLoader("fibseg.report", "templates"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )
-    environment.filters["css"] = css_color
     script = data = None
     if interactive(page):
         script = script_text()
         data = safe_json(page_data(page))
-    html = environment.get_template("page.html").render(
+    html = templates().get_template("page.html").render(
         page=page, many=css_stripes(OKABE_ITO[:5]),
         script=Markup(script) if script else None, data=Markup(data) if data else None,
         script_source=Markup(f"script-src '{script_hash(script)}'; ") if script else "",
@@ -62,6 +57,16 @@ def render(page: Page) -> str:
             "(max_pixels) or fewer triangles."
         )
     return html
+
+
+def templates() -> Environment:
+    """The templates of all pages; every text that goes into them is escaped."""
+    environment = Environment(
+        loader=PackageLoader("fibseg.report", "templates"), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters["css"] = css_color
+    return environment
 
 
 def interactive(page: Page) -> bool:

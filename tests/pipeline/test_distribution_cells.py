@@ -14,8 +14,9 @@ from stores import untouched
 from surfaces import two_lobes
 
 from fibseg.cli.main import main
-from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.errors import DataError, DiskFullError, ExistsError, PartlyDoneError, UsageError
 from fibseg.measure.paired_cells import compared_cells
+from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
 
@@ -202,19 +203,45 @@ def test_a_lacking_cell_is_told_before_the_others_are_done(tmp_path):
         together([first, second])
 
 
-def test_an_empty_cell_stops_it_and_what_is_done_stands(tmp_path, caplog):
+def test_an_empty_cell_stops_no_other_and_is_tried_again(tmp_path, caplog, capsys):
     nucleus = two_lobes()
-    first = pore_store(tmp_path / "a.ome.zarr", 12)
+    first, third = (pore_store(tmp_path / f"{k}.ome.zarr", 12) for k in "ac")
     second = nucleus_store(
         tmp_path / "b.ome.zarr", nucleus, pores=np.zeros(nucleus.shape, np.uint32)
     )
-    with pytest.raises(DataError, match="no object in labels/pores"):
-        together([first, second])
-    assert f"cell 2 of 2: {second.path}" in caplog.text
+    cells = [first, second, third]
+    with pytest.raises(PartlyDoneError, match=r"1 of 3 cells failed(.|\n)*b\.ome\.zarr") as info:
+        together(cells, out=str(tmp_path / "out"))
+    assert len(info.value.reasons) == 1
+    assert "no object in labels/pores" in info.value.reasons[0]
+    assert "section" in third.table("pores"), "the one after it was done"
+    assert not (tmp_path / "out").exists()
+    words = ["distribution", f"volume=[{','.join(str(s.path) for s in cells)}]", "objects=pores",
+             "spreading.n_simulations=19", "sections.n_draws=99", "blocks=serial"]
+    assert main(words) == 3
+    assert f"{second.path}: There is no object" in capsys.readouterr().err
     add_labels(second, "pores", pores_on(nucleus, 20), overwrite=True, inputs="y")
     caplog.clear()
-    assert len(together([first, second])["cells"]) == 2
-    assert caplog.text.count("there already") == 1
+    assert len(together(cells)["cells"]) == 3
+
+
+def test_a_bug_in_one_cell_stops_no_other_but_a_full_disk_does(cells, monkeypatch):
+    seen = []
+
+    def failing(step):
+        seen.append(step.parts["volume"])
+        raise error
+
+    monkeypatch.setattr(Step, "run", failing)
+    error = ValueError("seven")
+    with pytest.raises(PartlyDoneError, match="3 of 3 cells failed") as info:
+        together(cells)
+    assert info.value.reasons == ("ValueError: seven",) * 3
+    seen.clear()
+    error = DiskFullError("no room")
+    with pytest.raises(DiskFullError):
+        together(cells)
+    assert len(seen) == 1
 
 
 def test_from_the_command_line_its_rehearsal_and_its_records(tmp_path, capsys):

@@ -255,7 +255,7 @@ def test_a_sample_is_one_or_two_whole_blocks_of_the_volume(axes):
 
 def test_every_verb_can_be_planned():
     # Verbs of several steps plan these, one by one.
-    assert {*VERBS} - {"demo", "profile"} == {*SAMPLES}
+    assert {*VERBS} - {"demo", "profile", "cohort"} == {*SAMPLES}
 
 
 def test_the_command_prints_the_plan_and_writes_nothing(tmp_path, capsys):
