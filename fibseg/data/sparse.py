@@ -74,11 +74,14 @@ class SparseData:
     """Planes nearer than this to a held-out plane are not trained on."""
     fraction: float = 1.0
     """Share of the planes left that is trained on, evenly spread; smaller ones lie in larger."""
+    reserved: Sequence[int] | Sequence[Sequence[int]] | None = None
+    """Planes kept for a later test, [17,18], of several volumes [[17,18],[5]]; None for none."""
     memory_gb: float = 4.0
     """Planes that take more than this stay on disk."""
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "reserved", _reserved(self.reserved))
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing))
         if self.split not in self.splits:
@@ -101,6 +104,17 @@ class SparseData:
             raise UsageError(f"data.foreground={self.foreground} is not a share from 0 to 1.")
         if self.pixel_nm is not None and self.pixel_nm <= 0:
             raise UsageError(f"data.pixel_nm={self.pixel_nm} is not a size. Use e.g. 20.")
+
+
+def _reserved(
+    values: Sequence[int] | Sequence[Sequence[int]] | None
+) -> tuple[tuple[int, ...], ...] | None:
+    """Plane numbers of each volume, sorted; None where there is no plane at all."""
+    lists = [v for v in values or () if not isinstance(v, int)]
+    if lists and len(lists) < len(values or ()):
+        raise UsageError(f"data.reserved={values} mixes planes and lists. Use e.g. [[17,18],[5]].")
+    planes = tuple(tuple(sorted(set(one))) for one in (lists or [values or ()]))
+    return planes if any(planes) else None
 
 
 def _spacing(values: Sequence[float]) -> Spacing:
