@@ -26,8 +26,10 @@ from fibseg.data.split import HeldOut, Split, split_planes
 __all__ = [
     "DROPOUT", "RULE", "TURN", "Augmentation", "Batch", "HeldOut", "HeldOutPlane", "LabelledPart",
     "Normalisation", "ObliqueData", "ObliquePatches", "Paint", "PaintedPlanes", "Patches",
-    "PlaneStack", "Reserved", "RotatedPlanes", "Source", "SpaceSplit", "SparseData", "Split", "Steps",
-    "as_annotation", "choose_reserved", "is_objects", "key", "labelled_cells", "labelled_plane", "load_parts",
+    "PlaneStack", "Reserved", "RotatedPlanes", "Source", "SpaceSplit", "SparseData", "Split",
+    "Steps",
+    "as_annotation", "choose_reserved", "is_objects", "key", "labelled_cells", "labelled_plane",
+    "load_parts",
     "load_planes", "mirrored", "normalise", "painted_voxels", "painting", "painting_classes",
     "painting_digest", "painting_name", "photometry", "read_planes", "refuse_not_finite",
     "resample", "resample_annotation", "resampled_shape", "split_planes", "split_space", "spread",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -30,25 +31,53 @@ def set_aside(
     DataError
         If one of the planes is not painted.
     """
-    if not data.reserved:
-        return ((),) * len(stacks)
-    if len(data.reserved) != len(stacks):
-        raise UsageError(
-            f"data.reserved={_listed(data.reserved)} are lists of planes of {len(data.reserved)} "
-            f"volumes, but {len(stacks)} are trained on. Give one list for each, e.g. [[17,18],[]]."
-        )
-    rows = []
-    for store, (stack, planes) in enumerate(zip(stacks, data.reserved, strict=True)):
-        unknown = sorted(set(planes) - set(stack.z))
-        if unknown:
-            raise DataError(
-                f"data.reserved names the planes {unknown} of {stack.name}, on which nothing is "
-                f"painted. Painted are {list(stack.z)}."
-            )
-        rows += [(store, stack.z.index(z)) for z in planes]
+    planes: Any = data.reserved  # of each store
+    rows = named_rows(stacks, planes, "reserved")
     for store, row in (*rows, *near_planes(stacks, rows, data.gap_nm, context)):
         stacks[store].annotation[row] = 0
-    return data.reserved
+    return tuple(
+        tuple(stack.z[row] for s, row in rows if s == store) for store, stack in enumerate(stacks)
+    )
+
+
+def named_rows(
+    stacks: Sequence[PlaneStack], planes: Sequence[Sequence[int]] | None, key: str
+) -> list[tuple[int, int]]:
+    """Store and row of planes that a setting names.
+
+    Parameters
+    ----------
+    stacks
+        All stores.
+    planes
+        Plane numbers of each; None for none at all.
+    key
+        Name of the setting, for errors.
+
+    Raises
+    ------
+    UsageError
+        If there are not as many lists of planes as stores.
+    DataError
+        If one of the planes is not painted.
+    """
+    if planes is None:
+        return []
+    if len(planes) != len(stacks):
+        raise UsageError(
+            f"data.{key}={_listed(planes)} are lists of planes of {len(planes)} volumes, but "
+            f"{len(stacks)} are trained on. Give one list for each, e.g. [[17,18],[]]."
+        )
+    rows = []
+    for store, (stack, numbers) in enumerate(zip(stacks, planes, strict=True)):
+        unknown = sorted(set(numbers) - set(stack.z))
+        if unknown:
+            raise DataError(
+                f"data.{key} names the planes {unknown} of {stack.name}, on which nothing is "
+                f"painted. Painted are {list(stack.z)}."
+            )
+        rows += [(store, stack.z.index(z)) for z in numbers]
+    return rows
 
 
 def choose_reserved(
@@ -82,6 +111,6 @@ def choose_reserved(
     return tuple(tuple(s.z[row] for row in rows) for s, rows in zip(stacks, chosen, strict=True))
 
 
-def _listed(reserved: Reserved) -> str:
+def _listed(reserved: Sequence[Sequence[int]]) -> str:
     """Planes as they are typed."""
     return str([list(planes) for planes in reserved]).replace(" ", "")

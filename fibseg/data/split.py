@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy import ndimage
 
 from fibseg.data.plane_blocks import best_block, labelled_counts, near_planes
 from fibseg.data.planes import PlaneStack
-from fibseg.data.reserved import Reserved, set_aside
+from fibseg.data.reserved import Reserved, named_rows, set_aside
 from fibseg.data.sparse import SparseData
 from fibseg.errors import DataError
 
@@ -62,7 +63,7 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     classes
         Value of each class in the annotation.
     data
-        Settings `split`, `folds`, `fold`, `gap_nm`, `reserved`.
+        Settings `split`, `folds`, `fold`, `held_out`, `gap_nm`, `reserved`.
     context
         Neighbouring planes that are channels: they widen the gap.
 
@@ -155,8 +156,9 @@ def _hold_planes(
     data: SparseData, context: int,
 ) -> tuple[HeldOut, ...]:
     """Contiguous blocks of annotated planes; all stores together if none can be cut alone."""
-    held: list[tuple[int, int]] = []
-    for store, count in enumerate(counts):
+    named: Any = data.held_out  # planes of each store
+    held = named_rows(stacks, named, "held_out")
+    for store, count in enumerate(counts if named is None else []):
         block = best_block(count, data, [0] * len(count))
         held += [(store, row) for row in block]
     if not held:

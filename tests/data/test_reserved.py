@@ -92,3 +92,18 @@ def test_one_plane_cannot_be_shared() -> None:
     alone[1:][alone[1:] == 2] = 1
     with pytest.raises(DataError, match="Of 3 painted planes none"):
         choose_reserved([stack(np.asarray(alone), [0, 10, 20])], ONE, SparseData())
+
+
+def test_planes_to_hold_out_can_be_named() -> None:
+    z = list(range(0, 100, 10))
+    data = SparseData(held_out=[40, 20], reserved=[90], gap_nm=300.0)
+    split = split_planes([stack(both(10), z)], ONE, data)
+    assert [h.z for h in split.held_out] == [20, 40]
+    assert split.train == ((0, 60, 70),)
+    with pytest.raises(DataError, match=r"data\.held_out names the planes \[5\] of a"):
+        split_planes([stack(both(10), z)], ONE, SparseData(held_out=[5]))
+    with pytest.raises(DataError, match="cannot be split"):  # it is reserved: nothing is left of it
+        split_planes([stack(both(10), z)], ONE, SparseData(held_out=[20], reserved=[20]))
+    for wrong in ({"split": "boxes"}, {"fold": 1}):
+        with pytest.raises(UsageError, match=r"data\.held_out names planes"):
+            SparseData(held_out=[20], **wrong)
