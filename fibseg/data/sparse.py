@@ -119,9 +119,10 @@ def _planes(
 ) -> tuple[tuple[int, ...], ...] | None:
     """Plane numbers of each volume, sorted; None where there is no plane at all."""
     lists = [v for v in values or () if not isinstance(v, int)]
-    if lists and len(lists) < len(values or ()):
+    alone = [v for v in values or () if isinstance(v, int)]
+    if lists and alone:
         raise UsageError(f"data.{name}={values} mixes planes and lists. Use e.g. [[17,18],[5]].")
-    planes = tuple(tuple(sorted(set(one))) for one in (lists or [values or ()]))
+    planes = tuple(tuple(sorted(set(one))) for one in (lists or [alone]))
     return planes if any(planes) else None
 
 

@@ -126,8 +126,10 @@ def plan_sweep(
     DataError
         If the painting cannot be shared among training, validation and test.
     """
+    if seed < 0:
+        raise UsageError(f"seed={seed} is below 0. Use 0 or more.")
     _door(data, trainer, n_trials, n_workers, prune, overrides)
-    parts = {"network": network, "data": data, "trainer": trainer}
+    parts: dict[str, Any] = {"network": network, "data": data, "trainer": trainer}
     dimensions = read_space(space, parts, planes=data.split == "planes")
     listed = [str(volume)] if isinstance(volume, (str, Path)) else [str(v) for v in volume]
     stores, names = open_sources(listed, annotation, data)

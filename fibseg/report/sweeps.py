@@ -58,16 +58,15 @@ def history_figure(points: Sequence[TrialPoint]) -> Figure:
                 at, np.maximum.accumulate(scores), where="post", color=DONE, linewidth=1.2,
                 label="best so far",
             )
-        for label, chosen, style in (
-            ("done", done, {"color": DONE, "marker": "o"}),
-            ("ended early", [p for p in points if p.state == "ended early"],
-             {"color": EARLY, "marker": "o", "fillstyle": "none"}),
-            ("best", [p for p in done if p.best], {"color": BEST, "marker": "o"}),
+        for label, chosen, color, fill in (
+            ("done", done, DONE, "full"),
+            ("ended early", [p for p in points if p.state == "ended early"], EARLY, "none"),
+            ("best", [p for p in done if p.best], BEST, "full"),
         ):
-            shown = [p for p in chosen if p.score is not None]
+            shown = [(p.number, p.score) for p in chosen if p.score is not None]
             if shown:
-                axes.plot([p.number for p in shown], [p.score for p in shown], linestyle="none",
-                          markersize=6, label=label, **style)
+                axes.plot(*zip(*shown, strict=True), "o", color=color, fillstyle=fill,
+                          markersize=6, label=label)
         low = min((p.score for p in points if p.score is not None), default=0.0)
         failed = [p.number for p in points if p.state == "failed"]
         if failed:
@@ -148,7 +147,7 @@ def _slice(axes: Axes, points: Sequence[TrialPoint], key: str) -> None:
     for value, p in zip(values, points, strict=True):
         color = BEST if p.best else DONE if p.state == "done" else EARLY
         axes.plot(
-            value, p.score, "s" if p.number == 0 else "o", color=color, markersize=5,
+            value, p.score or 0.0, "s" if p.number == 0 else "o", color=color, markersize=5,
             fillstyle="full" if p.state == "done" else "none", zorder=3 if p.best else 2,
         )
     bare(axes)
