@@ -44,6 +44,8 @@ def full_key(argument: str) -> str:
     ('sweep@space=mine', 'space.data=null', 'out=a')
     """
     key, sign, value = argument.partition("=")
+    if value.startswith("{"):  # a value for the group's place, not one of its files
+        return argument
     sign_before, bare = ("~", key[1:]) if key.startswith("~") else ("", key)
     return f"{sign_before}{SHORT.get(bare, bare)}{sign}{value}"
 

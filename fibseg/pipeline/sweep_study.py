@@ -99,11 +99,11 @@ class Study:
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if prune:
             pruner = optuna.pruners.MedianPruner(FIRST_DRAWN, LOOKS_FIRST)
+        storage = JournalStorage(JournalFileBackend(path, lock))
         with self._queue():
-            self._study = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(path, lock)), study_name=NAME,
-                direction="maximize", pruner=pruner, load_if_exists=True,
-            )
+            if NAME not in optuna.get_all_study_names(storage):
+                optuna.create_study(storage=storage, study_name=NAME, direction="maximize")
+        self._study = optuna.load_study(study_name=NAME, storage=storage, pruner=pruner)
         self._owned: dict[int, ExitStack] = {}
 
     def claim(self, n_trials: int) -> Tried | None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from fibseg.errors import InterruptedRunError
 from fibseg.export import load_spec
 from fibseg.pipeline.train_folder import FOLDER
 from fibseg.training import noted_scores
+from fibseg.volume.files import write_json
 from fibseg.volume.lock import Holder, lock_path, read_holder
 
-MODEL, LOG, COMMAND = "model", "log.txt", "command.txt"
+MODEL, LOG, COMMAND, PROCESS = "model", "log.txt", "command.txt", "process.json"
 MOST_STARTS = 3
 """Of a process that was stopped from outside, or for want of memory or disk."""
 WHOLE = 0.999
@@ -73,6 +74,9 @@ class Trial:
                 self._begin()
             return None
         code = self.process.poll()
+        if code and self._holder() is not None:  # it was refused, as another trains there
+            self.process = None
+            return None
         stopped = code is not None and (code < 0 or code == InterruptedRunError.exit_code)
         if stopped and self.starts < MOST_STARTS:
             self._begin()
@@ -120,11 +124,17 @@ class Trial:
                 [sys.executable, "-m", "fibseg", *self.command[1:]], stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )
+        # Before it has locked its folder, too, it should be known to whoever takes over.
+        write_json(self.folder / PROCESS, asdict(Holder.of(self.process.pid, self.command)))
 
     def _holder(self) -> Holder | None:
-        """Another living process that trains into the model folder."""
-        holder = read_holder(lock_path(self.model))
-        return None if holder is None or holder.gone else holder
+        """Another living process that trains into the model folder, or is about to."""
+        mine = None if self.process is None else self.process.pid
+        for path in (self.folder / PROCESS, lock_path(self.model)):
+            holder = read_holder(path)
+            if holder is not None and not holder.gone and holder.pid != mine:
+                return holder
+        return None
 
 
 def validation_score(model: Path, *, by_looks: bool) -> float | None:

@@ -39,7 +39,9 @@ echo '7_1|RUNNING|here'
 """
 
 
-def multirun(folder: Path, *words: str, shapes: str = "[8,32,32]") -> subprocess.CompletedProcess[str]:
+def multirun(
+    folder: Path, *words: str, shapes: str = "[8,32,32]"
+) -> subprocess.CompletedProcess[str]:
     """Two phantoms."""
     return subprocess.run(
         [sys.executable, "-m", "fibseg", "phantom", "-m", "out=my cells", f"shape={shapes}",
