@@ -236,7 +236,8 @@ def sweep_sample(parts: Parts, folder: Path) -> Sample:
     return replace(
         one, parts={**one.parts, "n_trials": n_trials, "n_workers": n_workers},
         text=f"{one.text}, of one of {n_trials} trials, {n_workers} at a time",
-        factor=one.factor * rounds, disk_factor=n_trials, limit_s=one.limit_s * rounds,
+        factor=one.factor * rounds, disk_factor=n_trials, at_once=n_workers,
+        limit_s=one.limit_s * rounds,
         factors={label: factor * rounds for label, factor in one.factors.items()},
     )
 
