@@ -2,7 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from fibseg.report import TrialPoint, history_figure, importance_figure, slices_figure, svg_text
+from fibseg.report import (
+    Fact,
+    Figure,
+    Page,
+    Section,
+    TrialPoint,
+    history_figure,
+    importance_figure,
+    render,
+    slices_figure,
+    svg_text,
+    svg_uri,
+)
 
 POINTS = [
     TrialPoint(0, "done", 0.5, {"rate": 0.01, "norm": "batch"}),
@@ -44,3 +56,16 @@ def test_every_setting_has_a_panel() -> None:
 def test_nothing_to_show_is_drawn_too(points: list[TrialPoint]) -> None:
     for figure in (history_figure(points), slices_figure(points, ["rate"])):
         assert "<svg" in svg_text(figure)
+
+
+def test_a_page_may_be_made_of_sections_alone() -> None:
+    figure = Figure("Trials <all>", svg_uri(svg_text(history_figure(POINTS))), wide=True)
+    html = render(Page("my sweep", "of settings", (Fact("5", "trials"),), sections=(
+        Section("What & why", note="a < b", columns=("trial", "IoU"), rows=(("4", "0.7"),),
+                commands=("fibseg train 'a b'",), figures=(figure,)),
+        Section("Nothing else"),
+    )))
+    for words in ("What &amp; why", "a &lt; b", "<td>0.7</td>", "fibseg train &#39;a b&#39;",
+                  "Trials &lt;all&gt;", "<h2>Nothing else</h2>", "data:image/svg+xml"):
+        assert words in html
+    assert "<script" not in html
