@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def test_a_stopped_sweep_keeps_its_trial_and_a_bad_one_is_ended_early(
         study.done(found.number, 1.0)
     folder = plan.folder / f"trials/{FIRST_DRAWN:03d}/model"
     with pytest.raises(InterruptedRunError, match="1 trial at work"):
-        work(plan, study, AtWork(folder / "training"))  # type: ignore[arg-type]
+        work(replace(plan, prune=False), study, AtWork(folder / "training"))  # type: ignore[arg-type]
     assert study.tried()[-1].state == "running"
     assert (folder / "training/checkpoints/last.ckpt").exists()
     work(plan, study, AtWork(tmp_path))  # type: ignore[arg-type]
