@@ -15,6 +15,11 @@ RECORD, TRIALS = "settings.json", "trials"
 WAIT_S = 60.0
 
 
+def trial_lock(number: int) -> str:
+    """What is locked, in the folder of the sweep, by the process that works at a trial."""
+    return f"trial-{number:03d}"
+
+
 def begin_sweep(folder: Path, record: dict[str, Any], *, overwrite: bool) -> None:
     """Make the folder, or join the sweep that stands in it if it is this very one.
 

@@ -14,7 +14,7 @@ import yaml
 from fibseg.errors import DataError
 from fibseg.metrics import Comparison, default_tolerance_nm
 from fibseg.pipeline.compare_models import compare_models, models_to_compare
-from fibseg.pipeline.sweep_folder import TRIALS
+from fibseg.pipeline.sweep_folder import TRIALS, trial_lock
 from fibseg.pipeline.sweep_page import sweep_page
 from fibseg.pipeline.sweep_plan import GROUPS, SweepPlan, base_settings
 from fibseg.pipeline.sweep_space import typed
@@ -22,6 +22,7 @@ from fibseg.pipeline.sweep_trial import MODEL
 from fibseg.report import render
 from fibseg.volume import Volume, locked
 from fibseg.volume.files import write_bytes, write_json
+from fibseg.volume.lock import lock_path, read_holder
 
 if TYPE_CHECKING:
     from fibseg.pipeline.sweep_study import Study, Tried
@@ -65,8 +66,7 @@ def finish(plan: SweepPlan, study: Study) -> SweepSummary:
         failed=[{"number": t.number, "reason": t.reason} for t in tried if t.state == "failed"],
     )
     if any(t.state == "running" for t in tried):
-        note = "Others are still at work; the last one to end writes the report."
-        return SweepSummary(summary | {"note": note})
+        return SweepSummary(summary | {"note": "\n".join(_at_work(plan, tried))})
     done = [t for t in tried if t.state == "done"]
     if not done:
         raise DataError(
@@ -76,6 +76,18 @@ def finish(plan: SweepPlan, study: Study) -> SweepSummary:
     best = max(done, key=lambda t: (t.score or 0.0, -t.number))
     with locked(plan.folder / "result", wait_s=WAIT_S):
         return _written(plan, study, tried, best, summary)
+
+
+def _at_work(plan: SweepPlan, tried: Sequence[Tried]) -> list[str]:
+    """Who is still at work, and what to do if that is not true."""
+    lines = ["Others are still at work; the last one to end writes the report."]
+    for trial in (t for t in tried if t.state == "running"):
+        path = lock_path(plan.folder / trial_lock(trial.number))
+        lines.append(
+            f"  trial {trial.number}: {read_holder(path) or 'between two processes'}; if that is "
+            f"dead on another machine, remove {path} and type the same command again"
+        )
+    return lines
 
 
 def _written(

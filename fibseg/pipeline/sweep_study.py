@@ -24,6 +24,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from fibseg.errors import BusyError
+from fibseg.pipeline.sweep_folder import trial_lock
 from fibseg.pipeline.sweep_space import Dimension
 from fibseg.volume import locked
 
@@ -184,7 +185,7 @@ class Study:
         """Whether the trial is now this process's."""
         stack = ExitStack()
         try:
-            stack.enter_context(locked(self.folder / f"trial-{number:03d}"))
+            stack.enter_context(locked(self.folder / trial_lock(number)))
         except BusyError:
             return False
         self._owned[number] = stack

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from fibseg.report.figures import GRID, INK, MUTED, STYLE, bare, say
 
@@ -49,7 +49,7 @@ class TrialPoint:
 def history_figure(points: Sequence[TrialPoint]) -> Figure:
     """Score of every trial in order, the best so far, and where it began."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        figure = Figure(figsize=(9.6, 3.2), layout="constrained")
         axes = figure.subplots()
         done = [p for p in points if p.state == "done" and p.score is not None]
         if done:
@@ -124,6 +124,9 @@ def slices_figure(
             _slice(axes, [p for p in points if key in p.params and p.score is not None], key)
             if key in logarithmic and axes.has_data():
                 axes.set_xscale("log")
+                # Numbers as they are typed: names on the axes may hold signs of formulas.
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+                axes.xaxis.set_minor_formatter(NullFormatter())
         for axes in panels[len(settings) :]:
             axes.set_axis_off()
         for row in range(rows):
@@ -140,7 +143,7 @@ def _slice(axes: Axes, points: Sequence[TrialPoint], key: str) -> None:
     values = [p.params[key] for p in points]
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if not numbers:
-        labels = [v if isinstance(v, str) else json.dumps(v) for v in values]
+        labels = [v if isinstance(v, str) else json.dumps(v).replace(" ", "") for v in values]
         names = sorted(set(labels))
         axes.set_xticks(range(len(names)), names, rotation=15, fontsize=8)
         values = [names.index(label) for label in labels]

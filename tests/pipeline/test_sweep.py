@@ -24,6 +24,7 @@ from fibseg.export import load_spec
 from fibseg.pipeline.sweep import work
 from fibseg.pipeline.sweep_folder import begin_sweep
 from fibseg.pipeline.sweep_plan import SweepPlan, plan_sweep
+from fibseg.pipeline.sweep_result import experiment_settings, finish
 from fibseg.pipeline.sweep_study import FIRST_DRAWN, Study
 from fibseg.training import noted_scores
 from fibseg.volume import Volume
@@ -219,6 +220,9 @@ def test_a_stopped_sweep_keeps_its_trial_and_a_bad_one_is_ended_early(
     with pytest.raises(InterruptedRunError, match="1 trial at work"):
         work(replace(plan, prune=False), study, AtWork(folder / "training"))  # type: ignore[arg-type]
     assert study.tried()[-1].state == "running"
+    note = finish(plan, study).text()
+    assert f"{FIRST_DRAWN + 1} trials: {FIRST_DRAWN} done, 1 running" in note
+    assert "trial 6: between two processes; if that is dead on another machine, remove" in note
     assert (folder / "training/checkpoints/last.ckpt").exists()
     work(plan, study, AtWork(tmp_path))  # type: ignore[arg-type]
     assert study.tried()[-1].state == "ended early"
@@ -246,8 +250,6 @@ def test_another_sweep_is_thrown_away_only_if_asked(tmp_path: Path) -> None:
 
 
 def test_an_experiment_keeps_what_the_sweep_started_from(store: Path, tmp_path: Path) -> None:
-    from fibseg.pipeline.sweep_result import experiment_settings
-
     plan = plan_of(
         store, tmp_path / "s", "experiment=mitochondria", "network=unet_small", "name=mine",
         "data.augmentation.noise=0.1",

@@ -28,7 +28,8 @@ from pathlib import Path
 from fibseg.pipeline.sweep_space import Dimension
 from fibseg.pipeline.sweep_study import Study
 dimensions = [Dimension("data.batch", 8, low=2, high=8, whole=True)]
-print(Study(Path(sys.argv[1]), dimensions, seed=0, prune=False).claim(3).number, flush=True)
+sweep = Study(Path(sys.argv[1]), dimensions, seed=0, prune=False)
+print(sweep.claim(3).number, flush=True)
 time.sleep(100)
 """
 

@@ -49,7 +49,10 @@ def test_every_setting_has_a_panel() -> None:
     assert [t.get_text() for t in norm.get_xticklabels()] == ["batch", "group"]
     assert odd.texts[0].get_text() == "no trial has a score"
     assert other.get_xscale() == "linear"
-    assert "a$b" in svg_text(figure)
+    text = svg_text(figure)
+    assert "a$b" in text
+    assert "mathdefault" not in text
+    assert ">0.1<" in text
 
 
 @pytest.mark.parametrize("points", [[], [TrialPoint(0, "failed", None, {})]])
