@@ -108,14 +108,12 @@ def group_comments(file: Path) -> dict[str, str]:
 def _key_lines(leaves: dict[str, Any], comments: dict[str, str]) -> list[str]:
     lines = ["keys:"]
     wide = max(34, *map(len, leaves))
-    told: set[str] = set()
     for key, default in leaves.items():
         if key.rsplit(".", 1)[-1] in ("_target_", "_partial_"):
             continue
         value = "required" if default == "???" else _as_typed(default)
-        above = key.rpartition(".")[0]  # a comment on several keys in a line is for the first
-        said = comments.get(key) or ("" if above in told else comments.get(above, ""))
-        told.add(above)
+        # A comment behind several keys in one line is for all of them.
+        said = comments.get(key) or comments.get(key.rpartition(".")[0], "")
         lines.append(f"  {key:<{wide}} {value:<22} {said}".rstrip())
     return lines
 
