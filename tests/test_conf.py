@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from fibseg.cli.compose import build_parts, compose_verb, conf_dir, resolved
+from fibseg.cli.grammar import SHORT
 from fibseg.cli.verbs import VERBS
 
 CONF = Path(__file__).parent.parent / "conf"
@@ -26,6 +27,7 @@ REQUIRED = {
     "format": "onnx",
     "cells": "cells.yaml",
 }
+SHORT_OF = {long.partition("@")[0]: long for long in SHORT.values()}
 HOMES = {
     "network": "fibseg.models",
     "data": "fibseg.data",
@@ -47,7 +49,7 @@ def group_files() -> list[tuple[str, str]]:
 
 def users_of(group: str) -> list[str]:
     """Verbs whose defaults list offers a group."""
-    offers = re.compile(rf"^\s*-\s+(?:optional\s+)?{group}:", re.MULTILINE)
+    offers = re.compile(rf"^\s*-\s+(?:optional\s+)?{SHORT_OF.get(group, group)}:", re.MULTILINE)
     return [v for v in VERBS if offers.search((CONF / f"{v}.yaml").read_text())]
 
 
@@ -61,7 +63,8 @@ def test_every_choice_of_every_group_builds(group: str, choice: str) -> None:
     verbs = users_of(group)
     assert verbs, f"no verb offers conf/{group}"
     for verb in verbs:
-        build_parts(resolved(compose_verb(verb, arguments(verb, f"{group}={choice}"))))
+        typed = {long: short for short, long in SHORT.items()}.get(SHORT_OF.get(group, ""), group)
+        build_parts(resolved(compose_verb(verb, arguments(verb, f"{typed}={choice}"))))
 
 
 @pytest.mark.parametrize(("group", "choice"), group_files())

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import fibseg
-from fibseg.cli.grammar import did_you_mean, quote_overrides, split_override
+from fibseg.cli.grammar import did_you_mean, full_key, quote_overrides, split_override
 from fibseg.errors import UsageError
 
 
@@ -63,6 +63,7 @@ def compose_verb(verb: str, arguments: list[str]) -> DictConfig:
         For a key that is not there (naming the nearest ones), a group choice that is not there,
         or a value that Hydra cannot read.
     """
+    arguments = [full_key(a) for a in arguments]
     overrides = [_without_group(o) for o in quote_overrides(arguments)]
     groups = [o for o in overrides if _is_group(split_override(o)[0])]
     with _hydra(), _usage_errors():

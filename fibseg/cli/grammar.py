@@ -9,6 +9,9 @@ from collections.abc import Iterable
 
 from fibseg.errors import UsageError
 
+SHORT = {"space": "sweep@space"}
+"""Short names of groups: conf/sweep holds the spaces of fibseg sweep."""
+
 # What Hydra's own grammar reads as one plain word, number, list or mapping.
 _PLAIN = re.compile(r"[\w./+\-%@?|*]*", re.ASCII)
 # Backslashes count only before a quote, the closing one included.
@@ -32,6 +35,19 @@ def split_override(argument: str) -> tuple[str, str]:
     if not sign or not key:
         raise UsageError(f"{argument!r} is not key=value. Write e.g. volume=cell.ome.zarr.")
     return key, value
+
+
+def full_key(argument: str) -> str:
+    """The word with a short name of a group as Hydra knows it.
+
+    >>> full_key("space=mine"), full_key("space.data=null"), full_key("out=a")
+    ('sweep@space=mine', 'space.data=null', 'out=a')
+    """
+    key, sign, value = argument.partition("=")
+    if value.startswith("{"):  # a value for the group's place, not one of its files
+        return argument
+    sign_before, bare = ("~", key[1:]) if key.startswith("~") else ("", key)
+    return f"{sign_before}{SHORT.get(bare, bare)}{sign}{value}"
 
 
 def quote_value(value: str) -> str:

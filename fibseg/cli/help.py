@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg import __version__
+from fibseg.cli.grammar import SHORT
 from fibseg.cli.verbs import EXIT_CODES, VERBS
 
 _KEY = re.compile(r"^(\s*)\"?([A-Za-z_][\w]*)\"?:(?:\s|$)")
@@ -63,7 +64,8 @@ def verb_help(name: str) -> str:
         if package:
             names = ", ".join(sorted(p.stem for p in (conf_dir() / folder).glob("*.yaml")))
             choice = groups.get(group) or "none"
-            lines.append(f"  {group + '=…':<34} {choice}   ready sets: {names}")
+            short = {long: name for name, long in SHORT.items()}.get(group, group)
+            lines.append(f"  {short + '=…':<34} {choice}   ready sets: {names}")
     return "\n".join([*lines, "", EXIT_CODES])
 
 
@@ -116,7 +118,9 @@ def _key_lines(leaves: dict[str, Any], comments: dict[str, str]) -> list[str]:
         if key.rsplit(".", 1)[-1] in ("_target_", "_partial_"):
             continue
         value = "required" if default == "???" else _as_typed(default)
-        lines.append(f"  {key:<{wide}} {value:<22} {comments.get(key, '')}".rstrip())
+        # A comment behind several keys in one line is for all of them.
+        said = comments.get(key) or comments.get(key.rpartition(".")[0], "")
+        lines.append(f"  {key:<{wide}} {value:<22} {said}".rstrip())
     return lines
 
 

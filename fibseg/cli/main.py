@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg import __version__
-from fibseg.cli.grammar import did_you_mean, quote_overrides, split_override
+from fibseg.cli.grammar import did_you_mean, split_override
 from fibseg.cli.help import overview, verb_help
 from fibseg.cli.planning import after_those_before, print_plan
 from fibseg.cli.verbs import VERBS
@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except FibsegError as error:
-        return _complain(words, str(error), error.exit_code)
+        return complain(words, str(error), error.exit_code)
     except KeyboardInterrupt as error:
         text = "Interrupted. The same command continues where it stopped."
-        code = _complain(words, text, InterruptedRunError.exit_code)
+        code = complain(words, text, InterruptedRunError.exit_code)
         if isinstance(error, StoppedAtOnce):
             sys.stderr.flush()
             os._exit(code)
@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = f"{error.strerror}{where}" if error.strerror else f"{error}"
         if error.errno in FULL:
             text += ". Make room on that disk; the same command continues then."
-            return _complain(words, text, DiskFullError.exit_code)
-        return _complain(words, text or type(error).__name__, FibsegError.exit_code)
+            return complain(words, text, DiskFullError.exit_code)
+        return complain(words, text or type(error).__name__, FibsegError.exit_code)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -68,9 +68,11 @@ def _dispatch(words: list[str]) -> int:
     if HELP & set(arguments):
         _echo(verb_help(verb))
         return 0
-    _log_to_stderr()
+    log_to_stderr()
     if MULTIRUN & set(arguments):
-        return _multirun(verb, [a for a in arguments if a not in MULTIRUN])
+        from fibseg.cli.multirun import multirun
+
+        return multirun(verb, [a for a in arguments if a not in MULTIRUN])
     return run_verb(verb, arguments)
 
 
@@ -85,10 +87,22 @@ def run_verb(verb: str, arguments: list[str]) -> int:
     from fibseg.cli.compose import compose_verb, resolved
 
     config = resolved(compose_verb(verb, arguments))
-    return _run(verb, config, arguments)
+    return run_config(verb, config, arguments)
 
 
-def _run(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
+def run_config(verb: str, config: dict[str, Any], overrides: list[str]) -> int:
+    """Exit code of one verb with a resolved config.
+
+    Parameters
+    ----------
+    overrides
+        What was typed behind the verb.
+
+    Raises
+    ------
+    FibsegError
+        Whatever the verb refuses.
+    """
     from fibseg.cli.compose import build_parts, refuse_foreign_targets
     from fibseg.cli.passing import passed_on
     from fibseg.cli.values import fitted, refuse_lacking
@@ -148,65 +162,6 @@ def _demo(steps: Mapping[str, str], *, dry_run: bool) -> int:
     return 0
 
 
-def _multirun(verb: str, arguments: list[str]) -> int:
-    """An ordinary Hydra multirun; job N writes to ``out/N``. Worst exit code of all jobs."""
-    import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import DictConfig
-
-    from fibseg.cli.compose import (
-        check_keys,
-        compose_verb,
-        conf_dir,
-        resolved,
-        search_path_override,
-    )
-
-    known = compose_verb(verb, [])
-    check_keys(arguments, known)
-    if "out" not in [*known]:  # a required key is not `in` a DictConfig
-        raise UsageError(f"A multirun writes to out/N, but {verb} has no out=. Run it N times.")
-    codes: list[int] = []
-
-    def job(config: DictConfig) -> None:
-        """One job of the sweep; its exit code is kept."""
-        meta = HydraConfig.get()
-        try:
-            own = resolved(config)
-            _refuse_several_processes(own)
-            own["out"] = f"{own['out']}/{meta.job.num}"
-            codes.append(_run(verb, own, list(meta.overrides.task)))
-        except FibsegError as error:
-            codes.append(_complain([verb, *meta.overrides.task], str(error), error.exit_code))
-
-    sweep = ["hydra.sweep.dir=${out}", "hydra.sweep.subdir=${hydra.job.num}"]
-    quiet = ["hydra.output_subdir=null", "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    before = sys.argv
-    sys.argv = [
-        f"fibseg {verb}",
-        "--multirun",
-        *quote_overrides(arguments, sweep=True),
-        *search_path_override(),
-        *sweep,
-        *quiet,
-    ]
-    try:
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=verb)(job)()
-    finally:
-        sys.argv = before
-    return max(codes, default=0)
-
-
-def _refuse_several_processes(config: Mapping[str, Any]) -> None:
-    """Each further process repeats the command: of a multirun it would repeat every job."""
-    n = config.get("trainer", {}).get("devices", 1)
-    if n != 1:
-        raise UsageError(
-            f"A multirun with trainer.devices={n} is not possible. Set trainer.devices=1, or run "
-            "one command for each setting."
-        )
-
-
 class _ToStderr(logging.StreamHandler[Any]):
     """Writes to what ``sys.stderr`` is at that moment: tests and notebooks replace and close it."""
 
@@ -216,7 +171,8 @@ class _ToStderr(logging.StreamHandler[Any]):
         super().emit(record)
 
 
-def _log_to_stderr() -> None:
+def log_to_stderr() -> None:
+    """Show what fibseg logs, once."""
     logger = logging.getLogger("fibseg")
     logger.setLevel(logging.INFO)
     if not any(isinstance(h, _ToStderr) for h in logger.handlers):
@@ -262,7 +218,14 @@ def _echo(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _complain(words: list[str], text: str, code: int) -> int:
+def complain(words: list[str], text: str, code: int) -> int:
+    """`code`, after an error in one line.
+
+    Parameters
+    ----------
+    words
+        Of the command.
+    """
     verb = f" {words[0]}" if words and words[0] in VERBS else ""
     sys.stderr.write(f"fibseg{verb}: {text}\n")
     return code

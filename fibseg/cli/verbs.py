@@ -70,6 +70,17 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "sweep": Verb(
+        "sweep",
+        "try settings of a training: the best as an experiment, its gain on planes no trial saw",
+        (
+            "fibseg sweep experiment=mitochondria volume=cell.ome.zarr annotation=mitochondria "
+            "out=sweep n_trials=20 space=default",
+            "fibseg sweep volume=cell.ome.zarr annotation=nucleus out=sweep n_workers=2 "
+            "space.trainer.learning_rate.high=0.1 space.data=null trainer.max_time=00:00:02:00",
+        ),
+        reads=("volume",),
+    ),
     "infer": Verb(
         "infer",
         "run a model over a whole volume: probabilities, objects and their table",

@@ -17,9 +17,9 @@ PLANES = ("rotated", "oblique", "z")
 class ObliqueData(SparseData):
     """How patches are drawn from planes at an angle, and what is held out: parts of the space.
 
-    Of `SparseData`, `pixel_nm`, `spacing`, `fold`, `fraction` and `unlabelled` mean nothing
-    here and keep their defaults: planes are sampled with pixels as large as the finest side of a
-    voxel.
+    Of `SparseData`, `pixel_nm`, `spacing`, `fold`, `fraction`, `reserved`, `held_out` and
+    `unlabelled` mean nothing here and keep their defaults: planes are sampled with pixels as large
+    as the finest side of a voxel.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("space", "none")
@@ -42,7 +42,8 @@ class ObliqueData(SparseData):
                 "test. Use 3 or more."
             )
         fixed = {
-            "pixel_nm": None, "spacing": None, "fold": None, "fraction": 1.0, "unlabelled": 0
+            "pixel_nm": None, "spacing": None, "fold": None, "fraction": 1.0, "unlabelled": 0,
+            "reserved": None, "held_out": None,
         }
         given = [name for name, value in fixed.items() if getattr(self, name) != value]
         if given:

@@ -70,15 +70,26 @@ class SparseData:
     """One part in this many is held out."""
     fold: int | None = None
     """Which part, from 0; None: the one whose classes are nearest to the whole."""
+    held_out: Sequence[int] | Sequence[Sequence[int]] | None = None
+    """Planes to hold out, [17,18], of several volumes [[17,18],[5]]; None chooses by the folds."""
     gap_nm: float = 100.0
     """Planes nearer than this to a held-out plane are not trained on."""
     fraction: float = 1.0
     """Share of the planes left that is trained on, evenly spread; smaller ones lie in larger."""
+    reserved: Sequence[int] | Sequence[Sequence[int]] | None = None
+    """Planes kept for a later test, [17,18], of several volumes [[17,18],[5]]; None for none."""
     memory_gb: float = 4.0
     """Planes that take more than this stay on disk."""
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
+        for name in ("held_out", "reserved"):
+            object.__setattr__(self, name, _planes(name, getattr(self, name)))
+        if self.held_out and (self.split != "planes" or self.fold is not None):
+            raise UsageError(
+                "data.held_out names planes, which goes with data.split=planes and without "
+                "data.fold. Leave one of them out."
+            )
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing))
         if self.split not in self.splits:
@@ -101,6 +112,18 @@ class SparseData:
             raise UsageError(f"data.foreground={self.foreground} is not a share from 0 to 1.")
         if self.pixel_nm is not None and self.pixel_nm <= 0:
             raise UsageError(f"data.pixel_nm={self.pixel_nm} is not a size. Use e.g. 20.")
+
+
+def _planes(
+    name: str, values: Sequence[int] | Sequence[Sequence[int]] | None
+) -> tuple[tuple[int, ...], ...] | None:
+    """Plane numbers of each volume, sorted; None where there is no plane at all."""
+    lists = [v for v in values or () if not isinstance(v, int)]
+    alone = [v for v in values or () if isinstance(v, int)]
+    if lists and alone:
+        raise UsageError(f"data.{name}={values} mixes planes and lists. Use e.g. [[17,18],[5]].")
+    planes = tuple(tuple(sorted(set(one))) for one in (lists or [alone]))
+    return planes if any(planes) else None
 
 
 def _spacing(values: Sequence[float]) -> Spacing:

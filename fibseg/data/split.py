@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from fibseg.data.plane_blocks import best_block, labelled_counts, near_planes
 from fibseg.data.planes import PlaneStack
+from fibseg.data.reserved import Reserved, named_rows, set_aside
 from fibseg.data.sparse import SparseData
 from fibseg.errors import DataError
 
@@ -45,6 +48,8 @@ class Split:
     held_out: tuple[HeldOut, ...]
     annotation: tuple[NDArray[np.uint8], ...]
     """What is painted in each held-out plane or its parts, working pixels, else 0; (y, x)."""
+    reserved: Reserved = ()
+    """Planes per store that are neither."""
 
 
 def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: SparseData,
@@ -58,7 +63,7 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     classes
         Value of each class in the annotation.
     data
-        Settings `split`, `folds`, `fold`, `gap_nm`.
+        Settings `split`, `folds`, `fold`, `held_out`, `gap_nm`, `reserved`.
     context
         Neighbouring planes that are channels: they widen the gap.
 
@@ -69,7 +74,7 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     """
     values = {"background": 1, **classes}
     _refuse_unknown(stacks, values)
-    counts = [_counts(s.annotation, list(values.values())) for s in stacks]
+    counts = [labelled_counts(s.annotation, list(values.values())) for s in stacks]
     total = np.sum([c.sum(0) for c in counts], 0)
     for (name, value), n in zip(values.items(), total, strict=True):
         if n == 0:
@@ -77,6 +82,8 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
                 f"{name} (value {value}) is painted on no plane of "
                 f"{', '.join(s.name for s in stacks)}. Paint some of it and import again."
             )
+    reserved = set_aside(stacks, data, context=context)
+    counts = [labelled_counts(s.annotation, list(values.values())) for s in stacks]
     before = [s.annotation for s in stacks] if data.split == "none" else [
         s.annotation.copy() for s in stacks
     ]
@@ -94,7 +101,7 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     train = tuple(
         tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
     )
-    return Split(data.split, train, held_out, tuple(kept))
+    return Split(data.split, train, held_out, tuple(kept), reserved)
 
 
 def _thin(
@@ -106,7 +113,7 @@ def _thin(
         n_kept = max(1, round(fraction * len(rows)))
         for place in evenly(len(rows))[n_kept:]:
             stack.annotation[rows[place]] = 0
-    left = np.sum([_counts(s.annotation, values).sum(0) for s in stacks], 0)
+    left = np.sum([labelled_counts(s.annotation, values).sum(0) for s in stacks], 0)
     gone = [name for name, n in zip(names, left, strict=True) if n == 0]
     if gone:
         raise DataError(
@@ -144,34 +151,29 @@ def _refuse_unknown(stacks: Sequence[PlaneStack], values: dict[str, int]) -> Non
                 )
 
 
-def _counts(annotation: NDArray[np.uint8], values: list[int]) -> NDArray[np.int64]:
-    """Labelled pixels per plane and value."""
-    full = [np.bincount(p.ravel(), minlength=256)[values] for p in annotation]
-    return np.array(full, np.int64).reshape(-1, len(values))
-
-
 def _hold_planes(
     stacks: Sequence[PlaneStack], counts: list[NDArray[np.int64]], names: list[str],
     data: SparseData, context: int,
 ) -> tuple[HeldOut, ...]:
     """Contiguous blocks of annotated planes; all stores together if none can be cut alone."""
-    held: list[tuple[int, int]] = []
-    for store, count in enumerate(counts):
-        block = _best_block(count, data, [0] * len(count))
+    named: Any = data.held_out  # planes of each store
+    held = named_rows(stacks, named, "held_out")
+    for store, count in enumerate(counts if named is None else []):
+        block = best_block(count, data, [0] * len(count))
         held += [(store, row) for row in block]
     if not held:
         where = [(store, row) for store, c in enumerate(counts) for row in range(len(c))]
-        block = _best_block(np.concatenate(counts), data, [store for store, _ in where])
+        block = best_block(np.concatenate(counts), data, [store for store, _ in where])
         held = [where[i] for i in block]
     test = np.sum([counts[s][r] for s, r in held], 0) if held else np.zeros(len(names), int)
-    dropped = _gap(stacks, held, data.gap_nm, context)
+    dropped = near_planes(stacks, held, data.gap_nm, context)
     left = np.sum([c.sum(0) for c in counts], 0) - test - np.sum(
         [counts[s][r] for s, r in dropped], 0, dtype=np.int64
     )
     short = [n for n, a, b in zip(names, np.broadcast_to(test, len(names)), left, strict=True)
              if a == 0 or b <= 0]
     if short:
-        n_planes = sum(len(s.z) for s in stacks)
+        n_planes = sum(int(c.any(1).sum()) for c in counts)
         raise DataError(
             f"{n_planes} annotated plane{'s' * (n_planes != 1)} cannot be split into training and "
             f"held-out planes {data.gap_nm:g} nm apart with {', '.join(short)} in both. "
@@ -180,49 +182,6 @@ def _hold_planes(
     for store, row in (*held, *dropped):
         stacks[store].annotation[row] = 0
     return tuple(HeldOut(store, stacks[store].z[row]) for store, row in sorted(held))
-
-
-def _best_block(
-    counts: NDArray[np.int64], data: SparseData, groups: list[int]
-) -> list[int]:
-    """Rows of the block to hold out, empty if no block leaves every class in both parts.
-
-    With a fold the block is that part; else, of all blocks of about 1 / folds of the planes, the
-    one whose share of every class is nearest to 1 / folds, and the earliest of those.
-    """
-    n, total = len(counts), counts.sum(0)
-    if data.fold is not None:
-        parts = np.array_split(np.arange(n), min(data.folds, n))
-        block = parts[data.fold].tolist() if data.fold < len(parts) else []
-        return block if 0 < len(block) < n else []
-    size = max(1, round(n / data.folds))
-    best: tuple[float, list[int]] = (np.inf, [])
-    for start in range(n - size + 1):
-        block = list(range(start, start + size))
-        test = counts[block].sum(0)
-        painted = total > 0
-        if n <= size or (test[painted] == 0).any() or (test[painted] == total[painted]).any():
-            continue
-        off = np.abs(np.log(test[painted] / total[painted] * data.folds)).sum()
-        # Blocks inside the volume lose a training plane to the gap on both sides.
-        inside = 0.01 * (start > 0 and start + size < n and len(set(groups)) == 1)
-        best = min(best, (round(float(off + inside), 9), block))
-    return best[1]
-
-
-def _gap(
-    stacks: Sequence[PlaneStack], held: list[tuple[int, int]], gap_nm: float, context: int
-) -> list[tuple[int, int]]:
-    """Planes too near to a held-out one to be trained on."""
-    near = []
-    for store, stack in enumerate(stacks):
-        test = [stack.z[r] for s, r in held if s == store]
-        reach = max(gap_nm / stack.spacing[0], 2 * context)
-        near += [
-            (store, r) for r, z in enumerate(stack.z)
-            if (store, r) not in held and any(abs(z - t) <= reach - 1e-9 for t in test)
-        ]
-    return near
 
 
 def _hold_boxes(

@@ -168,7 +168,7 @@ def _scaled(verb: str, sample: Sample, seen: Rehearsal, runner: Runner) -> Forec
             _step(stage, sample, fixed, _n_workers(runner, stage.load.threads))
             for stage in (*sample.before, *seen.stages)
         ],
-        fixed_s=fixed, n_workers=_n_workers(runner, sample.threads),
+        fixed_s=fixed, n_workers=_n_workers(runner, sample.threads) * sample.at_once,
         memory_gb=max(memory, sample.memory_bytes) / 1e9,
         beside_gb=0.0 if runner.in_process else COORDINATOR_BYTES / 1e9,
         memory_free_gb=free_memory() / 1e9 if runner.at_once() else None,

@@ -58,6 +58,8 @@ def held_out_planes(
 ) -> HeldOutPlanes:
     """Planes held out of training on this store; all painted ones if it was not trained on.
 
+    Where planes were reserved for the test, these alone.
+
     Parameters
     ----------
     truth
@@ -85,7 +87,15 @@ def held_out_planes(
         z = painted_planes(painting(store, annotation), runner=runner)
         where = "painted planes of a volume that was not trained on"
         return HeldOutPlanes(annotation, classes, z, where)
+    if source["annotation_digest"] != painting_digest(store, annotation):
+        _log.warning(
+            "%s is not what the model was trained on any more: the held-out planes are "
+            "scored as they are painted now.", annotation,
+        )
     split: dict[str, Any] = spec.training.get("split", {})
+    reserved = split.get("reserved")
+    if reserved is not None:
+        return _reserved(reserved[source["name"]], source["name"], annotation, classes)
     held = split.get("held_out", {}).get(source["name"], [])
     if not held:
         raise DataError(
@@ -93,15 +103,22 @@ def held_out_planes(
             "nothing of it was held out, so nothing can be tested there. Evaluate another "
             "volume, or train with data.split=planes."
         )
-    if source["annotation_digest"] != painting_digest(store, annotation):
-        _log.warning(
-            "%s is not what the model was trained on any more: the held-out planes are "
-            "scored as they are painted now.", annotation,
-        )
     return HeldOutPlanes(
         annotation, classes, [h["z"] for h in held], _WHERE.get(split["kind"], split["kind"]),
         {h["z"]: [_rectangle(b) for b in h["boxes"]] for h in held if h["boxes"] is not None},
     )
+
+
+def _reserved(
+    z: list[int], name: str, annotation: str, classes: dict[str, int]
+) -> HeldOutPlanes:
+    """Planes that were kept for the test: what was held out may have chosen the settings."""
+    if not z:
+        raise DataError(
+            f"The model was trained with data.reserved and no plane of {name} is among them, so "
+            "nothing can be tested there. Evaluate a volume with reserved planes."
+        )
+    return HeldOutPlanes(annotation, classes, z, "planes reserved for the test")
 
 
 def _source(store: Volume, spec: ModelSpec) -> dict[str, Any] | None:

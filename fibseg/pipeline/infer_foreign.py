@@ -81,8 +81,8 @@ def job_of(store: Volume, path: str, looking: Looking, *, backend: str, precisio
     UsageError
         If a setting does not go with a file.
     """
+    model = read_foreign(path)  # first of all: what is no model at all is told as that
     _refuse(looking, backend, precision)
-    model = read_foreign(path)
     plan = make_foreign_plan(
         model, store, overlap=looking.overlap, square=looking.tta == "d4"
     )

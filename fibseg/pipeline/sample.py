@@ -43,6 +43,8 @@ class Sample:
         Stages that were measured while the sample was made.
     threads
         How many a block of the longest stage uses well.
+    at_once
+        So many such commands run side by side, each with that memory.
     limited, limit_s
         Stage that ends when the whole command has taken so many seconds.
     """
@@ -60,6 +62,7 @@ class Sample:
     block: tuple[int, ...] = ()
     before: Sequence[Stage] = ()
     threads: int = 1
+    at_once: int = 1
     limited: str = ""
     limit_s: float = math.inf
 

@@ -272,6 +272,20 @@ def train_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
+def sweep_sample(parts: Parts, folder: Path) -> Sample:
+    """A few steps and the test of one trial, as many times as trials follow each other."""
+    n_trials, n_workers = parts.pop("n_trials"), parts.pop("n_workers")
+    one = train_sample(dict(parts["parts"]), folder)
+    rounds = math.ceil(n_trials / n_workers)
+    return replace(
+        one, parts={**one.parts, "n_trials": n_trials, "n_workers": n_workers},
+        text=f"{one.text}, of one of {n_trials} trials, {n_workers} at a time",
+        factor=one.factor * rounds, disk_factor=n_trials, at_once=n_workers,
+        limit_s=one.limit_s * rounds,
+        factors={label: factor * rounds for label, factor in one.factors.items()},
+    )
+
+
 def import_sample(parts: Parts, folder: Path) -> Sample:
     """Some planes, whole, from the middle of the source."""
     from fibseg.pipeline.ingest_labels import placed
@@ -327,7 +341,7 @@ def pores_sample(parts: Parts, folder: Path) -> Sample:
 
 SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "phantom": phantom_sample, "import": import_sample, "check": check_sample,
-    "verify": verify_sample, "train": train_sample, "infer": infer_sample,
+    "verify": verify_sample, "train": train_sample, "sweep": sweep_sample, "infer": infer_sample,
     "classify": classify_sample, "objects": objects_sample, "distance": distance_sample,
     "measure": measure_sample, "pores": pores_sample,
     "distribution": distribution_sample,

@@ -62,7 +62,7 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
         If something else stands in the folder and may not be replaced.
     """
     path = folder / FOLDER / RECORD
-    before = _recorded(path)
+    before = recorded(path)
     if before is None:
         if not folder.exists() or not any(folder.iterdir()):
             return False
@@ -70,7 +70,7 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
             raise ExistsError(f"{folder} holds other files. Choose another out.")
         changes = ["no record of its training"]
     else:
-        changes = _differences(_comparable(before), _comparable(record))
+        changes = differences(before, record)
         if not changes and resume == "never":
             changes = ["resume=never, but a training has begun here"]
         if not changes:
@@ -87,12 +87,12 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
 
 def recorded_sources(folder: Path) -> list[dict[str, Any]]:
     """Stores and annotations that a training in this folder learns from; none if there is none."""
-    record = _recorded(folder / FOLDER / RECORD)
+    record = recorded(folder / FOLDER / RECORD)
     return [] if record is None else [dict(source) for source in record["sources"]]
 
 
-def _recorded(path: Path) -> dict[str, Any] | None:
-    """The record of a training, None if there is none that can be read."""
+def recorded(path: Path) -> dict[str, Any] | None:
+    """The record of a training, or a sweep; None if there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -119,11 +119,12 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs, in words."""
-    keys = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two records, in words; what is free to change does not count."""
+    old, new = _comparable(before), _comparable(now)
+    keys = sorted(k for k in {**old, **new} if old.get(k) != new.get(k))
     return [
-        f"{k} differs" if k.endswith("digest") else f"{k} was {before.get(k)}, is {now.get(k)}"
+        f"{k} differs" if k.endswith("digest") else f"{k} was {old.get(k)}, is {new.get(k)}"
         for k in keys
     ]
 

@@ -20,6 +20,7 @@ from fibseg.report.page import (
     Page,
     RunRow,
     ScoreTable,
+    Section,
 )
 from fibseg.report.panels import panels_figure
 from fibseg.report.reliability import threshold_figure
@@ -28,6 +29,12 @@ from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
 from fibseg.report.shares import shares_figure
 from fibseg.report.spreading import pairs_figure, section_names, sections_figure
+from fibseg.report.sweeps import (
+    TrialPoint,
+    history_figure,
+    importance_figure,
+    slices_figure,
+)
 from fibseg.report.views import AXES, Ids, ObjectLayer, View, error_view, object_ids, plane_view
 
 __all__ = [
@@ -52,6 +59,8 @@ __all__ = [
     "Scene",
     "SceneMesh",
     "ScoreTable",
+    "Section",
+    "TrialPoint",
     "View",
     "cell_figure",
     "color_range",
@@ -63,6 +72,8 @@ __all__ = [
     "css_color",
     "error_view",
     "figure_png",
+    "history_figure",
+    "importance_figure",
     "jpeg_uri",
     "level_within",
     "object_ids",
@@ -82,6 +93,7 @@ __all__ = [
     "section_names",
     "sections_figure",
     "shares_figure",
+    "slices_figure",
     "svg_text",
     "svg_uri",
     "threshold_figure",

@@ -114,6 +114,26 @@ class CellSection:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A section of any kind: words, figures, a table and commands to type, each where given.
+
+    Parameters
+    ----------
+    columns, rows
+        Of the table, in words.
+    commands
+        Ready to be copied.
+    """
+
+    title: str
+    note: str = ""
+    figures: tuple[Figure, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunRow:
     """One run of a verb, for the history at the end."""
 
@@ -147,6 +167,7 @@ class Page:
     views: tuple[View, ...] = ()
     objects: tuple[ObjectSection, ...] = ()
     scores: tuple[ScoreTable, ...] = ()
+    sections: tuple[Section, ...] = ()
     methods: tuple[str, ...] = ()
     runs: tuple[RunRow, ...] = ()
     made_with: str = ""

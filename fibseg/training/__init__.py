@@ -4,9 +4,10 @@ from fibseg.training.checkpoint import CrashSafeIO, newest
 from fibseg.training.device import training_device
 from fibseg.training.fit import Trained, fit
 from fibseg.training.held_out import TestVolume, log_scores, score_held_out
+from fibseg.training.progress import noted_scores
 from fibseg.training.settings import TrainerSettings, parse_duration
 
 __all__ = [
     "CrashSafeIO", "TestVolume", "Trained", "TrainerSettings", "fit", "log_scores", "newest",
-    "parse_duration", "score_held_out", "training_device",
+    "noted_scores", "parse_duration", "score_held_out", "training_device",
 ]

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from fibseg.blocks.interrupt import Interrupt
 from fibseg.progress import track
 from fibseg.training.checkpoint import LAST
+from fibseg.training.progress import note_scores
 from fibseg.training.schedule import steps_in_time
 from fibseg.training.segmenter import Segmenter
 from fibseg.training.settings import TrainerSettings
@@ -237,6 +238,7 @@ class Board(pl.Callback):
             self._writer.add_image(name, image, step, dataformats="HWC")
         for name, value in scores.items():
             self._writer.add_scalar(name, value, step)
+        note_scores(self.folder.parent, scores, step=step, total=module.total or step)
         if scores:
             logger.info(
                 "step %d: %s", step, ", ".join(f"{k} {v:.3f}" for k, v in scores.items())

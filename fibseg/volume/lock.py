@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,6 +59,14 @@ class Holder:
         return cls(
             host=platform.node(), pid=os.getpid(), started=psutil.Process().create_time(),
             command=" ".join(shlex.join(sys.orig_argv).split()), token=uuid.uuid4().hex,
+        )
+
+    @classmethod
+    def of(cls, pid: int, command: Sequence[str]) -> Holder:
+        """A process of this machine that was started a moment ago and not waited for yet."""
+        return cls(
+            host=platform.node(), pid=pid, started=psutil.Process(pid).create_time(),
+            command=shlex.join(command), token=uuid.uuid4().hex,
         )
 
     @property

@@ -5,32 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from plane_stacks import ONE, both, stack
 
-from fibseg.data import Normalisation, PlaneStack, SparseData, split_planes
+from fibseg.data import SparseData, split_planes
 from fibseg.data.split import evenly
 from fibseg.errors import DataError, UsageError
-
-ONE = {"mitochondria": 2}
-
-
-def stack(
-    annotation: NDArray[np.uint8], z: list[int], *, name: str = "a", factor: int = 1
-) -> PlaneStack:
-    """Planes without an image."""
-    working = (20.0, 20.0 * factor, 20.0 * factor)
-    return PlaneStack(
-        name, tuple(z), np.zeros_like(annotation), np.arange(len(z))[:, None], annotation,
-        Normalisation(0, 1, invert=False),
-        (max(z) + 1, annotation.shape[1] * factor, annotation.shape[2] * factor),
-        (20.0, 20.0, 20.0), working,
-    )
-
-
-def both(n: int, size: int = 8) -> NDArray[np.uint8]:
-    """Planes with background and class in every one."""
-    annotation = np.ones((n, size, size), np.uint8)
-    annotation[:, 2:5, 2:5] = 2
-    return annotation
 
 
 @settings(max_examples=40, deadline=None)

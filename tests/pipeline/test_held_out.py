@@ -129,3 +129,14 @@ def test_missing_folder(tmp_path: Path) -> None:
     assert require_folder(str(tmp_path)) == str(tmp_path)
     with pytest.raises(DataError, match="no model folder"):
         require_folder(str(tmp_path / "none"))
+
+
+def test_reserved_planes_are_the_test(make_store: Any) -> None:
+    volume = make_store("annotation_a")
+    spec = trained_on(volume, "annotation_a", [{"z": 1, "boxes": None}])
+    spec.training["split"]["reserved"] = {"other": [], "c": [4]}
+    held = held_out_planes(volume, spec, None)
+    assert (held.z, held.where, held.boxes) == ([4], "planes reserved for the test", {})
+    spec.training["split"]["reserved"] = {"other": [3], "c": []}
+    with pytest.raises(DataError, match=r"data\.reserved and no plane of c is among them"):
+        held_out_planes(volume, spec, None)
