@@ -52,7 +52,11 @@ def read_foreign(path: str | Path) -> ForeignModel:
 
 def _of_archive(path: Path, digest: str, stem: str) -> ForeignModel:
     """The model of a zip."""
-    archive = Archive(path)
+    try:
+        archive = Archive(path)
+    except DataError as error:
+        # torch.save packs its pickle in a way of its own; that it is one, is what helps.
+        raise (DataError(_pickle(path)) if _begins_with_pickle(path) else error) from None
     is_czann = {czann.DESCRIPTION, czann.GRAPH} <= set(archive.names)
     described = [name for name in bioimage.DESCRIPTIONS if name in archive.names]
     if is_czann + len(described) > 1:
@@ -70,6 +74,14 @@ def _of_archive(path: Path, digest: str, stem: str) -> ForeignModel:
         f"{path} is a zip of {archive.names[:10]}, which is no model that fibseg knows. Give "
         f"{KINDS}."
     )
+
+
+def _begins_with_pickle(path: Path) -> bool:
+    """Whether the first entry of a zip is called a pickle, as ``torch.save`` has it."""
+    with path.open("rb") as file:
+        header = file.read(30)
+        name = file.read(int.from_bytes(header[26:28], "little"))
+    return name.endswith(b".pkl")
 
 
 def _pickle(path: Path) -> str:
