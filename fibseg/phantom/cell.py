@@ -89,9 +89,9 @@ def make_cell(
     Raises
     ------
     UsageError
-        If `shape`, `spacing` or a density cannot be meant.
+        If `shape`, `spacing`, `seed` or a density cannot be meant.
     """
-    grid = _grid(shape, spacing, mitochondria_share, pores_per_um2)
+    grid = _grid(shape, spacing, mitochondria_share, pores_per_um2, seed)
     streams = iter(np.random.default_rng(seed).spawn(7))
     body = make_body(grid, next(streams))
     filling = _fill_cytoplasm(grid, body, mitochondria_share, thickness_gradient, next(streams))
@@ -135,7 +135,7 @@ def _fill_cytoplasm(
 
 
 def _grid(
-    shape: Sequence[int], spacing: Sequence[float], share: float, density: float
+    shape: Sequence[int], spacing: Sequence[float], share: float, density: float, seed: int
 ) -> Grid:
     """The frame of the cell, after a check of everything that a user can get wrong."""
     sizes, steps = [int(n) for n in shape], [float(s) for s in spacing]
@@ -149,6 +149,8 @@ def _grid(
         raise UsageError(f"mitochondria_share={share} is not in 0 to 0.5. HeLa cells have 0.1.")
     if not 0 <= density <= 20:
         raise UsageError(f"pores_per_um2={density} is not in 0 to 20. HeLa cells have 6 to 11.")
+    if seed < 0:
+        raise UsageError(f"seed={seed} is negative. Use 0 or more; each number gives a cell.")
     full: Shape = (sizes[0], sizes[1], sizes[2])
     return Grid(full, (steps[0], steps[1], steps[2]))
 

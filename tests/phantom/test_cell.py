@@ -249,6 +249,7 @@ def test_mitochondria_are_thicker_inside_unless_switched_off() -> None:
         {"spacing": (20, 20, float("nan"))},
         {"mitochondria_share": 0.9},
         {"pores_per_um2": -1},
+        {"seed": -1},
     ],
 )
 def test_senseless_settings_are_refused_by_name(wrong: dict[str, object]) -> None:
