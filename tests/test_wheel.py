@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 COMPOSE_ALL = """
-import pathlib, sys
+import pathlib, re, sys
 import fibseg
 from fibseg.cli.compose import compose_verb, conf_dir
 from fibseg.cli.verbs import VERBS
@@ -24,9 +24,9 @@ for verb in VERBS:
     compose_verb(verb, [])
     for file in sorted(conf_dir().glob("*/*.yaml")):
         group = file.parent.name
-        if f"- {group}:" in offered or f"- optional {group}:" in offered:
-            compose_verb(verb, [f"{file.parent.name}={file.stem}"])
-            print(verb, file.parent.name, file.stem)
+        for key in re.findall(rf"- (?:optional )?{group}(?:@([a-z]\\w*))?:", offered):
+            compose_verb(verb, [f"{key or group}={file.stem}"])
+            print(verb, group, file.stem)
 """
 
 

@@ -20,9 +20,9 @@ LOCK = ".lock"
 def leftovers(root: Path, found: list[Image]) -> Iterator[Finding]:
     """What no run will use or remove any more.
 
-    Journals, scratch arrays, locks and files that Zarr has not renamed are none as long as their
-    product is unfinished: the command that makes it goes on with them. Nor is what belongs to a
-    table that is being measured.
+    Journals, scratch arrays, locks and what was begun inside of a product are none as long as the
+    product is unfinished: the command that makes it goes on with them, or clears them away. Nor is
+    what belongs to a table that is being measured.
     """
     unfinished = {image.name for image in found if image.unfinished}
     unfinished |= {
@@ -31,7 +31,9 @@ def leftovers(root: Path, found: list[Image]) -> Iterator[Finding]:
     known = {image.name for image in found}
     for path in _candidates(root):
         owner = _owner(path, root)
-        goes_on = owner in unfinished and not WRITER.fullmatch(path.name)
+        inside = root if owner == "raw" else root / owner
+        beside = WRITER.fullmatch(path.name) and path.parent != inside
+        goes_on = owner in unfinished and not beside
         if not goes_on and not _in_use(path):
             yield Finding(
                 owner if owner in known else "the store", str(path.relative_to(root.parent)),

@@ -397,6 +397,7 @@ def test_an_unfinished_product_is_said_and_no_error(store: Path) -> None:
     shard(store, "labels/half").with_name("0.0123456789abcdef.partial").touch()
     volume.scratch("labels/half", "1-closing", dtype="uint8", inputs="a")
     (store / ".scratch" / ".labels=half=1-closing.blocks").mkdir()
+    (store / "labels" / "half" / f".1.{dead()}.partial").mkdir()
     report = verify.run(volume=store)
     assert report.notes == ["labels/half: is not finished; its command continues there"]
     product.array[64:] = 1
