@@ -56,3 +56,14 @@ def test_a_seam_scores_above_one_and_none_scores_one():
     cut = smooth + 3.0 * (np.arange(64) // 16 % 2)
     assert seam_score(cut, 16) > 2
     assert np.isnan(seam_score(smooth, 64))
+
+
+def test_resin_left_out_changes_nothing_inside(tmp_path, model):
+    import resin
+
+    assert resin.cylinder((8, 200, 300), 0.3)[4].mean() == pytest.approx(0.3, abs=0.01)
+    found = resin.main([
+        "--shape", "8", "160", "160", "--model", str(model), "--keep", str(tmp_path),
+        "--backend", "torch",
+    ])
+    assert min(found.values()) > 0

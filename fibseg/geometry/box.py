@@ -64,6 +64,13 @@ class Box:
         stop = tuple(min(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         return Box(start, tuple(max(a, b) for a, b in zip(start, stop, strict=True)))
 
+    def hull(self, other: Box) -> Box:
+        """Smallest box with all voxels of both."""
+        return Box(
+            tuple(min(a, b) for a, b in zip(self.start, other.start, strict=True)),
+            tuple(max(a, b) for a, b in zip(self.stop, other.stop, strict=True)),
+        )
+
     def clip(self, shape: Sequence[int]) -> Box:
         """The part of this box inside an array of `shape`."""
         return self.intersect(Box.whole(shape))

@@ -39,13 +39,13 @@ class ModelBlocks(NetworkBlocks[Plan]):
     def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""
         (raw,) = arrays
-        return _predictor(self).box(
+        return predictor_of(self).box(
             lambda box: raw[box.relative_to(block.read).slices], block.write
         )
 
 
 @functools.lru_cache(maxsize=1)
-def _predictor(settings: ModelBlocks) -> Predictor:
+def predictor_of(settings: ModelBlocks) -> Predictor:
     """The predictor of these settings, kept: compiling takes seconds."""
     network, spec = load_network(settings.folder)
     return Predictor(

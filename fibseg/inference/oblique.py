@@ -241,11 +241,14 @@ def near_border(
         return None
     low, high = plan.within_nm
     # Farther than asked for is as far as the next voxel: the cap itself is never in the range.
-    cap = max(abs(low), abs(high)) + max(plan.spacing)
+    cap = max(abs(low or 0), abs(high)) + max(plan.spacing)
     # Windows see farther than that: only the border that may be near is looked for.
     near = write.grow([math.ceil(cap / s) + 1 for s in plan.spacing]).intersect(read)
     signed = signed_distance(
         labels[near.relative_to(read).slices], max_nm=cap, spacing=plan.spacing
     )
-    found: Mask = ((signed >= low) & (signed <= high))[write.relative_to(near).slices]
+    wanted = signed <= high
+    if low is not None:
+        wanted &= signed >= low
+    found: Mask = wanted[write.relative_to(near).slices]
     return found

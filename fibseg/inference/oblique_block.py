@@ -33,7 +33,9 @@ class ObliqueBlocks(NetworkBlocks[ObliquePlan]):
         plan = self.plan
         near = ""
         if plan.within_nm is not None:
-            near = ", near the border only ({:g} to {:g} nm)".format(*plan.within_nm)
+            low, high = plan.within_nm
+            since = "all inside" if low is None else f"{low:g}"
+            near = f", near the border only ({since} to {high:g} nm)"
         return (
             f"{self.backend.name} in {self.backend.precision}, windows of {plan.window} x "
             f"{plan.window} px, margin {plan.margin} px included, along "

@@ -51,7 +51,7 @@ class ObliquePlan:
         How probabilities of the orientations become one: ``"mean"`` or ``"median"``.
     within_nm
         Only voxels whose signed distance to the border of a label image (negative inside) lies in
-        this range are computed; None for all.
+        this range are computed; None for all. A range from None on takes in all that is inside.
     """
 
     shape: Shape
@@ -63,7 +63,7 @@ class ObliquePlan:
     batch: int
     orientations: tuple[Orientation, ...]
     fusion: str = "mean"
-    within_nm: tuple[float, float] | None = None
+    within_nm: tuple[float | None, float] | None = None
 
     @property
     def level(self) -> int:
@@ -83,7 +83,7 @@ class ObliquePlan:
         z, y, x = halo_of(seen, self.pixel_nm, self.spacing)
         if self.within_nm is None:
             return z, y, x
-        far = max(abs(v) for v in self.within_nm)
+        far = max(abs(v) for v in self.within_nm if v is not None)
         near = [math.ceil(far / s) + 1 for s in self.spacing]
         return max(z, near[0]), max(y, near[1]), max(x, near[2])
 
@@ -109,20 +109,17 @@ class ObliquePlan:
 
 def make_oblique_plan(
     spec: ModelSpec, volume: Pyramid, *, orientations: Sequence[Orientation],
-    fusion: str = "mean", within_nm: tuple[float, float] | None = None,
+    fusion: str = "mean", within_nm: tuple[float | None, float] | None = None,
 ) -> ObliquePlan:
     """Plan for `spec` on `volume`.
 
     Raises
     ------
     UsageError
-        If the fusion is unknown, the range is empty, or the model works on coarser pixels or on
-        planes farther apart.
+        If the fusion is unknown, or the model works on coarser pixels or on planes farther apart.
     """
     if fusion not in FUSIONS:
         raise UsageError(f"fusion={fusion!r} is unknown. Use one of: {', '.join(FUSIONS)}.")
-    if within_nm is not None and not -math.inf < within_nm[0] < within_nm[1] < math.inf:
-        raise UsageError(f"within_nm={list(within_nm)} is no range. Use e.g. [-200,200].")
     pixel_nm, finest = min(spec.spacing[1:]), min(volume.spacing)
     if pixel_nm > finest * (1 + TOLERANCE):
         raise UsageError(
@@ -137,7 +134,7 @@ def make_oblique_plan(
             "network.context=0, or on rotated planes."
         )
     multiple = spec.stride_multiple
-    largest = CORE if within_nm is None else CORE_NEAR
+    largest = CORE if within_nm is None or within_nm[0] is None else CORE_NEAR
     core = max(min(*spec.window.core, largest) // multiple, 1) * multiple
     window = core + 2 * spec.window.margin
     return ObliquePlan(

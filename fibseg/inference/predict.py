@@ -6,7 +6,7 @@ one byte come back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import symmetries
 from fibseg.inference.windows import Windows
+from fibseg.types import Mask
 
 Reader = Callable[[Box], NDArray[Any]]
 """Gives the voxels of a box of the source."""
@@ -86,19 +87,30 @@ class Predictor:
         self._ready = ready
         self._windows = windows
 
-    def box(self, read: Reader, write: Box) -> tuple[NDArray[np.uint8], ...]:
+    def box(
+        self, read: Reader, write: Box, *, wanted: Mask | None = None
+    ) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities, uint8, 0 to 255, of the voxels `write` of level 0, one array per class.
 
         Parameters
         ----------
         read
             Gives voxels of the source; asked only for parts of ``plan.read_box(write)``.
+        wanted
+            Voxels of `write` to be computed, others are 0; all if left out.
         """
-        out = np.empty((self.n_classes, *write.shape), np.uint8)
-        if write.size:
-            planes = range(write.start[0], write.stop[0])
-            for z, probs in self._planes(read, list(planes), write):
-                out[:, z - write.start[0]] = probs
+        first = write.start[0]
+        out = np.zeros((self.n_classes, *write.shape), np.uint8)
+        if wanted is None:
+            planes = list(range(first, write.stop[0])) if write.size else []
+            kept = None
+        else:
+            planes = [first + int(k) for k in np.flatnonzero(wanted.any((1, 2)))]
+            kept = wanted[wanted.any((1, 2))]
+        for z, probs in self._planes(read, planes, write, kept):
+            out[:, z - first] = probs
+        if wanted is not None:
+            out *= wanted
         return tuple(out)
 
     def planes(self, read: Reader, z: list[int]) -> Iterator[NDArray[np.uint8]]:
@@ -114,20 +126,27 @@ class Predictor:
         return iter([found[k] for k in z])
 
     def _planes(
-        self, read: Reader, z: list[int], write: Box
+        self, read: Reader, z: list[int], write: Box, wanted: Mask | None = None
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield planes of level 0, each between the two working planes that it lies between."""
+        """Yield planes of level 0, each between the two working planes that it lies between.
+
+        Parameters
+        ----------
+        wanted
+            Voxels of these planes that are to be computed.
+        """
         axis = self.plan.z
-        below, weight = axis.neighbours(np.array(z))
+        below, weight = axis.neighbours(np.array(z, np.int64))
         pairs = [
             (min(max(int(k), 0), axis.n_work - 1), min(int(k) + 1, axis.n_work - 1))
             for k in below
         ]
-        needed = sorted({k for pair, w in zip(pairs, weight, strict=True) for k in _used(pair, w)})
-        stream = self._working_planes(read, needed, write)
+        uses = [_used(pair, float(w)) for pair, w in zip(pairs, weight, strict=True)]
+        needed = sorted({k for used in uses for k in used})
+        where = None if wanted is None else _windows_wanted(self.plan, wanted, write, uses)
+        stream = self._working_planes(read, needed, write, where)
         held: dict[int, Tensor] = {}
-        for plane, pair, w in zip(z, pairs, weight, strict=True):
-            used = _used(pair, w)
+        for plane, used, w in zip(z, uses, weight, strict=True):
             while used[-1] not in held:
                 number, probs = next(stream)
                 held[number] = probs
@@ -139,7 +158,7 @@ class Predictor:
             yield plane, probs.mul(255).add_(0.5).to(torch.uint8).cpu().numpy()
 
     def _working_planes(
-        self, read: Reader, numbers: list[int], write: Box
+        self, read: Reader, numbers: list[int], write: Box, where: Mapping[int, Mask] | None = None
     ) -> Iterator[tuple[int, Tensor]]:
         """Yield working planes with their probabilities in y and x of `write`, (classes, y, x)."""
         plan, (_, y0, x0), (_, y1, x1) = self.plan, write.start, write.stop
@@ -153,7 +172,10 @@ class Predictor:
         images = _Planes(read, plan, self._ready, ranges)
         for at in range(0, len(numbers), plan.batch):
             part = numbers[at : at + plan.batch]
-            slots = self._windows.run(torch.stack([images.stack(k) for k in part]))
+            slots = self._windows.run(
+                torch.stack([images.stack(k) for k in part]),
+                None if where is None else np.stack([where[k] for k in part]),
+            )
             probs = self._windows.slots.read(slots, first, (y0, x0), (y1, x1))
             yield from zip(part, probs, strict=True)
 
@@ -202,6 +224,31 @@ class _Planes:
         for axis, (pixels, low) in enumerate(zip(self._pixels, self._low, strict=True)):
             ready = ready.index_select(axis, torch.from_numpy(pixels - low).to(ready.device))
         return ready
+
+
+def _windows_wanted(
+    plan: Plan, wanted: Mask, write: Box, uses: Sequence[tuple[int, ...]]
+) -> dict[int, Mask]:
+    """Windows (rows, columns) of each working plane that wanted voxels depend on.
+
+    A voxel depends on the window in whose step it lies, and on no other.
+
+    Parameters
+    ----------
+    wanted
+        Voxels of some planes of `write`.
+    uses
+        Working planes that each of these planes is made of.
+    """
+    for along, axis in ((1, plan.y), (2, plan.x)):
+        owner = np.arange(write.start[along], write.stop[along]) // axis.step
+        first = np.flatnonzero(np.diff(owner, prepend=-1))
+        wanted = np.logical_or.reduceat(wanted, first, axis=along)
+    where: dict[int, Mask] = {}
+    for found, used in zip(wanted, uses, strict=True):
+        for number in used:
+            where[number] = where.get(number, False) | found
+    return where
 
 
 def normalised(image: Tensor, spec: Normalisation) -> Tensor:

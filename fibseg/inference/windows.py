@@ -8,6 +8,7 @@ multiple of the core, makes that the global grid.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from monai.inferers.utils import compute_importance_map
@@ -18,6 +19,7 @@ from fibseg.inference.backends import Compiled
 from fibseg.inference.finer import Slots
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import Symmetry, average
+from fibseg.types import Mask
 
 
 class Windows:
@@ -40,13 +42,19 @@ class Windows:
         self._ways = ways
         self._weights = _gaussian(plan) if plan.blended else None
 
-    def run(self, images: Tensor) -> Tensor:
+    def run(self, images: Tensor, where: Mask | None = None) -> Tensor:
         """Slots (n, classes · ky · kx, y, x) of images (n, channels, y, x), margins included.
 
         The images are whole windows; in the outer margin of the box the result means nothing.
+
+        Parameters
+        ----------
+        where
+            Windows to be computed, (n, rows, columns), which are cut and not blended; elsewhere
+            the result means nothing. All if left out.
         """
         if not self.plan.blended:
-            return self._cut(images)
+            return self._cut(images, where)
         y, x = self.plan.y, self.plan.x
         # MONAI takes int(window · (1 - overlap)) as its stride: half a pixel keeps it exact.
         overlap = [max(0.0, 1 - (a.core + 0.5) / a.window) for a in (y, x)]
@@ -59,14 +67,13 @@ class Windows:
             raise TypeError(f"MONAI returned {type(result).__name__}")
         return result
 
-    def _cut(self, images: Tensor) -> Tensor:
+    def _cut(self, images: Tensor, where: Mask | None) -> Tensor:
         """Slots of the cores, each where it belongs."""
         n, _, height, width = images.shape
         y, x, batch = self.plan.y, self.plan.x, self.plan.batch
-        corners = [
-            (k, top, left) for k in range(n) for top in range(0, height - 2 * y.margin, y.core)
-            for left in range(0, width - 2 * x.margin, x.core)
-        ]
+        rows, columns = (height - 2 * y.margin) // y.core, (width - 2 * x.margin) // x.core
+        wanted = np.ones((n, rows, columns), bool) if where is None else where
+        corners = [(int(k), int(i) * y.core, int(j) * x.core) for k, i, j in np.argwhere(wanted)]
         out = torch.empty(0)
         for at in range(0, len(corners), batch):
             part = corners[at : at + batch]
@@ -74,7 +81,8 @@ class Windows:
                 [images[k, :, t : t + y.window, s : s + x.window] for k, t, s in part]
             ))
             if at == 0:
-                out = found.new_empty(n, found.shape[1], height, width)
+                make = found.new_empty if where is None else found.new_zeros
+                out = make((n, found.shape[1], height, width))
             for (k, t, s), slots in zip(part, found, strict=True):
                 t, s = t + y.margin, s + x.margin
                 out[k, :, t : t + y.core, s : s + x.core] = slots

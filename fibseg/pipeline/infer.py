@@ -24,7 +24,7 @@ def run(
     *, model: str, volume: str, name: str | None = None, backend: str = "auto",
     precision: str = "auto", tta: str = "none", overlap: float = 0.0, orientations: str = "z",
     n_orientations: int = 12, fusion: str = "mean", within: str | None = None,
-    within_nm: Sequence[float] = (-200.0, 200.0),
+    within_nm: Sequence[float | None] = (-200.0, 200.0),
     postprocess: Mapping[str, Operator | None] | None = None, blocks: Runner | None = None,
     block_shape: Sequence[int] | None = None, overwrite: bool = False,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
@@ -61,7 +61,8 @@ def run(
         ``"mean"`` or ``"median"`` of the orientations.
     within, within_nm
         Label image, and range of the signed distance to its border (negative inside): only there
-        voxels are computed, others get 0.
+        voxels are computed, others get 0. A range from None on takes in all that is inside: with
+        the label image of the cell, resin is left out.
     postprocess
         Clean-up steps by name, in order; None stores probabilities only.
     blocks
@@ -84,10 +85,7 @@ def run(
     PartlyDoneError, InterruptedRunError
         If blocks failed, or a signal came; the same command continues.
     """
-    low, high = within_nm
-    looking = Looking(
-        orientations, n_orientations, fusion, within, (float(low), float(high)), tta, overlap
-    )
+    looking = Looking(orientations, n_orientations, fusion, within, within_nm, tta, overlap)
     if is_model_file(model):
         return run_file(
             Volume.open(volume), model, looking, backend=backend, precision=precision, name=name,

@@ -125,7 +125,7 @@ def sample_of(parts: Parts, folder: Path) -> Sample:
 
 def _refuse(looking: Looking, backend: str, precision: str) -> None:
     """Refuse settings that are for model folders."""
-    if looking.oblique:
+    if looking.oblique or looking.within:
         raise UsageError(
             f"orientations={looking.orientations} within={looking.within or 'null'} goes with "
             "model folders of fibseg train; a model file sees planes across z. Leave both out."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from fibseg.errors import DataError, UsageError
 from fibseg.export import ModelSpec, weights_digest
 from fibseg.inference import (
     Backend,
+    InsideBlocks,
     ModelBlocks,
     NetworkBlocks,
     ObliqueBlocks,
@@ -32,23 +34,53 @@ class Looking:
     n_orientations: int = 12
     fusion: str = "mean"
     within: str | None = None
-    within_nm: tuple[float, float] = (-200.0, 200.0)
+    within_nm: Sequence[float | None] = (-200.0, 200.0)
     tta: str = "none"
     overlap: float = 0.0
 
     def __post_init__(self) -> None:
         symmetries(self.tta)
         orientations_named(self.orientations, self.n_orientations)
+        _ = self.range_nm
         if self.oblique and (self.tta != "none" or self.overlap):
             raise UsageError(
-                f"tta={self.tta} and overlap={self.overlap:g} go with orientations=z and without "
-                "within=. Leave them out: several orientations do more than tta."
+                f"tta={self.tta} and overlap={self.overlap:g} go with orientations=z, and with no "
+                "border to be near to (within=). Leave them out: several orientations do more "
+                "than tta."
+            )
+        if self.within is not None and self.overlap:
+            raise UsageError(
+                f"overlap={self.overlap:g} blends windows, some of which within={self.within} "
+                "leaves out. Leave one of the two out; overlap=0 equals the whole plane."
             )
 
     @property
+    def range_nm(self) -> tuple[float | None, float]:
+        """Signed distances that are wanted; from None on: all that is inside.
+
+        Raises
+        ------
+        UsageError
+            If that is no range.
+        """
+        low, high = self.within_nm if len(self.within_nm) == 2 else (None, None)
+        lowest = -math.inf if low is None else low
+        if high is None or not lowest < high < math.inf or low == -math.inf:
+            raise UsageError(
+                f"within_nm={list(self.within_nm)} is no range. Use e.g. [-200,200] for what is "
+                "near the border, or [null,0] for all that is inside."
+            )
+        return None if low is None else float(low), float(high)
+
+    @property
+    def inside(self) -> bool:
+        """Whether all is wanted that is inside of objects, however far from their border."""
+        return self.within is not None and self.range_nm[0] is None
+
+    @property
     def oblique(self) -> bool:
-        """Whether more is asked for than whole planes across z."""
-        return self.orientations != "z" or self.within is not None
+        """Whether planes are sampled from voxels, in small windows, instead of read as they are."""
+        return self.orientations != "z" or (self.within is not None and not self.inside)
 
 
 @dataclass(frozen=True)
@@ -89,22 +121,35 @@ def task_of(
     normalisation = model_normalisation(spec, store)
     if not looking.oblique:
         plan = make_plan(spec, store, overlap=looking.overlap, square=looking.tta == "d4")
-        blocks = ModelBlocks(folder, digest, plan, normalisation, backend, looking.tta)
-        return Task(blocks, note=spacing_note(spec, store, plan))
+        note = spacing_note(spec, store, plan)
+        own = (folder, digest, plan, normalisation, backend, looking.tta)
+        if looking.within is None:
+            return Task(ModelBlocks(*own), note=note)
+        near = _digest_of(store, looking.within)
+        return Task(
+            InsideBlocks(*own, looking.range_nm[1], store.level_spacing(plan.level), near),
+            beside=[store.labels(looking.within, plan.level)],
+            inputs={f"labels/{looking.within}": near}, note=note,
+        )
     oblique = make_oblique_plan(
         spec, store, orientations=orientations_named(looking.orientations, looking.n_orientations),
-        fusion=looking.fusion, within_nm=None if looking.within is None else looking.within_nm,
+        fusion=looking.fusion, within_nm=None if looking.within is None else looking.range_nm,
     )
     if looking.within is None:
         return Task(ObliqueBlocks(folder, digest, oblique, normalisation, backend))
-    there = store.label_names(kind="labels")
-    if looking.within not in there:
-        raise DataError(
-            f"within={looking.within}: {store.path} has the labels {there or 'none'}. Make them "
-            "first, or leave within= out."
-        )
-    near = store.labels_info(looking.within).digest
+    near = _digest_of(store, looking.within)
     return Task(
         ObliqueBlocks(folder, digest, oblique, normalisation, backend, near),
         beside=[store.labels(looking.within)], inputs={f"labels/{looking.within}": near},
     )
+
+
+def _digest_of(store: Volume, within: str) -> str:
+    """Digest of the labels that tell where to look."""
+    there = store.label_names(kind="labels")
+    if within not in there:
+        raise DataError(
+            f"within={within}: {store.path} has the labels {there or 'none'}. Make them first, or "
+            "leave within= out."
+        )
+    return store.labels_info(within).digest
