@@ -23,6 +23,7 @@ from fibseg.inference.axis import mirrored, resample
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import symmetries
+from fibseg.inference.transfer import landing, to_device
 from fibseg.inference.windows import Windows
 from fibseg.types import Mask
 
@@ -60,7 +61,7 @@ class Predictor:
 
         def ready(plane: NDArray[Any]) -> Tensor:
             """The plane on the device, normalised there."""
-            return normalised(torch.from_numpy(plane).to(device), normalisation)
+            return normalised(to_device(plane, device), normalisation)
 
         self._set(windows, len(spec.classes), ready)
 
@@ -107,7 +108,7 @@ class Predictor:
         else:
             planes = [first + int(k) for k in np.flatnonzero(wanted.any((1, 2)))]
             kept = wanted[wanted.any((1, 2))]
-        for z, probs in self._planes(read, planes, write, kept):
+        for z, probs in landing(self._planes(read, planes, write, kept)):
             out[:, z - first] = probs
         if wanted is not None:
             out *= wanted
@@ -119,7 +120,7 @@ class Predictor:
         The very values that `box` has there.
         """
         order = sorted(set(z))
-        stream = self._planes(read, order, Box.whole(self.plan.shape))
+        stream = landing(self._planes(read, order, Box.whole(self.plan.shape)))
         if order == list(z):
             return (probs for _, probs in stream)
         found = dict(stream)
@@ -127,8 +128,8 @@ class Predictor:
 
     def _planes(
         self, read: Reader, z: list[int], write: Box, wanted: Mask | None = None
-    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Yield planes of level 0, each between the two working planes that it lies between.
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield planes of level 0, uint8, each between the two working planes that it lies between.
 
         Parameters
         ----------
@@ -155,7 +156,8 @@ class Predictor:
             if len(used) == 2:
                 probs = torch.lerp(probs, held[used[1]], float(w))
             # Probabilities end at 1, so that nothing but the half is to be cut off.
-            yield plane, probs.mul(255).add_(0.5).to(torch.uint8).cpu().numpy()
+            yield plane, probs.mul(255).add_(0.5).to(torch.uint8)
+        self._windows.refuse_not_finite()
 
     def _working_planes(
         self, read: Reader, numbers: list[int], write: Box, where: Mapping[int, Mask] | None = None

@@ -40,6 +40,7 @@ class Windows:
         self.slots = Slots(plan.y, plan.x, blended=plan.blended)
         self._network = network
         self._ways = ways
+        self._bad: Tensor | None = None
         self._weights = _gaussian(plan) if plan.blended else None
 
     def run(self, images: Tensor, where: Mask | None = None) -> Tensor:
@@ -66,6 +67,21 @@ class Windows:
         if not isinstance(result, Tensor):
             raise TypeError(f"MONAI returned {type(result).__name__}")
         return result
+
+    def refuse_not_finite(self) -> None:
+        """Nothing, if the network gave numbers only; what runs on a GPU is waited for.
+
+        Raises
+        ------
+        DataError
+            If it gave NaN or infinity since this was last asked. On a CPU, that came at once.
+        """
+        bad, self._bad = 0 if self._bad is None else int(self._bad), None
+        if bad:
+            raise DataError(
+                f"the network gave {bad} NaN or infinite values. Try precision=float32; if that "
+                "does not help, train again with a lower learning rate."
+            )
 
     def _cut(self, images: Tensor, where: Mask | None) -> Tensor:
         """Slots of the cores, each where it belongs."""
@@ -99,13 +115,14 @@ class Windows:
     def _probabilities(self, images: Tensor) -> Tensor:
         """Probabilities of the classes, background left out, float32."""
         logits = self._network(images)
+        if logits.device.type == "cuda":
+            # An answer now would be waited for.
+            bad = (~torch.isfinite(logits)).sum()
+            self._bad = bad if self._bad is None else self._bad + bad
         # One pass; a sum of numbers may overflow, and then it is looked at each.
-        if not bool(torch.isfinite(logits.sum())) and not bool(torch.isfinite(logits).all()):
-            bad = int((~torch.isfinite(logits)).sum())
-            raise DataError(
-                f"the network gave {bad} NaN or infinite values. Try precision=float32; if that "
-                "does not help, train again with a lower learning rate."
-            )
+        elif not bool(torch.isfinite(logits.sum())):
+            self._bad = (~torch.isfinite(logits)).sum()
+            self.refuse_not_finite()
         rows, columns = self.slots.needs
         logits = logits[:, :, rows, columns].float()
         if logits.shape[1] == 2:  # the same as softmax, in half the passes
