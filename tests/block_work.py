@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from fibseg.blocks import Block
+from fibseg.blocks import Block, worker_number
 from fibseg.blocks.task import Task
 from fibseg.geometry import Box, reach
 from fibseg.volume.files import room_for
@@ -186,6 +186,12 @@ def full_from(first: int, diary: str, block: Block) -> int:
         if block.index >= first:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     return block.index
+
+
+def number(block: Block) -> tuple[int, int]:
+    """Number and process of the worker of a block."""
+    time.sleep(0.05)
+    return worker_number(), os.getpid()
 
 
 def _process(block: Block) -> int:

@@ -10,7 +10,7 @@ from fibseg.blocks.map import map_blocks
 from fibseg.blocks.reduce import appended, reduce_blocks
 from fibseg.blocks.runners import Processes, Runner, Serial
 from fibseg.blocks.task import IN_FLIGHT, Task
-from fibseg.blocks.threads import thread_variables, usable_cores
+from fibseg.blocks.threads import thread_variables, usable_cores, worker_number
 
 __all__ = [
     "IN_FLIGHT",
@@ -35,4 +35,5 @@ __all__ = [
     "reduce_blocks",
     "thread_variables",
     "usable_cores",
+    "worker_number",
 ]

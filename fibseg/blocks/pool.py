@@ -11,7 +11,7 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -96,7 +96,7 @@ class Pool:
     def __init__(self, n_workers: int, threads: int) -> None:
         self._threads = threads
         self._task = b""
-        self._workers = self._started(n_workers)
+        self._workers = self._started(range(n_workers))
 
     def begin(self, task: bytes) -> None:
         """Hand the pickled task to all workers, once; blocks follow."""
@@ -153,18 +153,19 @@ class Pool:
 
     def _replace(self, worker: Worker) -> None:
         worker.close()
-        (other,) = self._started(1)
+        number = self._workers.index(worker)
+        (other,) = self._started([number])
         other.send(self._task)
-        self._workers[self._workers.index(worker)] = other
+        self._workers[number] = other
 
-    def _started(self, n_workers: int) -> list[Worker]:
-        workers = self._launched(n_workers)
+    def _started(self, numbers: Sequence[int]) -> list[Worker]:
+        workers = [self._launched(number) for number in numbers]
         try:
-            for n in range(n_workers):
+            for n, number in enumerate(numbers):
                 for _ in range(STARTS):
                     if workers[n].greet():
                         break
-                    (workers[n],) = self._launched(1)
+                    workers[n] = self._launched(number)
                 else:
                     raise UsageError(CANNOT_START)
         except UsageError:
@@ -173,9 +174,9 @@ class Pool:
             raise
         return workers
 
-    def _launched(self, n_workers: int) -> list[Worker]:
-        with thread_variables(self._threads), _ctrl_c_later():
-            return [Worker() for _ in range(n_workers)]
+    def _launched(self, number: int) -> Worker:
+        with thread_variables(self._threads, worker=number), _ctrl_c_later():
+            return Worker()
 
 
 _idle: dict[tuple[int, int, str], Pool] = {}

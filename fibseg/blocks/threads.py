@@ -9,6 +9,8 @@ from collections.abc import Iterator
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 CORES = "FIBSEG_CORES"
 """Variable with the number of cores that are left to a process which shares a machine."""
+WORKER = "FIBSEG_WORKER"
+"""Variable with the number of a worker process among those of its pool."""
 
 
 def usable_cores() -> int:
@@ -26,14 +28,27 @@ def sharing(cores: int) -> dict[str, str]:
     return {**os.environ, CORES: str(cores), **dict.fromkeys(THREAD_VARIABLES, str(cores))}
 
 
+def worker_number() -> int:
+    """Number of this worker process among those of its pool; 0 in any other process."""
+    given = os.environ.get(WORKER, "")
+    return int(given) if given.isdecimal() else 0
+
+
 @contextlib.contextmanager
-def thread_variables(threads: int) -> Iterator[None]:
+def thread_variables(threads: int, *, worker: int | None = None) -> Iterator[None]:
     """Environment in which processes are started whose libraries use so many threads, at least 1.
 
     Libraries read the number when they are loaded, before any function of ours can run.
+
+    Parameters
+    ----------
+    worker
+        Number of the worker that is started, for `worker_number`.
     """
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    before = {name: os.environ.get(name) for name in (*THREAD_VARIABLES, WORKER)}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(max(1, threads))))
+    if worker is not None:
+        os.environ[WORKER] = str(worker)
     try:
         yield
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
+
+import torch
 
 from fibseg.blocks import usable_cores
 from fibseg.inference.backends import Backend
@@ -58,10 +61,10 @@ class NetworkBlocks(FolderBlocks[N_co]):
 
 
 def threads_of(backend: Backend, batch: int) -> int:
-    """How many threads a worker uses: each holds a network and blocks, one holds a GPU.
+    """How many threads a worker uses: each holds a network and blocks, one holds each GPU.
 
     Torch on a CPU has a thread for each window of a batch, and none for more.
     """
     if backend.device == "cuda":
-        return usable_cores()
+        return math.ceil(usable_cores() / max(torch.cuda.device_count(), 1))
     return min(THREADS, batch) if backend.name in ("torch", "compile") else THREADS

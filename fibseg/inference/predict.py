@@ -23,7 +23,7 @@ from fibseg.inference.axis import mirrored, resample
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import symmetries
-from fibseg.inference.transfer import landing, to_device
+from fibseg.inference.transfer import landing, place_of, to_device
 from fibseg.inference.windows import Windows
 from fibseg.types import Mask
 
@@ -57,7 +57,7 @@ class Predictor:
     ) -> None:
         compiled = backend.compile(network, plan.batch_shape(spec.in_channels))
         windows = Windows(compiled, plan, symmetries(tta))
-        device = torch.device(backend.device)
+        device = place_of(backend.device)
 
         def ready(plane: NDArray[Any]) -> Tensor:
             """The plane on the device, normalised there."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fibseg.errors import DataError, UsageError
+from fibseg.inference.transfer import place_of
 
 if TYPE_CHECKING:
     from fibseg.inference.backends import Compiled, Shape4
@@ -37,7 +38,7 @@ def compile_torch(
     UsageError
         If ``torch.compile`` does not work here.
     """
-    place = torch.device(device)
+    place = place_of(device)
     ready: Compiled = network.eval().to(place).to(  # type: ignore[call-overload]
         memory_format=torch.channels_last
     )

@@ -15,6 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fibseg.blocks import worker_number
+
+
+def place_of(device: str) -> torch.device:
+    """The device that this process computes on: of several GPUs the one of its worker."""
+    if device != "cuda":
+        return torch.device(device)
+    return torch.device("cuda", worker_number() % max(torch.cuda.device_count(), 1))
+
 
 def to_device(plane: NDArray[Any], device: torch.device) -> Tensor:
     """The plane on the device; on a CPU the very memory of `plane`."""
@@ -50,7 +59,8 @@ class _Landing:
             self._host = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True)
             self._host.copy_(plane, non_blocking=True)
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            self._arrived.record()  # type: ignore[no-untyped-call]
+            stream = torch.cuda.current_stream(plane.device)
+            self._arrived.record(stream)  # type: ignore[no-untyped-call]
 
     def wait(self) -> NDArray[np.uint8]:
         """The plane."""

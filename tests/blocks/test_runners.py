@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from fibseg.blocks import (
     map_blocks,
     reduce_blocks,
     runners,
+    worker_number,
 )
 from fibseg.blocks.pool import Pool, Worker, _serve
 from fibseg.blocks.schedule import run_blocks
@@ -131,6 +133,37 @@ def test_a_worker_whose_coordinator_is_gone_before_it_is_there_ends_in_silence(c
     worker.join()
     assert worker.exitcode == 0
     assert capfd.readouterr().err == ""
+
+
+def test_each_worker_has_its_number_and_who_takes_its_place_has_it_too(monkeypatch):
+    monkeypatch.delenv("FIBSEG_WORKER", raising=False)
+    workers = Pool(3, threads=1)
+    try:
+        pids = [worker.process.pid for worker in workers._workers]
+        assert found_by(workers) == set(enumerate(pids))
+        workers._workers[1].process.kill()
+        workers._workers[1].process.join()
+        found_by(workers)
+        again = [worker.process.pid for worker in workers._workers]
+        assert again[::2] == pids[::2]
+        assert again[1] != pids[1]
+        assert found_by(workers) == set(enumerate(again))
+    finally:
+        workers.close()
+    assert worker_number() == 0
+    assert "FIBSEG_WORKER" not in os.environ
+
+
+def found_by(workers):
+    """Numbers and processes that worked on twelve blocks."""
+    workers.begin(pickle.dumps(block_work.Plain(block_work.number)))
+    blocks = block_work.some_blocks(12)
+    for block in blocks:
+        workers.send(block)
+    found = []
+    while len(found) < len(blocks):
+        found += list(workers.landed())
+    return {outcome.value for outcome in found}
 
 
 def test_fewer_workers_than_none_are_refused():

@@ -19,6 +19,7 @@ from fibseg.errors import UsageError
 from fibseg.inference import Backend
 from fibseg.inference.choice import THREADS
 from fibseg.inference.network_block import threads_of
+from fibseg.inference.transfer import place_of
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
@@ -149,6 +150,19 @@ def test_a_signal_after_networks_were_released_is_taken_as_ever():
     """OpenVINO's plugin owned the signal stack: freed with it, this was a segmentation fault."""
     done = subprocess.run([sys.executable, "-c", RELEASED_THEN_ASKED_TO_STOP], check=False)
     assert done.returncode == 0
+
+
+def test_of_several_gpus_each_worker_has_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr("fibseg.inference.network_block.usable_cores", lambda: 10)
+    threads = threads_of(Backend("torch", "bfloat16", "cuda"), 1)
+    assert (threads, 10 // threads) == (3, 3), "never two workers on one GPU"
+    monkeypatch.setattr("fibseg.inference.network_block.usable_cores", lambda: 16)
+    assert 16 // threads_of(Backend("torch", "bfloat16", "cuda"), 1) == 4
+    for worker, place in (("", "cuda:0"), ("0", "cuda:0"), ("3", "cuda:3"), ("5", "cuda:1")):
+        monkeypatch.setenv("FIBSEG_WORKER", worker)
+        assert str(place_of("cuda")) == place
+        assert str(place_of("cpu")) == "cpu"
 
 
 def test_workers_share_the_cores_of_a_cpu_and_one_has_the_gpu():
