@@ -60,10 +60,10 @@ class _Landing:
             self._host.copy_(plane, non_blocking=True)
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             stream = torch.cuda.current_stream(plane.device)
-            self._arrived.record(stream)  # type: ignore[no-untyped-call]
+            self._arrived.record(stream)
 
     def wait(self) -> NDArray[np.uint8]:
         """The plane."""
         if self._arrived is not None:
-            self._arrived.synchronize()  # type: ignore[no-untyped-call]
+            self._arrived.synchronize()
         return self._host.numpy()
