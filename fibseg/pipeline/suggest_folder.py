@@ -144,9 +144,7 @@ def complete(
     _write_planes(plan, {z: filled[z] for z in missing}, boxes, runner)
     write_bytes(folder.folder / TABLE, decision.table())
     if not drawn:
-        from fibseg.report import png_bytes, suggestions_figure
-
-        write_bytes(folder.folder / FIGURE, png_bytes(suggestions_figure(pictures), dpi=150))
+        write_bytes(folder.folder / FIGURE, _figure(pictures))
     (folder.folder / JOURNAL).unlink(missing_ok=True)
     return len(planes) - len(missing)
 
@@ -204,6 +202,13 @@ def _picture(
     return SuggestedPlane(
         f"plane {z}", image, scorer.uncertainty(views), boxes, plan.store.spacing
     ).small
+
+
+def _figure(pictures: Sequence[Any]) -> bytes:
+    """PNG of the planes."""
+    from fibseg.report import png_bytes, suggestions_figure
+
+    return png_bytes(suggestions_figure(pictures), dpi=150)
 
 
 def _record(
