@@ -81,7 +81,7 @@ def test_more_planes_than_there_are_is_an_error_with_the_most_that_there_can_be(
 def test_a_volume_that_is_painted_all_over_has_nothing_to_suggest(tmp_path: Path) -> None:
     full = painted_store(tmp_path / "a.ome.zarr", planes=range(SHAPE[0]))
     model = model_of(tmp_path / "m", full)
-    with pytest.raises(DataError, match="0 lie 100 nm.*Paint elsewhere"):
+    with pytest.raises(DataError, match=r"0 lie 100 nm.*Paint elsewhere"):
         suggest.run(**arguments(full, model, tmp_path / "o", n=1))
     with pytest.raises(DataError, match=r"10, 11 … 23"):
         suggest.run(**arguments(full, model, tmp_path / "o", n=1, gap_nm=0.0))
