@@ -56,9 +56,10 @@ def arguments(store: Volume, model: Path, out: Path, **more: Any) -> dict[str, A
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Every file below a folder but the text that names the folder itself."""
     return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "HOWTO.txt"
     }
 
 

@@ -75,4 +75,5 @@ def _entropy(shares: Plane) -> Plane:
     for share in shares:
         total -= share * np.log(np.maximum(share, np.float32(1e-12)))
     total /= np.float32(np.log(len(shares)))
-    return np.clip(total, 0, 1, out=total)
+    found: Plane = np.clip(total, 0, 1, out=total)
+    return found

@@ -208,7 +208,7 @@ def _figure(pictures: Sequence[Any]) -> bytes:
     """PNG of the planes."""
     from fibseg.report import png_bytes, suggestions_figure
 
-    return png_bytes(suggestions_figure(pictures), dpi=150)
+    return png_bytes(suggestions_figure(pictures), dpi=120)
 
 
 def _record(
