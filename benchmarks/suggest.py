@@ -3,7 +3,7 @@
     python benchmarks/suggest.py --data DIR --out FOLDER
     python benchmarks/suggest.py --data DIR --out FOLDER --table
 
-A painter who never errs begins with two regions on each of two planes, drawn at random, and twice
+A painter who never errs begins with three regions on each of two planes, drawn at random, and twice
 paints as many again: where `fibseg suggest` says (its defaults for uncertainty and diversity), at
 random, or evenly spread, as people do. After each round a network is trained anew. Everything else
 is the same for all ways within a repetition: the first regions, seeds, steps, sizes, gaps.
@@ -51,7 +51,7 @@ from fibseg.types import Spacing
 from fibseg.volume import Volume, fingerprint
 
 NAME = "mitochondria"
-N_PLANES, N_REGIONS, ROUNDS = 2, 2, 2
+N_PLANES, N_REGIONS, ROUNDS = 2, 3, 2
 GAP_NM = 60.0
 SUGGESTED: dict[str, dict[str, Any]] = {
     "suggested": {}, "unsure alone": {"diversity": 0.0}, "new alone": {"diversity": 1.0},
@@ -140,8 +140,8 @@ def trained(store: Volume, folder: Path, *, steps: int, seed: int) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     train.run(
         volume=str(store.path), annotation=NAME, out=str(folder), seed=seed,
-        network=NetworkSpec(features=(12, 24, 36, 48)),
-        data=SparseData(patch=80, batch=8, pixel_nm=20.0, split="none", gap_nm=GAP_NM),
+        network=NetworkSpec(features=(8, 16, 32)),
+        data=SparseData(patch=64, batch=8, pixel_nm=20.0, split="none", gap_nm=GAP_NM),
         trainer=TrainerSettings(
             max_time=None, max_steps=steps, threads=1, precision="bf16", n_pictures=0, ema=0.98,
         ),

@@ -36,6 +36,8 @@ RECORD, TABLE = "suggestions.json", "suggestions.csv"
 FIGURE, JOURNAL = "suggestions.png", "suggestions.journal"
 COLUMNS = ("plane", "file", "region", "y0", "x0", "y1", "x1", "score", "uncertainty", "novelty",
            "why")
+SMALL = 300
+"""Pixels of a side of a plane that is small."""
 NOTE = """
 The regions to paint are listed in suggestions.csv and drawn in suggestions.png. There the masks
 hold what model {model} predicts where it is sure (probability {sure:g} and more); where it is not,
@@ -144,7 +146,7 @@ def complete(
     _write_planes(plan, {z: filled[z] for z in missing}, boxes, runner)
     write_bytes(folder.folder / TABLE, decision.table())
     if not drawn:
-        write_bytes(folder.folder / FIGURE, _figure(pictures))
+        write_bytes(folder.folder / FIGURE, _figure(pictures, plan.store.shape[1:]))
     (folder.folder / JOURNAL).unlink(missing_ok=True)
     return len(planes) - len(missing)
 
@@ -204,11 +206,12 @@ def _picture(
     ).small
 
 
-def _figure(pictures: Sequence[Any]) -> bytes:
+def _figure(pictures: Sequence[Any], shape: Sequence[int]) -> bytes:
     """PNG of the planes."""
     from fibseg.report import png_bytes, suggestions_figure
 
-    return png_bytes(suggestions_figure(pictures), dpi=120)
+    # Small planes gain nothing from large pictures, which take seconds to draw.
+    return png_bytes(suggestions_figure(pictures), dpi=120 if max(shape) > SMALL else 72)
 
 
 def _record(

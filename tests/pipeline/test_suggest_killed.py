@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -23,25 +24,33 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 NAME = "mitochondria"
 
 STOP = """
-import os, signal, sys
-sys.path[:0] = sys.argv[3:]
-import fibseg.pipeline.WHERE as module
+import importlib, json, os, signal, sys
+sys.path[:0] = sys.argv[4:]
+from pathlib import Path
 from suggested_cells import arguments
+from fibseg.inference import predict_views
 from fibseg.pipeline import suggest
 from fibseg.volume import Volume
-from pathlib import Path
 
-inner, calls = module.FUNCTION, []
+def stopped(where, function, after, out):
+    module = importlib.import_module(f"fibseg.pipeline.{where}")
+    inner, calls = getattr(module, function), []
 
-def stop(*args, **kwargs):
-    calls.append(1)
-    if len(calls) > AFTER:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return inner(*args, **kwargs)
+    def stop(*args, **kwargs):
+        calls.append(1)
+        if len(calls) > after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return inner(*args, **kwargs)
 
-module.FUNCTION = stop
-store, model, out = Volume.open(sys.argv[1]), *map(Path, sys.argv[2].split("|"))
-suggest.run(**arguments(store, model, out))
+    setattr(module, function, stop)
+    suggest.run(**arguments(Volume.open(sys.argv[1]), Path(sys.argv[2]), out))
+
+for moment in json.loads(sys.argv[3]):
+    child = os.fork()  # everything is loaded once, and nothing has run yet
+    if child == 0:
+        stopped(*moment[:3], Path(moment[3]))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 MOMENTS = {
     "while planes are looked at": ("suggest_scores", "region_looks", 5),
@@ -69,29 +78,38 @@ def wait_for(found: Callable[[], bool], process: subprocess.Popen[bytes]) -> Non
         time.sleep(0.001)
 
 
+@pytest.fixture(scope="module")
+def killed(
+    calm: tuple[Path, Path, dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The folder of a process that was killed, for each moment."""
+    store, model, _ = calm
+    work, here = tmp_path_factory.mktemp("killed"), Path(__file__).parent
+    outs = {moment: work / f"next{number}" for number, moment in enumerate(MOMENTS)}
+    orders = [[*MOMENTS[moment], str(out)] for moment, out in outs.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", STOP, str(store), str(model), json.dumps(orders), str(here.parent),
+         str(here.parent.parent)], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * len(MOMENTS), done.stderr
+    return outs
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_killed_at_any_moment(
-    calm: tuple[Path, Path, dict[str, bytes]], tmp_path: Path, moment: str
+    calm: tuple[Path, Path, dict[str, bytes]], killed: dict[str, Path], moment: str
 ) -> None:
     store, model, want = calm
-    where, function, after = MOMENTS[moment]
-    script = STOP.replace("WHERE", where).replace("FUNCTION", function)
-    here = Path(__file__).parent
-    done = subprocess.run(
-        [sys.executable, "-c", script.replace("AFTER", str(after)), str(store),
-         f"{model}|{tmp_path / 'next'}", str(here.parent), str(here.parent.parent)],
-        check=False, capture_output=True,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    out = killed[moment]
     # Whatever is filled in, the store knows it: unchanged, it would be refused.
     known = {(s.z, s.digest) for s in started_regions(Volume.open(store))}
-    for path in (tmp_path / "next" / NAME).glob("*.tif"):
+    for path in (out / NAME).glob("*.tif"):
         for z, box in _regions(want):
             if path.name == f"plane_{z:04d}.tif":
                 y0, x0, y1, x1 = box
                 assert (z, region_digest(tifffile.imread(path)[y0:y1, x0:x1])) in known
-    suggest.run(**arguments(Volume.open(store), model, tmp_path / "next"))
-    assert contents(tmp_path / "next") == want
+    suggest.run(**arguments(Volume.open(store), model, out))
+    assert contents(out) == want
 
 
 def _regions(want: dict[str, bytes]) -> list[tuple[int, tuple[int, int, int, int]]]:

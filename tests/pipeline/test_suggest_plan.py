@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from fibseg.errors import BusyError, DataError, ExistsError, FibsegError, UsageE
 from fibseg.export import load_spec
 from fibseg.pipeline import paint, suggest
 from fibseg.pipeline.suggest_plan import SuggestPlan, Wanted, make_suggest_plan, painting_of
-from fibseg.volume import Volume, locked
+from fibseg.volume import Volume
+from fibseg.volume.lock import Holder, lock_path
 
 
 @pytest.fixture(scope="module")
@@ -64,18 +67,18 @@ def test_a_few_planes_are_looked_at_evenly_and_no_fewer_than_are_needed(
     assert set(some) <= set(everything)
     assert np.ptp(np.diff([everything.index(z) for z in some])) <= 1
     # Evenly spread planes may be too few that are apart: then all are looked at.
-    assert free(plan_of(store, model, tmp_path / "o", n=4, look_at=2)) == everything
+    assert free(plan_of(store, model, tmp_path / "o", n=6, look_at=2)) == everything
 
 
-@pytest.mark.parametrize("n", [6, 1000])
+@pytest.mark.parametrize("n", [7, 1000])
 def test_more_planes_than_there_are_is_an_error_with_the_most_that_there_can_be(
     store: Volume, model: Path, tmp_path: Path, n: int
 ) -> None:
-    with pytest.raises(DataError, match=rf"n={n} .*painted: 3, 4, 20.*n=5.*gap_nm") as error:
+    with pytest.raises(DataError, match=rf"n={n} .*painted: 3, 4, 20.*n=6.*gap_nm") as error:
         suggest.run(**arguments(store, model, tmp_path / "o", n=n))
     assert "held out of training: 20" in str(error.value)
     assert not (tmp_path / "o").exists()
-    assert len(free(plan_of(store, model, tmp_path / "o", n=5))) >= 5
+    assert len(free(plan_of(store, model, tmp_path / "o", n=6))) >= 6
 
 
 def test_a_volume_that_is_painted_all_over_has_nothing_to_suggest(tmp_path: Path) -> None:
@@ -177,8 +180,11 @@ def test_folders_of_something_else(store: Volume, model: Path, tmp_path: Path) -
 def test_a_second_run_on_the_same_folder_is_refused(
     store: Volume, model: Path, tmp_path: Path
 ) -> None:
-    with locked(tmp_path / "o"), pytest.raises(BusyError):
+    holder = dataclasses.replace(Holder.this_process(), host="elsewhere")
+    lock_path(tmp_path / "o").write_text(json.dumps(dataclasses.asdict(holder)))
+    with pytest.raises(BusyError, match="on elsewhere"):
         suggest.run(**arguments(store, model, tmp_path / "o"))
+    assert not (tmp_path / "o").exists()
 
 
 def test_a_plan_touches_nothing(
