@@ -54,7 +54,7 @@ def disagreement(views: Views) -> Plane:
 
 
 UNCERTAINTIES: dict[str, Callable[[Views], Plane]] = {
-    "entropy": entropy, "margin": margin, "views": disagreement,
+    "margin": margin, "entropy": entropy, "views": disagreement,
 }
 """By name; ``views`` needs more than one view."""
 

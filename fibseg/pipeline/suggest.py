@@ -26,7 +26,7 @@ from fibseg.volume import Volume, locked
 def run(
     *, model: str, volume: str, out: str, n: int = 5, n_regions: int = 4,
     region_nm: float = 1500.0, name: str | None = None, gap_nm: float | None = None,
-    look_at: int = 40, uncertainty: str = "entropy", diversity: float = 0.5, sure: float = 0.8,
+    look_at: int = 40, uncertainty: str = "margin", diversity: float = 0.5, sure: float = 0.8,
     backend: str = "auto", blocks: Runner | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -53,7 +53,8 @@ def run(
     look_at
         Planes that are looked at, evenly spread over those that may be suggested.
     uncertainty
-        ``"entropy"``, ``"margin"`` or ``"views"`` (of four mirror images).
+        ``"margin"``, ``"entropy"`` or ``"views"`` (of four mirror images). Regions with a small
+        margin are wrong most often (benchmarks/RESULTS.md).
     diversity
         From 0 (uncertainty alone) to 1 (only what looks unlike the painted).
     sure

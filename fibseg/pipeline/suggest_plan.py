@@ -30,7 +30,7 @@ class Wanted:
     region_nm: float = 1500.0
     gap_nm: float | None = None
     look_at: int = 40
-    uncertainty: str = "entropy"
+    uncertainty: str = "margin"
     diversity: float = 0.5
     sure: float = 0.8
 

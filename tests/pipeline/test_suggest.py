@@ -24,7 +24,7 @@ from fibseg.cli import main
 from fibseg.data import Normalisation
 from fibseg.export import load_network, load_spec
 from fibseg.inference import predict_planes
-from fibseg.metrics.uncertainty import entropy
+from fibseg.metrics.uncertainty import margin
 from fibseg.pictures import gray
 from fibseg.pipeline import infer, paint, suggest
 from fibseg.pipeline.pyramid import finish_product
@@ -115,14 +115,14 @@ def test_regions_hold_the_prediction_where_it_is_sure_and_nothing_else_is_filled
         assert {0, 1, 2} == set(np.unique(want))
 
 
-def test_uncertainty_in_the_table_is_the_mean_entropy_of_the_region(
+def test_uncertainty_in_the_table_is_the_mean_margin_of_the_region(
     store: Volume, model: Path, folder: Path
 ) -> None:
     for row in rows(folder):
         (probs,) = probabilities(store, model, [int(row["plane"])])
-        want = entropy(probs[None])[box(row)].mean()
+        want = margin(probs[None])[box(row)].mean()
         assert float(row["uncertainty"]) == pytest.approx(want, rel=1e-4)
-        assert f"entropy {want:.3f}, rank " in row["why"]
+        assert f"margin {want:.3f}, rank " in row["why"]
         assert 0 <= float(row["score"]) <= 1
 
 
@@ -135,7 +135,7 @@ def test_the_most_unsure_region_of_all_is_found(
     free = [z for z in range(SHAPE[0]) if min(abs(z - k) for k in taken) >= 3]
     means = {}
     for z, probs in zip(free, probabilities(store, model, free), strict=True):
-        unsure = entropy(probs[None])
+        unsure = margin(probs[None])
         # 64 x 80 pixels of 20 nm in regions of about 400 nm: 3 x 4.
         for y0, y1 in ((0, 21), (21, 43), (43, 64)):
             for x0 in range(0, 80, 20):

@@ -95,7 +95,7 @@ def test_a_volume_that_is_painted_all_over_has_nothing_to_suggest(tmp_path: Path
     [
         ("n", 0, "n=0 is none"), ("n_regions", -1, "n_regions=-1"), ("look_at", 0, "look_at=0"),
         ("region_nm", 0.0, "no size"), ("region_nm", float("nan"), "no size"),
-        ("gap_nm", -1.0, "no distance"), ("uncertainty", "doubt", "entropy, margin, views"),
+        ("gap_nm", -1.0, "no distance"), ("uncertainty", "doubt", "margin, entropy, views"),
         ("diversity", 1.5, "0 to 1"), ("sure", 0.5, "above 0.5"), ("sure", 1.1, "above 0.5"),
         ("name", "a/b", "a/b"), ("name", "image", "folder of the image"),
     ],
