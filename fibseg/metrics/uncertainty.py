@@ -50,7 +50,8 @@ def disagreement(views: Views) -> Plane:
     """
     shares = _shares(views)
     apart = np.mean([_entropy(view) for view in shares], axis=0, dtype=np.float32)
-    return np.maximum(_entropy(shares.mean(0)) - apart, 0, dtype=np.float32)
+    found: Plane = np.maximum(_entropy(shares.mean(0)) - apart, 0, dtype=np.float32)
+    return found
 
 
 UNCERTAINTIES: dict[str, Callable[[Views], Plane]] = {

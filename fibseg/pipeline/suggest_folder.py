@@ -170,7 +170,7 @@ def prefilled(
     """
     level = sure * 255 * len(views)
     sums = views.sum(0, dtype=np.int32)
-    mask = (255 * len(views) - sums.sum(0) >= level).astype(np.uint8)
+    mask: NDArray[np.uint8] = (255 * len(views) - sums.sum(0) >= level).astype(np.uint8)
     for value, of_class in zip(values, sums, strict=True):
         mask[of_class >= level] = value
     return mask

@@ -105,4 +105,5 @@ def _means(plane: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
     sums = np.add.reduceat(sums, columns, axis=1)
     heights = np.diff([*rows, plane.shape[0]])
     widths = np.diff([*columns, plane.shape[1]])
-    return (sums / np.outer(heights, widths)).astype(np.float32)
+    means: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
+    return means
