@@ -19,6 +19,8 @@ Edges: TypeAlias = NDArray[np.int64]
 
 SCALES = 4
 """Contrast is measured between neighbours on so many grids, each half as fine as the one before."""
+N_LOOKS = 2 + SCALES
+"""Numbers that say what a region looks like."""
 
 
 def region_edges(length: int, side: float) -> Edges:
@@ -56,7 +58,7 @@ def region_means(plane: NDArray[Any], ys: Edges, xs: Edges) -> NDArray[np.float6
 
 
 def region_looks(image: NDArray[np.float32], ys: Edges, xs: Edges) -> NDArray[np.float64]:
-    """What each region looks like: mean, spread, contrast by scale; shape (regions, 2 + `SCALES`).
+    """What each region looks like: mean, spread, contrast by scale; shape (regions, `N_LOOKS`).
 
     Contrasts are logarithms, so that a difference means a ratio. Regions of one pixel have some.
 

@@ -67,6 +67,17 @@ class PaintFolder:
         first, step = numbering_of(self.store)
         return self.folder / kind / f"plane_{first + step * z:04d}.tif"
 
+    def with_masks(self) -> list[int]:
+        """Planes that have a mask in the folder already, painted or not."""
+        first, step = numbering_of(self.store)
+        numbers = (
+            int(path.stem.removeprefix("plane_"))
+            for path in (self.folder / self.name).glob("plane_*.tif")
+            if path.stem.removeprefix("plane_").isdecimal()
+        )
+        places = (divmod(number - first, step) for number in numbers)
+        return sorted(z for z, off in places if not off and 0 <= z < self.store.shape[0])
+
     def painted(self, *, runner: Runner | None = None) -> list[int]:
         """Planes that are painted in the store already."""
         if self.standing is None:

@@ -129,12 +129,7 @@ class SuggestPlan:
 
     def kept(self, *, runner: Runner | None) -> Kept:
         """Planes that are not suggested."""
-        masks = (self.folder.folder / self.folder.name).glob("plane_*.tif")
-        names = {path.name for path in masks}
-        there = [
-            z for z in range(self.store.shape[0])
-            if names and self.folder.path(self.folder.name, z).name in names
-        ]
+        there = self.folder.with_masks()
         painted = self.folder.painted(runner=runner)
         source, split = source_of(self.store, self.spec), self.spec.training.get("split", {})
         name = None if source is None else source["name"]

@@ -15,7 +15,7 @@ from fibseg.blocks.journal import Journal
 from fibseg.data.normalise import Normalisation, normalise
 from fibseg.data.planes import read_planes
 from fibseg.metrics import UNCERTAINTIES, Regions, region_edges, region_looks, region_means
-from fibseg.metrics.regions import Edges, Rectangle, region_boxes
+from fibseg.metrics.regions import N_LOOKS, Edges, Rectangle, region_boxes
 from fibseg.pipeline.suggest_plan import SuggestPlan
 from fibseg.progress import track
 
@@ -101,8 +101,7 @@ class Scorer:
 
     def painted_looks(self, painted: Sequence[int]) -> NDArray[np.float64]:
         """Looks of regions that are painted in the store, shape (m, features)."""
-        n_features = self.looks(0).shape[1]
-        found = [np.empty((0, n_features))]
+        found = [np.empty((0, N_LOOKS))]
         standing = self.plan.folder.standing
         if standing is not None and painted:
             step = max(1.0, len(painted) / MOST_PAINTED)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fibseg.metrics import region_boxes, region_edges, region_looks, region_means
-from fibseg.metrics.regions import SCALES
+from fibseg.metrics.regions import N_LOOKS
 
 
 @given(length=st.integers(1, 500), side=st.floats(0.5, 600))
@@ -33,7 +33,7 @@ def test_looks_are_finite_for_any_plane(shape: tuple[int, int], side: float) -> 
     image = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     ys, xs = (region_edges(n, side) for n in shape)
     looks = region_looks(image, ys, xs)
-    assert looks.shape == (len(region_boxes(ys, xs)), 2 + SCALES)
+    assert looks.shape == (len(region_boxes(ys, xs)), N_LOOKS)
     assert np.isfinite(looks).all()
 
 
