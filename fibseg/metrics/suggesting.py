@@ -1,7 +1,8 @@
 """Which planes and regions to paint next: unsure ones that are unlike each other and the painted.
 
 Uncertainty as in suggestive annotation (L. Yang et al., MICCAI 2017), diversity as in core sets
-(O. Sener, S. Savarese, ICLR 2018): greedily what is farthest from all that was chosen before.
+(O. Sener, S. Savarese, ICLR 2018): greedily what is farthest from all that was chosen before. Both
+count by their rank: what is farthest of all is often an odd corner, which would outweigh anything.
 Nothing is drawn at random, and ties go to the first.
 """
 
@@ -46,7 +47,7 @@ class Suggested:
     plane
         Number of its plane.
     score
-        From 0 to 1: uncertainty and novelty, weighed.
+        From 0 to 1: ranks of uncertainty and novelty, weighed.
     uncertainty
         As it was given.
     novelty
@@ -67,8 +68,9 @@ def suggest(
 ) -> list[Suggested]:
     """Regions to paint on `n_planes` planes, plane by plane, the best one first.
 
-    The score of a region is u^(1 - d) · v^d of its uncertainty u (1 at most) and novelty v. The
-    plane is chosen whose best regions have the highest sum, then these regions one after the other.
+    The score of a region is u^(1 - d) · v^d, where u and v are the shares of all regions that are
+    no more unsure, and no newer, than it. The plane is chosen whose best regions have the highest
+    sum, then these regions one after the other.
 
     Parameters
     ----------
@@ -118,8 +120,7 @@ class _Choice:
         self._regions, self._looks, self._nearest = regions, looks, nearest
         self._diversity = diversity
         self._taken = np.zeros(len(looks), bool)
-        highest = regions.uncertainty.max(initial=0)
-        self._unsure = regions.uncertainty / highest if highest > 0 else regions.uncertainty
+        self._unsure = _ranks(regions.uncertainty)
 
     def novelty(self) -> Values:
         """Of each region, 1 at most."""
@@ -131,7 +132,7 @@ class _Choice:
     def scores(self) -> Values:
         """Of each region; -1 of those that are taken."""
         d = self._diversity
-        scores: Values = self._unsure ** (1 - d) * self.novelty() ** d
+        scores: Values = self._unsure ** (1 - d) * _ranks(self.novelty()) ** d
         return np.where(self._taken, -1.0, scores)
 
     def take(self, plane: int, n: int) -> list[Suggested]:
@@ -149,6 +150,15 @@ class _Choice:
             away = np.linalg.norm(self._looks - self._looks[best], axis=1)
             self._nearest = np.minimum(self._nearest, away)
         return found
+
+
+def _ranks(values: Values) -> Values:
+    """Share of the values that are no higher than each.
+
+    >>> _ranks(np.array([0.5, 9.0, 0.5, 0.1])).tolist()
+    [0.75, 1.0, 0.75, 0.25]
+    """
+    return np.searchsorted(np.sort(values), values, side="right") / max(1, len(values))
 
 
 def _standardised(looks: Values, painted: Values) -> tuple[Values, Values]:

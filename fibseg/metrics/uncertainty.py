@@ -29,7 +29,7 @@ def margin(views: Views) -> Plane:
 
     T. Scheffer et al., IDA (2001) 309.
 
-    >>> margin(np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3)).round(2).tolist()
+    >>> margin(np.array([0, 51, 255], np.uint8).reshape(1, 1, 1, 3)).astype(float).round(2).tolist()
     [[0.0, 0.4, 0.0]]
     """
     ordered = np.sort(_shares(views).mean(0), axis=0)

@@ -202,7 +202,8 @@ def _picture(
     raw = np.asarray(plan.store.raw()[z])
     image = gray(raw, low=normal.low, high=normal.high, invert=normal.invert)
     return SuggestedPlane(
-        f"plane {z}", image, scorer.uncertainty(views), boxes, plan.store.spacing
+        f"plane {z}", image, scorer.uncertainty(views), boxes, plan.store.shape[1:],
+        plan.store.spacing,
     ).small
 
 

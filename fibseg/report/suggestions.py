@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import numpy as np
@@ -32,30 +32,33 @@ class SuggestedPlane:
     title
         What it is called.
     image
-        Gray plane, uint8, shape (y, x).
+        Gray plane, uint8, shape (y, x), of any number of pixels.
     unsure
         Uncertainty of each pixel, 0 to 1, of the same shape.
     boxes
-        y0, x0, y1, x1 of the regions, the first to be painted first.
-    spacing
-        nm (z, y, x).
+        y0, x0, y1, x1 of the regions, voxels, the first to be painted first.
+    shape, spacing
+        Voxels (y, x) of the plane, and nm (z, y, x) of a voxel, however it is drawn.
     """
 
     title: str
     image: NDArray[np.uint8]
     unsure: NDArray[np.float32]
     boxes: Sequence[Sequence[int]]
+    shape: tuple[int, int]
     spacing: tuple[float, float, float]
 
     @property
     def small(self) -> SuggestedPlane:
-        """The plane as small as it is drawn; means of pixels, boxes as they were."""
+        """The plane in no more pixels than are drawn, which are means; boxes as they were."""
         factor = max(1, -(-max(self.image.shape) // MOST_PIXELS))
         parts = [_means(a, factor) for a in (self.image, self.unsure)]
-        z, y, x = self.spacing
-        return SuggestedPlane(
-            self.title, np.rint(parts[0]).astype(np.uint8), parts[1], self.boxes, (z, y, x)
-        )
+        return replace(self, image=np.rint(parts[0]).astype(np.uint8), unsure=parts[1])
+
+    @property
+    def size_nm(self) -> tuple[float, float]:
+        """Height and width."""
+        return self.shape[0] * self.spacing[1], self.shape[1] * self.spacing[2]
 
 
 def suggestions_figure(planes: Sequence[SuggestedPlane]) -> Figure:
@@ -63,21 +66,20 @@ def suggestions_figure(planes: Sequence[SuggestedPlane]) -> Figure:
 
     Heat is stretched to the highest uncertainty of all planes; the first plane bears the scale bar.
     """
-    height, width = (
-        n * s for n, s in zip(planes[0].image.shape, planes[0].spacing[1:], strict=True)
-    )
+    height, width = planes[0].size_nm
     row_in = WIDTH_IN / 2 * height / width + TITLE_IN
-    drawn = [plane.small for plane in planes]
-    highest = max(float(plane.unsure.max(initial=0)) for plane in drawn) or 1.0
+    highest = max(float(plane.unsure.max(initial=0)) for plane in planes) or 1.0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, row_in * len(planes)), layout="constrained")
         axes = figure.subplots(len(planes), 2, squeeze=False)
-        for number, (row, plane) in enumerate(zip(axes, drawn, strict=True)):
+        for number, (row, plane) in enumerate(zip(axes, planes, strict=True)):
             gray = np.repeat(plane.image[..., None], 3, axis=-1)
             unsure = heat(plane.unsure / highest)
             pictures = {plane.title: gray, "where the model is unsure": unsure}
             for axis, (title, picture) in zip(row, pictures.items(), strict=True):
-                side = (height / picture.shape[0], width / picture.shape[1])
+                side = (
+                    plane.size_nm[0] / picture.shape[0], plane.size_nm[1] / picture.shape[1]
+                )
                 draw_panel(axis, Panel(picture, title, side), scale_bar=number == 0)
                 _draw_boxes(axis, plane)
     return figure

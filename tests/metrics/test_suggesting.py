@@ -54,7 +54,7 @@ def test_diversity_prefers_what_looks_unlike_the_painted_and_the_chosen() -> Non
     found = regions([[1.0], [0.99], [0.6], [0.6]], looks, step=10)
     assert [z for z, _ in chosen(found, n_planes=2, diversity=0.0)] == [0, 10]
     painted = np.array([[0.0, 0.0]])
-    diverse = chosen(found, n_planes=2, painted=painted, diversity=0.7)
+    diverse = chosen(found, n_planes=2, painted=painted, diversity=0.9)
     assert sorted(z for z, _ in diverse) == [20, 30]
 
 

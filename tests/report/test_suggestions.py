@@ -16,7 +16,7 @@ def plane(number: int, shape: tuple[int, int] = (30, 40), high: float = 0.5) -> 
     unsure[:10, :10] = high
     image = rng.integers(0, 256, shape).astype(np.uint8)
     return SuggestedPlane(
-        f"plane {number}", image, unsure, [(0, 0, 10, 20), (10, 20, 30, 40)], SPACING
+        f"plane {number}", image, unsure, [(0, 0, 10, 20), (10, 20, 30, 40)], shape, SPACING
     )
 
 
@@ -49,6 +49,18 @@ def test_large_planes_are_drawn_small_with_the_means_of_their_pixels() -> None:
     assert small.image[-1, -1] == round(large.image[-(large.image.shape[0] % 3 or 3):,
                                                     -(large.image.shape[1] % 3 or 3):].mean())
     assert small.unsure[0, 0] == pytest.approx(0.5)
+
+
+def test_boxes_and_scale_bar_are_where_they_are_however_small_a_plane_is_drawn() -> None:
+    large = plane(1, shape=(2 * MOST_PIXELS, 3 * MOST_PIXELS))
+    assert large.small.image.shape == (-(-2 * MOST_PIXELS // 3), MOST_PIXELS)
+    for drawn in (large, large.small):
+        axis = suggestions_figure([drawn]).axes[0]
+        assert list(axis.images[0].get_extent()) == [
+            0, 3 * MOST_PIXELS * 20.0, 2 * MOST_PIXELS * 10.0, 0
+        ]
+        assert [p.get_xy() for p in axis.patches if not p.get_fill()] == [(0, 0), (400, 100)]
+        assert [t.get_text() for t in axis.texts] == ["5 µm", "1", "2"]
 
 
 def test_equal_figures_are_equal_bytes_and_nothing_unsure_can_be_drawn() -> None:
