@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -72,8 +73,12 @@ class Scorer:
         )
 
     def uncertainty(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Of each pixel, shape (y, x)."""
-        return UNCERTAINTIES[self.plan.wanted.uncertainty](views)
+        """Of each pixel, shape (y, x), a row of regions after the other to save memory."""
+        of = UNCERTAINTIES[self.plan.wanted.uncertainty]
+        unsure = np.empty(views.shape[2:], np.float32)
+        for start, stop in itertools.pairwise(self.ys):
+            unsure[start:stop] = of(views[:, :, start:stop])
+        return unsure
 
     def looks(self, z: int) -> NDArray[np.float64]:
         """What the regions of a plane look like."""
