@@ -70,6 +70,16 @@ VERBS: dict[str, Verb] = {
         ),
         reads=("volume",),
     ),
+    "suggest": Verb(
+        "suggest",
+        "what to paint next: planes and regions where a model is unsure, its prediction as a start",
+        (
+            "fibseg suggest model=models/mitochondria volume=cell.ome.zarr n=5 out=paint-next",
+            "fibseg suggest model=models/mitochondria volume=other.ome.zarr n=3 n_regions=6 "
+            "region_nm=1000 gap_nm=200 out=paint-other",
+        ),
+        reads=("model", "volume"),
+    ),
     "sweep": Verb(
         "sweep",
         "try settings of a training: the best as an experiment, its gain on planes no trial saw",

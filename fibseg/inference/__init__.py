@@ -19,6 +19,7 @@ from fibseg.inference.plan import Plan, make_plan, spacing_note
 from fibseg.inference.planes import model_normalisation, predict_planes
 from fibseg.inference.predict import Predictor
 from fibseg.inference.symmetries import SYMMETRIES
+from fibseg.inference.views import predict_views
 
 __all__ = [
     "BACKENDS",
@@ -51,6 +52,7 @@ __all__ = [
     "orientations_named",
     "plan_pixels",
     "predict_planes",
+    "predict_views",
     "spacing_note",
     "threads_of",
 ]

@@ -14,8 +14,11 @@ from fibseg.metrics.planes import (
     score_planes,
 )
 from fibseg.metrics.points import PointScores, match_points
+from fibseg.metrics.regions import region_boxes, region_edges, region_looks, region_means
 from fibseg.metrics.reliability import HALF, ProbabilityCounts, Reliability
+from fibseg.metrics.suggesting import Regions, Suggested, packed, suggest
 from fibseg.metrics.thresholds import Interval, ThresholdScores
+from fibseg.metrics.uncertainty import UNCERTAINTIES
 
 __all__ = [
     "HALF",
@@ -24,6 +27,7 @@ __all__ = [
     "PLACE_NAMES",
     "SCORE_NAMES",
     "SECONDS_PER_EDIT",
+    "UNCERTAINTIES",
     "BoundaryScore",
     "Compared",
     "Comparison",
@@ -35,16 +39,24 @@ __all__ = [
     "Overlap",
     "PointScores",
     "ProbabilityCounts",
+    "Regions",
     "Reliability",
     "Scores",
+    "Suggested",
     "ThresholdScores",
     "boundary_voxels",
     "default_tolerance_nm",
     "match_points",
     "overlap_per_class",
+    "packed",
     "painted_objects",
     "plane_components",
     "reach_of_boundary_score",
+    "region_boxes",
+    "region_edges",
+    "region_looks",
+    "region_means",
     "score_planes",
     "score_text",
+    "suggest",
 ]

@@ -72,7 +72,7 @@ def held_out_planes(
     DataError
         If nothing was held out, or there is no such painting, or it lacks the model's classes.
     """
-    source = _source(store, spec)
+    source = source_of(store, spec)
     annotation = _annotation(store, spec, source, truth)
     values = painting_classes(store, annotation)
     missing = [name for name in spec.classes if name not in values]
@@ -121,7 +121,7 @@ def _reserved(
     return HeldOutPlanes(annotation, classes, z, "planes reserved for the test")
 
 
-def _source(store: Volume, spec: ModelSpec) -> dict[str, Any] | None:
+def source_of(store: Volume, spec: ModelSpec) -> dict[str, Any] | None:
     """Record of this store among those trained on, whatever it is called now."""
     for source in spec.training.get("volumes", []):
         if source["raw_digest"] == store.raw_digest:

@@ -42,7 +42,7 @@ def run(
     array: str | None = None, planes: Sequence[int] | None = None, objects: str | None = None,
     classes: Mapping[str, int] | Sequence[str] | None = None, memory_gb: float = 2.0,
     blocks: Runner | None = None, ome_version: OmeVersion = "0.5", trust_spacing: bool = False,
-    overwrite: bool = False, config: dict[str, Any] | None = None,
+    unchanged: str = "refuse", overwrite: bool = False, config: dict[str, Any] | None = None,
     overrides: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Summary of what was imported; importing the same again does nothing.
@@ -78,6 +78,9 @@ def run(
         ``"components"`` numbers the 26-connected pieces of a mask.
     classes
         Class names of an annotation with their values, or in order from 2; by default `name`: 2.
+    unchanged
+        What is done with regions of an annotation that still are the prediction that `fibseg
+        suggest` began them with: ``"refuse"``, ``"drop"`` (unlabelled) or ``"accept"``.
 
     Raises
     ------
@@ -112,7 +115,8 @@ def run(
         return ingest_labels.add(
             opened, Volume.open(volume), kind=kind, name=name, spacing=spacing,
             trust_spacing=trust_spacing, planes=planes, objects=objects, classes=classes,
-            memory=memory, overwrite=overwrite, record=record, overrides=overrides or [],
+            memory=memory, unchanged=unchanged, overwrite=overwrite, record=record,
+            overrides=overrides or [],
         )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from fibseg.pipeline.label_values import (
     class_values,
 )
 from fibseg.pipeline.pyramid import finish_product, most_bytes
+from fibseg.pipeline.started import without_predictions
 from fibseg.pipeline.store_bench import StoreBench
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
 from fibseg.volume.record import label_name
@@ -43,7 +44,7 @@ def add(
     source: Source, volume: Volume, *, kind: str, name: str | None,
     spacing: Sequence[float] | None, trust_spacing: bool, planes: Sequence[int] | None,
     objects: str | None, classes: Mapping[str, int] | Sequence[str] | None, memory: Memory,
-    overwrite: bool, record: dict[str, Any], overrides: list[str],
+    unchanged: str, overwrite: bool, record: dict[str, Any], overrides: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Summary of the labels or the annotation that was added to `volume`."""
     if not name:
@@ -56,7 +57,7 @@ def add(
             if objects is not None:
                 raise UsageError("objects= means nothing for kind=annotation. Leave it out.")
             named = class_values(name, classes)
-            source = placed(source, volume, planes)
+            source = without_predictions(placed(source, volume, planes), volume, full, unchanged)
             found = survey(source, memory=memory, count=True)
             check_painting(source, found, named)
         else:

@@ -67,34 +67,62 @@ class PaintFolder:
         first, step = numbering_of(self.store)
         return self.folder / kind / f"plane_{first + step * z:04d}.tif"
 
+    def with_masks(self) -> list[int]:
+        """Planes that have a mask in the folder already, painted or not."""
+        first, step = numbering_of(self.store)
+        numbers = (
+            int(path.stem.removeprefix("plane_"))
+            for path in (self.folder / self.name).glob("plane_*.tif")
+            if path.stem.removeprefix("plane_").isdecimal()
+        )
+        places = (divmod(number - first, step) for number in numbers)
+        return sorted(z for z, off in places if not off and 0 <= z < self.store.shape[0])
+
     def painted(self, *, runner: Runner | None = None) -> list[int]:
         """Planes that are painted in the store already."""
         if self.standing is None:
             return []
         return painted_planes(self.store.labels(self.standing), runner=runner)
 
-    def begin(self) -> None:
-        """Make the folder, with what it is for and how to paint.
+    def check(self) -> None:
+        """Nothing, if the folder is new, or was made for the same.
 
         Raises
         ------
         ExistsError
             If it was made for something else, or holds other files.
         """
-        record = {
-            "raw_digest": self.store.raw_digest, "name": self.name, "classes": self.classes
-        }
         path = self.folder / RECORD
         if path.exists():
-            _refuse_other(self.folder, read_json(path), record)
+            _refuse_other(self.folder, read_json(path), self._record)
         elif self.folder.exists() and any(self.folder.iterdir()):
             raise ExistsError(
                 f"{self.folder} holds other files. Give a new folder, e.g. out={self.folder}-paint."
             )
+
+    def begin(self, *, note: str = "") -> None:
+        """Make the folder, with what it is for and how to paint.
+
+        Parameters
+        ----------
+        note
+            What there is to say beside how to paint.
+
+        Raises
+        ------
+        ExistsError
+            If it was made for something else, or holds other files.
+        """
+        self.check()
         for kind in (IMAGE, self.name):
             (self.folder / kind).mkdir(parents=True, exist_ok=True)
-        write_json(path, record)
-        write_bytes(self.folder / HOWTO, self.howto().encode())
+        write_json(self.folder / RECORD, self._record)
+        write_bytes(self.folder / HOWTO, (self.howto() + note).encode())
+
+    @property
+    def _record(self) -> dict[str, Any]:
+        """What the folder is for."""
+        return {"raw_digest": self.store.raw_digest, "name": self.name, "classes": self.classes}
 
     def write(self, z: int, mask: NDArray[np.uint8] | None = None) -> bool:
         """Write a plane and its mask; False where a mask stands already, which is kept.

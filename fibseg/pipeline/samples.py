@@ -206,6 +206,13 @@ def paint_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
+def suggest_sample(parts: Parts, folder: Path) -> Sample:
+    """One plane that is looked at and suggested, for a painting that there is not."""
+    from fibseg.pipeline import suggest_sample
+
+    return suggest_sample.sample_of(parts, folder)
+
+
 def report_sample(parts: Parts, folder: Path) -> Sample:
     """The page itself: however large the volume is, it shows a few planes."""
     store = Volume.open(parts["volume"])
@@ -346,6 +353,6 @@ SAMPLES: dict[str, Callable[[Parts, Path], Sample]] = {
     "measure": measure_sample, "pores": pores_sample,
     "distribution": distribution_sample,
     "evaluate": evaluate_sample, "report": report_sample, "paint": paint_sample,
-    "export": export_sample,
+    "suggest": suggest_sample, "export": export_sample,
 }
 """Sample of each verb, from its arguments and a folder for it."""

@@ -29,6 +29,7 @@ from fibseg.report.scatter import relations, scatter_figure
 from fibseg.report.scene import Scene, SceneMesh
 from fibseg.report.shares import shares_figure
 from fibseg.report.spreading import pairs_figure, section_names, sections_figure
+from fibseg.report.suggestions import SuggestedPlane, suggestions_figure
 from fibseg.report.sweeps import (
     TrialPoint,
     history_figure,
@@ -60,6 +61,7 @@ __all__ = [
     "SceneMesh",
     "ScoreTable",
     "Section",
+    "SuggestedPlane",
     "TrialPoint",
     "View",
     "cell_figure",
@@ -94,6 +96,7 @@ __all__ = [
     "sections_figure",
     "shares_figure",
     "slices_figure",
+    "suggestions_figure",
     "svg_text",
     "svg_uri",
     "threshold_figure",

@@ -105,6 +105,16 @@ def test_more_planes_keep_what_is_painted_in_the_store_and_in_the_folder(
     assert "overwrite=true" in more["when painted"]
 
 
+def test_a_folder_knows_the_planes_that_have_a_mask(store: Volume, tmp_path: Path) -> None:
+    out = tmp_path / "paint"
+    folder = open_folder(store, out, "er", None)
+    assert folder.with_masks() == []
+    paint.run(volume=str(store.path), out=str(out), name="er", planes=[4, 29, 0])
+    for name in ("plane_0103.tif", "plane_0098.tif", "plane_0160.tif", "plane_copy.tif"):
+        (out / "er" / name).touch()  # between planes, before the first, after the last, no number
+    assert folder.with_masks() == [0, 4, 29]
+
+
 def test_masks_show_classes_in_colour(store: Volume, tmp_path: Path) -> None:
     out = tmp_path / "paint"
     paint.run(volume=str(store.path), out=str(out), name="er", planes=[0])

@@ -1,5 +1,6 @@
 """Reading stacks: every input format behind one `Source`, box by box."""
 
+from fibseg.volume.sources.blanked import BlankedSource
 from fibseg.volume.sources.expect import (
     bad_voxels,
     checked_spacing,
@@ -18,6 +19,7 @@ from fibseg.volume.sources.survey import Part, Survey, part_of
 from fibseg.volume.sources.units import FileSpacing
 
 __all__ = [
+    "BlankedSource",
     "FileSpacing",
     "Part",
     "PlacedPlanes",
