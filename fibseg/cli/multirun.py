@@ -119,9 +119,10 @@ def _refuse_missing_launcher(arguments: Sequence[str]) -> None:
 
 def _refuse_several_processes(config: Mapping[str, Any]) -> None:
     """Each further process repeats the command: of a multirun it would repeat every job."""
-    n = config.get("trainer", {}).get("devices", 1)
+    trainer = config.get("trainer", {})
+    n = trainer.get("devices", 1) * trainer.get("num_nodes", 1)
     if n != 1:
         raise UsageError(
-            f"A multirun with trainer.devices={n} is not possible. Set trainer.devices=1, or run "
-            "one command for each setting."
+            f"A multirun with {n} processes (trainer.devices x trainer.num_nodes) is not possible. "
+            "Set trainer.devices=1, or run one command for each setting."
         )
