@@ -52,8 +52,9 @@ def masked_dice_ce(
         torch.stack([-(weighted * log_probs).sum(), weighted.sum()]),
         (probs * wanted).sum(axes), probs.sum(axes) + wanted.sum(axes),
     ])
-    entropy, weight, both, either = _whole(sums, total).split([1, 1, *2 * logits.shape[1:2]])
-    cross_entropy = entropy[0] / weight[0].clamp_min(1.0)
+    sums, n = _whole(sums, total), logits.shape[1]
+    both, either = sums[2 : 2 + n], sums[2 + n :]
+    cross_entropy = sums[0] / sums[1].clamp_min(1.0)
     dice = 1 - (2 * both + 1) / (either + 1)
     return cross_entropy + dice_weight * dice[1:].mean()
 
@@ -82,8 +83,8 @@ def consistency(
     weight = sure * usable
     entropy = -(teacher * functional.log_softmax(logits, 1)).sum(1, keepdim=True)
     part = torch.stack([(entropy * weight).sum(), usable.sum().to(entropy.dtype)])
-    disagreement, n_usable = _whole(part, total)
-    return disagreement / (n_usable + 1)
+    whole = _whole(part, total)
+    return whole[0] / (whole[1] + 1)
 
 
 def _whole(part: Tensor, total: Total | None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from lightning_fabric.plugins.environments import (
+from pytorch_lightning.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
     SLURMEnvironment,

@@ -22,7 +22,6 @@ from fibseg.data import (
     photometry,
     warp,
 )
-from fibseg.data.augment import Draws
 from fibseg.data.patches import ALL
 from fibseg.models import consistency, masked_dice_ce
 from fibseg.training.schedule import average_decay, one_cycle
@@ -81,11 +80,11 @@ class Segmenter(pl.LightningModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Any:
         """Return the augmented batch: image, target, clean image, inside, step."""
         begin = time.perf_counter()
-        generator: Draws = torch.Generator(batch.image.device).manual_seed(
+        whole = torch.Generator(batch.image.device).manual_seed(
             key(self.seed, batch.step, 0, TURN)
         )
-        if self.share.of > 1:
-            generator = SharedDraws(generator, n=self.n_patches, share=self.share)
+        alone = self.share.of == 1
+        generator = whole if alone else SharedDraws(whole, n=self.n_patches, share=self.share)
         image = torch.cat([batch.image, batch.inside[:, None].to(batch.image.dtype)], 1)
         image, target = warp(
             image, batch.annotation, n_channels=self.n_channels, patch=self.patch,

@@ -65,6 +65,11 @@ class _Sum(torch.autograd.Function):
         return whole
 
 
+def _sum(part: Tensor) -> Tensor:
+    whole: Tensor = _Sum.apply(part)  # type: ignore[no-untyped-call]
+    return whole
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch norm by mean and variance of the patches of all processes (Ioffe 2015).
 
@@ -78,13 +83,14 @@ class SharedBatchNorm(nn.BatchNorm2d):
         axes, wide = (0, 2, 3), (1, -1, 1, 1)
         values = x.float()
         n_own = values.new_tensor([x.numel() / x.shape[1]])
-        sums: Tensor = _Sum.apply(torch.cat([values.sum(axes), n_own]))
+        sums = _sum(torch.cat([values.sum(axes), n_own]))
         n, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
         centred = values - mean.view(wide)
-        variance = _Sum.apply(centred.square().sum(axes)) / n
+        variance = _sum(centred.square().sum(axes)) / n
         self._remember(mean.detach(), variance.detach() * n / (n - 1).clamp_min(1))
         scale = (variance + self.eps).rsqrt() * self.weight
-        return (centred * scale.view(wide) + self.bias.view(wide)).to(x.dtype)
+        found: Tensor = centred * scale.view(wide) + self.bias.view(wide)
+        return found.to(x.dtype)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
