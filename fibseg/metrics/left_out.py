@@ -105,7 +105,7 @@ class LeaveOneOut:
 
 
 def mean_of_cells(values: Sequence[float]) -> Interval:
-    """Mean with its 95 % interval by Student's t, within 0 and 1; cells without a value don't count.
+    """Mean with its 95 % interval by Student's t, within 0 and 1, of the cells that have a value.
 
     Parameters
     ----------

@@ -91,9 +91,8 @@ def _left_out(spec: ModelSpec) -> str | None:
 
 def _digest_left_out(spec: ModelSpec) -> str:
     """Digest of the image that a model left out, by which its store is known."""
-    name = _left_out(spec)
     digests = {s["name"]: str(s["raw_digest"]) for s in spec.training["volumes"]}
-    return digests[name]  # type: ignore[index]
+    return digests[_left_out(spec)]
 
 
 def _refuse_others(

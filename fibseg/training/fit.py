@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from numpy.typing import NDArray
-from pytorch_lightning.plugins.environments import ClusterEnvironment
 from torch import nn
 from torch.utils.data import DataLoader
 

@@ -60,5 +60,5 @@ def test_a_multirun_on_several_devices_is_refused_before_it_repeats_itself(
     store = make_cell(tmp_path / "a.ome.zarr").path
     words = [f"volume={store}", "annotation=mitochondria", f"out={tmp_path}/m", "seed=0,1"]
     assert main(["train", "-m", *words, "trainer=ddp", "trainer.accelerator=cpu"]) == 2
-    assert capsys.readouterr().err.count("A multirun with 2 processes (trainer.devices x trainer.num_nodes) is not possible") == 2
+    assert capsys.readouterr().err.count("A multirun with 2 processes (trainer.devices x") == 2
     assert not list((tmp_path / "m" / "0").iterdir())

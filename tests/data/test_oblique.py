@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fibseg.data import LabelledPart, Normalisation, ObliquePatches, SparseData
+from fibseg.data import LabelledPart, Normalisation, ObliquePatches, Share, SparseData
 from fibseg.errors import DataError
 from fibseg.geometry import along, rotated, study_orientations
 
@@ -36,7 +36,13 @@ def test_a_batch_depends_on_seed_and_step_only():
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.batch(7)[0], first.batch(8)[0])
     assert not np.array_equal(first.batch(7)[0], patches(seed=2).batch(7)[0])
-    assert not np.array_equal(first.batch(7)[0], patches(rank=1).batch(7)[0])
+
+
+def test_processes_share_out_the_batch_of_one():
+    whole = patches().batch(7)[0]
+    for rank in (0, 1):
+        part = patches(share=Share(rank, 2)).batch(7)[0]
+        np.testing.assert_array_equal(part, whole[rank::2])
 
 
 def test_along_z_a_crop_is_a_part_of_the_plane():
