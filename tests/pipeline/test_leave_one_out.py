@@ -91,7 +91,8 @@ def test_every_cell_is_scored_by_the_model_that_left_it_out(
     ],
 )
 def test_cells_and_models_have_to_fit(
-    folds: Path, capsys: pytest.CaptureFixture[str], numbers: tuple[int, ...], cells: str, words: str
+    folds: Path, capsys: pytest.CaptureFixture[str], numbers: tuple[int, ...], cells: str,
+    words: str,
 ) -> None:
     assert main(["evaluate", models(folds, *numbers), volumes(folds, *cells)]) == 2
     assert words in capsys.readouterr().err
