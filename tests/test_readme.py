@@ -60,7 +60,9 @@ def test_every_command_shown_composes(command: str) -> None:
 def test_the_job_script_asks_srun_for_the_processes_that_its_command_has() -> None:
     (script,) = re.findall(r"```bash\n(#!/bin/bash.*?)```", GUIDE, flags=re.DOTALL)
     asked = dict(re.findall(r"#SBATCH --([a-z-]+)=(\S+)", script))
-    (command,) = re.findall(r"^srun fibseg (.*)$", CONTINUED.sub(" ", script), flags=re.MULTILINE)
+    ((options, command),) = re.findall(
+        r"^srun (.*) fibseg (.*)$", CONTINUED.sub(" ", script), flags=re.MULTILINE
+    )
     verb, *arguments = shlex.split(command)
     config = resolved(compose_verb(verb, arguments))
     trainer = build_parts(config)["trainer"]
@@ -71,8 +73,8 @@ def test_the_job_script_asks_srun_for_the_processes_that_its_command_has() -> No
     assert trainer.accelerator == "gpu"
     assert asked["signal"].startswith("USR1@")
     assert "#SBATCH --requeue" in script
-    # srun ends all processes at the first failure, if told so; the first one has to be the last.
-    assert "--kill-on-bad-exit" not in script
+    # Where a cluster is set up so, srun ends all processes soon after any; the first has to be last.
+    assert options.split() == ["--wait=0", "--kill-on-bad-exit=0"]
 
 
 @pytest.mark.parametrize("example", [e for verb in VERBS.values() for e in verb.examples])
