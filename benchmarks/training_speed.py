@@ -38,7 +38,8 @@ from monai.data import CacheDataset, DataLoader, set_track_meta
 from numpy.typing import NDArray
 from plain_monai import masked_loss
 
-from fibseg.data import Normalisation, PaintedPlanes, PlaneStack, SparseData
+from fibseg.data import Normalisation, PaintedPlanes, PlaneStack, Share, SparseData
+from fibseg.data.patches import ALL
 from fibseg.data.split import Split
 from fibseg.models import NetworkSpec, build_network
 from fibseg.training import TrainerSettings, fit
@@ -177,9 +178,9 @@ class Watched(PaintedPlanes):
 
     noted: list[tuple[float, float, float]] = field(default_factory=list)
 
-    def batches(self, *, seed: int, rank: int = 0) -> Any:
+    def batches(self, *, seed: int, share: Share = ALL) -> Any:
         """Batches that take notes."""
-        patches, noted = super().batches(seed=seed, rank=rank), self.noted
+        patches, noted = super().batches(seed=seed, share=share), self.noted
         cut = patches.batch
 
         def batch(step: int) -> Any:

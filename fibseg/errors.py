@@ -54,9 +54,19 @@ class PartlyDoneError(FibsegError):
 
 
 class InterruptedRunError(FibsegError):
-    """The run was stopped from outside; the same command continues it (exit code 75)."""
+    """The run was stopped from outside; the same command continues it (exit code 75).
+
+    Attributes
+    ----------
+    time_is_up
+        Whether that was because the time of a job is nearly over.
+    """
 
     exit_code = 75
+
+    def __init__(self, message: str, *, time_is_up: bool = False) -> None:
+        super().__init__(message)
+        self.time_is_up = time_is_up
 
 
 class StoppedAtOnce(KeyboardInterrupt):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fibseg.cli.compose import compose_verb, resolved
+from fibseg.cli.compose import build_parts, compose_verb, resolved
 from fibseg.cli.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,26 @@ def test_every_command_shown_composes(command: str) -> None:
         assert verb in (*VERBS, "--help")
         return
     assert resolved(compose_verb(verb, arguments))
+
+
+def test_the_job_script_asks_srun_for_the_processes_that_its_command_has() -> None:
+    (script,) = re.findall(r"```bash\n(#!/bin/bash.*?)```", GUIDE, flags=re.DOTALL)
+    asked = dict(re.findall(r"#SBATCH --([a-z-]+)=(\S+)", script))
+    ((options, command),) = re.findall(
+        r"^srun (.*) fibseg (.*)$", CONTINUED.sub(" ", script), flags=re.MULTILINE
+    )
+    verb, *arguments = shlex.split(command)
+    config = resolved(compose_verb(verb, arguments))
+    trainer = build_parts(config)["trainer"]
+    assert trainer.devices == int(asked["ntasks-per-node"]) == int(asked["gpus-per-node"])
+    assert trainer.num_nodes == int(asked["nodes"])
+    assert trainer.n_processes <= config["data"]["batch"]
+    assert trainer.threads == int(asked["cpus-per-task"])
+    assert trainer.accelerator == "gpu"
+    assert asked["signal"].startswith("USR1@")
+    assert "#SBATCH --requeue" in script
+    # Where a cluster is set up so, srun ends all processes soon after any; the first has to be last.
+    assert options.split() == ["--wait=0", "--kill-on-bad-exit=0"]
 
 
 @pytest.mark.parametrize("example", [e for verb in VERBS.values() for e in verb.examples])

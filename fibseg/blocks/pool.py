@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.blocks.grid import Block
+from fibseg.blocks.interrupt import TIME_IS_UP
 from fibseg.blocks.task import Lane, Outcome, Task, failure, outcome_of
 from fibseg.blocks.threads import thread_variables
 from fibseg.errors import UsageError
@@ -240,7 +241,9 @@ class _Unusable(Task):
 
 def _serve(line: Connection) -> None:
     """What a worker does: blocks as they come, until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, TIME_IS_UP):  # those that come to all processes of a job
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):  # the coordinator was killed meanwhile, as `recv` finds too
         line.send("here")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.cli.grammar import quote_overrides
-from fibseg.errors import FibsegError, UsageError
+from fibseg.errors import FibsegError, InterruptedRunError, UsageError
 
 CODES = ".exit_codes"
 PLUGINS = {
@@ -82,6 +82,7 @@ def job(config: Any) -> None:
     folder = Path(str(meta.sweep.dir)) / CODES
     log_to_stderr()  # the process may be a new one
     try:
+        _refuse_after_a_stop(folder, str(meta.launcher.get("_target_", "")))
         own = resolved(config)
         _refuse_several_processes(own)
         own["out"] = f"{own['out']}/{meta.job.num}"
@@ -90,6 +91,15 @@ def job(config: Any) -> None:
         code = complain([verb, *words], str(error), error.exit_code)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / str(meta.job.num)).write_text(str(code), encoding="ascii")
+
+
+def _refuse_after_a_stop(codes: Path, launcher: str) -> None:
+    """A signal to one of jobs that run one after another is meant for all that would follow."""
+    stopped = str(InterruptedRunError.exit_code)
+    if launcher.endswith("BasicLauncher") and any(
+        path.read_text(encoding="ascii") == stopped for path in codes.glob("*")
+    ):
+        raise InterruptedRunError("Not begun, as a job before it was stopped.")
 
 
 def _codes_of(verb: str, arguments: Sequence[str]) -> Path:
@@ -119,9 +129,10 @@ def _refuse_missing_launcher(arguments: Sequence[str]) -> None:
 
 def _refuse_several_processes(config: Mapping[str, Any]) -> None:
     """Each further process repeats the command: of a multirun it would repeat every job."""
-    n = config.get("trainer", {}).get("devices", 1)
+    trainer = config.get("trainer", {})
+    n = trainer.get("devices", 1) * trainer.get("num_nodes", 1)
     if n != 1:
         raise UsageError(
-            f"A multirun with trainer.devices={n} is not possible. Set trainer.devices=1, or run "
-            "one command for each setting."
+            f"A multirun with {n} processes (trainer.devices x trainer.num_nodes) is not possible. "
+            "Set trainer.devices=1, or run one command for each setting."
         )

@@ -18,6 +18,7 @@ from fibseg.data.patches import DROPOUT, TURN, Batch, Patches, Steps, key
 from fibseg.data.planes import PlaneStack, load_planes, mirrored, read_planes, working_spacing
 from fibseg.data.resample import resample, resample_annotation, resampled_shape, working_factor
 from fibseg.data.reserved import Reserved, choose_reserved
+from fibseg.data.share import Share, SharedDraws
 from fibseg.data.source import HeldOutPlane, PaintedPlanes, Source
 from fibseg.data.space import SpaceSplit, labelled_cells, split_space
 from fibseg.data.sparse import Augmentation, SparseData
@@ -26,8 +27,8 @@ from fibseg.data.split import HeldOut, Split, split_planes
 __all__ = [
     "DROPOUT", "RULE", "TURN", "Augmentation", "Batch", "HeldOut", "HeldOutPlane", "LabelledPart",
     "Normalisation", "ObliqueData", "ObliquePatches", "Paint", "PaintedPlanes", "Patches",
-    "PlaneStack", "Reserved", "RotatedPlanes", "Source", "SpaceSplit", "SparseData", "Split",
-    "Steps",
+    "PlaneStack", "Reserved", "RotatedPlanes", "Share", "SharedDraws", "Source", "SpaceSplit",
+    "SparseData", "Split", "Steps",
     "as_annotation", "choose_reserved", "is_objects", "key", "labelled_cells", "labelled_plane",
     "load_parts",
     "load_planes", "mirrored", "normalise", "painted_voxels", "painting", "painting_classes",

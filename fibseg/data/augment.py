@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fibseg.data.share import SharedDraws
 from fibseg.data.sparse import Augmentation
+
+Draws = torch.Generator | SharedDraws
+"""Source of random numbers, of a whole batch or of the own share in it."""
 
 REACH = 1.75
 """Half width of a crop over half width of its patch: rotation by 45° and zoom stay inside."""
@@ -33,7 +37,7 @@ def crop_half(patch: int) -> int:
 
 def warp(
     image: Tensor, annotation: Tensor, *, n_channels: int, patch: int, strength: Augmentation,
-    generator: torch.Generator,
+    generator: Draws,
 ) -> tuple[Tensor, Tensor]:
     """Return patches and their soft targets after rotation, mirror, zoom and elastic bending.
 
@@ -64,7 +68,7 @@ def warp(
 
 
 def sampling_grid(
-    n: int, *, patch: int, size: int, strength: Augmentation, generator: torch.Generator
+    n: int, *, patch: int, size: int, strength: Augmentation, generator: Draws
 ) -> Tensor:
     """Positions in crops of `size`, shape (n, patch, patch, 2), for `grid_sample`."""
     device = generator.device
@@ -74,12 +78,12 @@ def sampling_grid(
     position = torch.einsum("nij,hwj->nhwi", matrix, pixel)
     if strength.elastic:
         amount = strength.elastic * 1.5 * _uniform((n, 1, 1, 1), 0, 1, generator)
-        nodes = amount * torch.randn(n, 2, NODES, NODES, generator=generator, device=device)
+        nodes = amount * _normal((n, 2, NODES, NODES), generator)
         position = position + _smooth(nodes, patch, patch).permute(0, 2, 3, 1)
     return position / (size / 2)
 
 
-def _matrices(n: int, strength: Augmentation, generator: torch.Generator) -> Tensor:
+def _matrices(n: int, strength: Augmentation, generator: Draws) -> Tensor:
     """Rotation, mirror, zoom and stretch in one matrix each, shape (n, 2, 2)."""
     turn = _uniform((n,), 0, 2 * math.pi, generator)
     mirror = torch.sign(_uniform((n,), -1, 1, generator) + 1e-9)
@@ -99,27 +103,27 @@ def _rotations(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
 
 
-def photometry(image: Tensor, *, strength: Augmentation, generator: torch.Generator) -> Tensor:
+def photometry(image: Tensor, *, strength: Augmentation, generator: Draws) -> Tensor:
     """Return patches, shape (b, c, y, x), with the faults and habits of other microscopes.
 
     Blur or sharpening, gamma, contrast, brightness, shading, curtaining and noise; the planes of
     one patch (its channels) share all but the noise.
     """
     n, _, height, width = image.shape
-    one, device = (n, 1, 1, 1), image.device
+    one = (n, 1, 1, 1)
     x = _blur(image, strength, generator)
     power = torch.exp(_uniform(one, -strength.gamma, strength.gamma, generator))
     share = ((x + RANGE) / (2 * RANGE)).clamp(0, 1)
     x = torch.where(_chance(one, 0.7, generator), share**power * 2 * RANGE - RANGE, x)
     x = x * torch.exp(_uniform(one, -strength.contrast, strength.contrast, generator))
     x = x + _uniform(one, -strength.brightness, strength.brightness, generator)
-    field = torch.randn(n, 1, 4, 4, generator=generator, device=device)
+    field = _normal((n, 1, 4, 4), generator)
     field = _smooth(field, height, width)
     x = x + field * _sometimes(one, 0.5, strength.shading, generator)
     x = x + _stripes(n, height, width, generator) * _sometimes(
         one, 0.3, strength.curtain, generator
     )
-    noise = torch.randn(image.shape, generator=generator, device=device)
+    noise = _normal(tuple(image.shape), generator)
     return x + noise * _sometimes(one, 0.7, strength.noise, generator)
 
 
@@ -142,7 +146,7 @@ def _cubic(k: int, n: int) -> Tensor:
     return spread[:, 0, :, 0].T.contiguous()
 
 
-def _blur(image: Tensor, strength: Augmentation, generator: torch.Generator) -> Tensor:
+def _blur(image: Tensor, strength: Augmentation, generator: Draws) -> Tensor:
     """Half of the patches blurred, or sharpened by taking the blur away."""
     n, channels = image.shape[:2]
     sigma = _uniform((n,), 0.3, max(strength.blur, 0.31), generator)
@@ -159,30 +163,39 @@ def _blur(image: Tensor, strength: Augmentation, generator: torch.Generator) -> 
     return image + amount * (flat.view_as(image) - image)
 
 
-def _stripes(n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+def _stripes(n: int, height: int, width: int, generator: Draws) -> Tensor:
     """Random profiles along one axis, constant along the other, shape (n, 1, y, x)."""
-    device = generator.device
-    across = torch.randn(n, 1, max(height, width), generator=generator, device=device)
+    across = _normal((n, 1, max(height, width)), generator)
     across = functional.avg_pool1d(across, 3, 1, 1) * math.sqrt(3)
     vertical = across[:, :, None, :width].expand(n, 1, height, width)
     level = across[:, :, :height, None].expand(n, 1, height, width)
     return torch.where(_chance((n, 1, 1, 1), 0.5, generator), vertical, level)
 
 
-def _uniform(
-    shape: tuple[int, ...], low: float, high: float, generator: torch.Generator
-) -> Tensor:
+def _uniform(shape: tuple[int, ...], low: float, high: float, generator: Draws) -> Tensor:
     """Uniform numbers from low to high."""
-    return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
+    return _unit(shape, generator) * (high - low) + low
 
 
-def _chance(shape: tuple[int, ...], share: float, generator: torch.Generator) -> Tensor:
+def _chance(shape: tuple[int, ...], share: float, generator: Draws) -> Tensor:
     """True in this share of draws."""
-    return torch.rand(shape, generator=generator, device=generator.device) < share
+    return _unit(shape, generator) < share
 
 
-def _sometimes(
-    shape: tuple[int, ...], share: float, most: float, generator: torch.Generator
-) -> Tensor:
+def _sometimes(shape: tuple[int, ...], share: float, most: float, generator: Draws) -> Tensor:
     """0 to `most` in this share of draws, else 0."""
     return _chance(shape, share, generator) * _uniform(shape, 0, most, generator)
+
+
+def _unit(shape: tuple[int, ...], generator: Draws) -> Tensor:
+    """Uniform numbers from 0 to 1, patches first."""
+    if isinstance(generator, SharedDraws):
+        return generator.rand(shape)
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def _normal(shape: tuple[int, ...], generator: Draws) -> Tensor:
+    """Normal numbers, patches first."""
+    if isinstance(generator, SharedDraws):
+        return generator.randn(shape)
+    return torch.randn(shape, generator=generator, device=generator.device)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fibseg.data.augment import crop_half
 from fibseg.data.labelled import LabelledRows
 from fibseg.data.normalise import Normalisation, normalise
-from fibseg.data.patches import JITTER, WHERE, Crop, key
+from fibseg.data.patches import ALL, JITTER, WHERE, Crop, key
+from fibseg.data.share import Share
 from fibseg.data.sparse import SparseData
 from fibseg.geometry import (
     Orientation,
@@ -76,7 +77,7 @@ class ObliquePatches:
         Those of the planes; None for any, each as likely.
     every
         Planes of one orientation are this many pixels apart; 0 for planes anywhere.
-    seed, rank
+    seed, share
         As in `fibseg.data.Patches`.
 
     Raises
@@ -88,26 +89,27 @@ class ObliquePatches:
     def __init__(
         self, parts: Sequence[LabelledPart], *, n_channels: int, data: SparseData,
         pixel_nm: float, context: int = 0, orientations: Sequence[Orientation] | None = None,
-        every: int = 0, seed: int = 0, rank: int = 0,
+        every: int = 0, seed: int = 0, share: Share = ALL,
     ) -> None:
-        self.parts, self.data, self.seed, self.rank = parts, data, seed, rank
+        self.parts, self.data, self.seed, self.share = parts, data, seed, share
         self.pixel_nm, self.context = pixel_nm, context
         self.orientations, self.every = orientations, every
         self.half = crop_half(data.patch)
         self.rows = LabelledRows(
-            [p.annotation for p in parts], n_channels, names=[p.name for p in parts]
+            [p.annotation for p in parts], n_channels, names=[p.name for p in parts],
+            balance=data.balance,
         )
 
     def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
         """Crops of a step: image (b, c, s, s), annotation and inside (b, s, s)."""
-        crops = [self.crop(*self.place(step, slot)) for slot in range(self.data.batch)]
+        slots = self.share.rows(self.data.batch)
+        crops = [self.crop(*self.place(step, slot)) for slot in slots]
         image, annotation, inside = (np.stack(part) for part in zip(*crops, strict=True))
         return image, annotation, inside
 
     def place(self, step: int, slot: int) -> tuple[int, Orientation, Floats]:
         """Part, orientation and centre (nm) of one patch."""
-        number = self.rank * self.data.batch + slot
-        random = np.random.default_rng(key(self.seed, step, number, WHERE))
+        random = np.random.default_rng(key(self.seed, step, slot, WHERE))
         part, voxel = self.rows.draw(random, foreground=self.data.foreground)
         if self.orientations is None:
             orientation = random_orientation(random)

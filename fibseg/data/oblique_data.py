@@ -17,9 +17,9 @@ PLANES = ("rotated", "oblique", "z")
 class ObliqueData(SparseData):
     """How patches are drawn from planes at an angle, and what is held out: parts of the space.
 
-    Of `SparseData`, `pixel_nm`, `spacing`, `fold`, `fraction`, `reserved`, `held_out` and
-    `unlabelled` mean nothing here and keep their defaults: planes are sampled with pixels as large
-    as the finest side of a voxel.
+    Of `SparseData`, `pixel_nm`, `spacing`, `fold`, `fraction`, `reserved`, `held_out`, `leave_out`
+    and `unlabelled` mean nothing here and keep their defaults: planes are sampled with pixels as
+    large as the finest side of a voxel.
     """
 
     splits: ClassVar[tuple[str, ...]] = ("space", "none")
@@ -43,13 +43,14 @@ class ObliqueData(SparseData):
             )
         fixed = {
             "pixel_nm": None, "spacing": None, "fold": None, "fraction": 1.0, "unlabelled": 0,
-            "reserved": None, "held_out": None,
+            "reserved": None, "held_out": None, "leave_out": None,
         }
         given = [name for name, value in fixed.items() if getattr(self, name) != value]
         if given:
             raise UsageError(
                 f"{', '.join(f'data.{name}' for name in given)}: rotated planes have pixels as "
-                "large as the finest side of a voxel, and patches around labels. Leave it out."
+                "large as the finest side of a voxel, patches around labels, and a part of every "
+                "volume held out. Leave it out."
             )
         if self.planes not in PLANES:
             raise UsageError(f"data.planes={self.planes!r} is none of {', '.join(PLANES)}.")

@@ -16,7 +16,9 @@ from fibseg.data.dense import as_annotation, is_objects, painting
 from fibseg.data.normalise import Normalisation
 from fibseg.data.oblique import LabelledPart, ObliquePatches
 from fibseg.data.oblique_data import ObliqueData
+from fibseg.data.patches import ALL
 from fibseg.data.planes import allocate, mirrored
+from fibseg.data.share import Share
 from fibseg.data.source import HeldOutPlane, labelled
 from fibseg.data.space import SpaceSplit, labelled_cells, split_space
 from fibseg.errors import DataError
@@ -66,12 +68,12 @@ class RotatedPlanes:
         planes = (plane for part in self.parts for plane in part.annotation)
         return labelled(planes, self.n_channels)
 
-    def batches(self, *, seed: int, rank: int = 0) -> ObliquePatches:
+    def batches(self, *, seed: int, share: Share = ALL) -> ObliquePatches:
         """Patches on planes at an angle."""
         return ObliquePatches(
             self.parts, n_channels=self.n_channels, data=self.data, pixel_nm=self.pixel_nm,
             context=self.context, orientations=self.data.orientations, every=self.data.every,
-            seed=seed, rank=rank,
+            seed=seed, share=share,
         )
 
     def held_out(self, most: int) -> list[HeldOutPlane]:

@@ -17,6 +17,7 @@ from fibseg.data.augment import crop_half
 from fibseg.data.labelled import LabelledRows
 from fibseg.data.normalise import normalise
 from fibseg.data.planes import PlaneStack
+from fibseg.data.share import Share
 from fibseg.data.sparse import SparseData
 
 JITTER = 0.25
@@ -24,6 +25,9 @@ JITTER = 0.25
 
 WHERE, TURN, DROPOUT = 1, 2, 3
 """The purposes that random numbers are drawn for, part of every key."""
+
+ALL = Share()
+"""Of the only process."""
 
 
 Crop = tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]
@@ -63,8 +67,8 @@ class Patches:
         Patch, batch, balance.
     seed
         Of the training.
-    rank
-        Number of the process in distributed training: each draws its own slots.
+    share
+        Of this process in every batch.
 
     Raises
     ------
@@ -74,20 +78,19 @@ class Patches:
 
     def __init__(
         self, stacks: Sequence[PlaneStack], *, n_channels: int, data: SparseData, seed: int,
-        rank: int = 0,
+        share: Share = ALL,
     ) -> None:
-        self.stacks, self.data, self.seed, self.rank = stacks, data, seed, rank
+        self.stacks, self.data, self.seed, self.share = stacks, data, seed, share
         self.half = crop_half(data.patch)
         self.rows = LabelledRows(
-            [s.annotation for s in stacks], n_channels, names=[s.name for s in stacks]
+            [s.annotation for s in stacks], n_channels, names=[s.name for s in stacks],
+            balance=data.balance,
         )
-        # Planes without a label are held out: nothing of them is shown.
-        self._planes = np.unique(self.rows.where[:, :2], axis=0)
 
     def centres(self, step: int) -> list[tuple[int, int, int, int]]:
         """Where the patches of a step lie: (stack, annotated plane, y, x) each."""
-        n = self.data.batch + self.data.unlabelled
-        return [self._centre(step, slot, labelled=slot < self.data.batch) for slot in range(n)]
+        slots = self.share.rows(self.data.batch + self.data.unlabelled)
+        return [self._centre(step, slot, labelled=slot < self.data.batch) for slot in slots]
 
     def batch(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
         """Crops of a step: image (b, c, s, s), annotation and inside (b, s, s)."""
@@ -97,12 +100,11 @@ class Patches:
 
     def _centre(self, step: int, slot: int, *, labelled: bool) -> tuple[int, int, int, int]:
         """Place of one patch."""
-        n_slots = self.data.batch + self.data.unlabelled
-        random = np.random.default_rng(key(self.seed, step, self.rank * n_slots + slot, WHERE))
+        random = np.random.default_rng(key(self.seed, step, slot, WHERE))
         if labelled:
             stack, (plane, y, x) = self.rows.draw(random, foreground=self.data.foreground)
         else:
-            stack, plane = (int(v) for v in self._planes[random.integers(len(self._planes))])
+            stack, plane = self.rows.draw_plane(random)
             y, x = (int(random.integers(n)) for n in self.stacks[stack].annotation.shape[1:])
         reach = self.data.patch * JITTER
         dy, dx = (round(d) for d in random.uniform(-reach, reach, 2))

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.data.normalise import Normalisation
-from fibseg.data.patches import Batches, Patches
+from fibseg.data.patches import ALL, Batches, Patches
 from fibseg.data.planes import PlaneStack
+from fibseg.data.share import Share
 from fibseg.data.sparse import SparseData
 from fibseg.data.split import Split
 
@@ -45,7 +46,7 @@ class Source(Protocol):
         """Labelled voxels of background and of each class."""
         ...
 
-    def batches(self, *, seed: int, rank: int = 0) -> Batches:
+    def batches(self, *, seed: int, share: Share = ALL) -> Batches:
         """Batches of one process."""
         ...
 
@@ -78,10 +79,10 @@ class PaintedPlanes:
         planes = (plane for stack in self.stacks for plane in stack.annotation)
         return labelled(planes, self.n_channels)
 
-    def batches(self, *, seed: int, rank: int = 0) -> Patches:
+    def batches(self, *, seed: int, share: Share = ALL) -> Patches:
         """Patches around painted pixels."""
         return Patches(
-            self.stacks, n_channels=self.n_channels, data=self.data, seed=seed, rank=rank
+            self.stacks, n_channels=self.n_channels, data=self.data, seed=seed, share=share
         )
 
     def held_out(self, most: int) -> list[HeldOutPlane]:

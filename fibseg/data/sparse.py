@@ -51,15 +51,18 @@ class SparseData:
     """How patches are drawn from sparsely annotated planes, and what is held out."""
 
     splits: ClassVar[tuple[str, ...]] = ("planes", "boxes", "none")
+    balances: ClassVar[tuple[str, ...]] = ("cell", "planes", "voxels")
 
     patch: int = 128
     """Height and width of a patch, working pixels."""
     batch: int = 8
-    """Patches per step that are centred near a labelled voxel."""
+    """Patches per step that are centred near a labelled voxel, of all processes together."""
     unlabelled: int = 0
     """Further patches per step from anywhere, for the consistency term."""
     foreground: float = 0.25
     """Share of patches centred on a class (each class as often) instead of background."""
+    balance: str = "cell"
+    """Of several volumes: each as often (`cell`), or by its painted `planes`, or its `voxels`."""
     spacing: Spacing | None = None
     """Working spacing (z, y, x), nm; None: the first volume's own, or by `pixel_nm`."""
     pixel_nm: float | None = None
@@ -72,6 +75,8 @@ class SparseData:
     """Which part, from 0; None: the one whose classes are nearest to the whole."""
     held_out: Sequence[int] | Sequence[Sequence[int]] | None = None
     """Planes to hold out, [17,18], of several volumes [[17,18],[5]]; None chooses by the folds."""
+    leave_out: str | None = None
+    """Name of a volume that is not trained on but tested; None: part of each, by `split`."""
     gap_nm: float = 100.0
     """Planes nearer than this to a held-out plane are not trained on."""
     fraction: float = 1.0
@@ -89,6 +94,13 @@ class SparseData:
             raise UsageError(
                 "data.held_out names planes, which goes with data.split=planes and without "
                 "data.fold. Leave one of them out."
+            )
+        if self.leave_out is not None:
+            object.__setattr__(self, "leave_out", str(self.leave_out))
+            self._refuse_beside_leave_out()
+        if self.balance not in self.balances:
+            raise UsageError(
+                f"data.balance={self.balance!r} is none of {', '.join(self.balances)}."
             )
         if self.spacing is not None:
             object.__setattr__(self, "spacing", _spacing(self.spacing))
@@ -112,6 +124,16 @@ class SparseData:
             raise UsageError(f"data.foreground={self.foreground} is not a share from 0 to 1.")
         if self.pixel_nm is not None and self.pixel_nm <= 0:
             raise UsageError(f"data.pixel_nm={self.pixel_nm} is not a size. Use e.g. 20.")
+
+    def _refuse_beside_leave_out(self) -> None:
+        """A whole cell is held out, hence nothing else is."""
+        beside = {"held_out": None, "reserved": None, "fold": None, "split": "planes"}
+        given = [name for name, value in beside.items() if getattr(self, name) != value]
+        if given:
+            raise UsageError(
+                f"data.leave_out={self.leave_out} holds out a whole volume, and so goes without "
+                f"{', '.join(f'data.{name}' for name in given)}. Leave that out."
+            )
 
 
 def _planes(

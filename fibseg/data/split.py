@@ -14,9 +14,11 @@ from fibseg.data.plane_blocks import best_block, labelled_counts, near_planes
 from fibseg.data.planes import PlaneStack
 from fibseg.data.reserved import Reserved, named_rows, set_aside
 from fibseg.data.sparse import SparseData
-from fibseg.errors import DataError
+from fibseg.errors import DataError, UsageError
 
 Rectangle = tuple[int, int, int, int]
+CELL = "cell"
+"""Kind of a split that leaves out a whole store."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     classes
         Value of each class in the annotation.
     data
-        Settings `split`, `folds`, `fold`, `held_out`, `gap_nm`, `reserved`.
+        Settings `split`, `folds`, `fold`, `held_out`, `leave_out`, `gap_nm`, `reserved`.
     context
         Neighbouring planes that are channels: they widen the gap.
 
     Raises
     ------
+    UsageError
+        If `leave_out` names none of several stores.
     DataError
         If a value is no class, a class is painted nowhere, or cannot be in both parts.
     """
@@ -87,8 +91,11 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     before = [s.annotation for s in stacks] if data.split == "none" else [
         s.annotation.copy() for s in stacks
     ]
+    kind = data.split
     held_out: tuple[HeldOut, ...] = ()
-    if data.split == "planes":
+    if data.leave_out is not None:
+        kind, held_out = CELL, hold_cell(stacks, counts, list(values), data.leave_out)
+    elif data.split == "planes":
         held_out = _hold_planes(stacks, counts, list(values), data, context)
     elif data.split == "boxes":
         held_out = _hold_boxes(stacks, list(values.values()), list(values), data)
@@ -101,7 +108,7 @@ def split_planes(stacks: Sequence[PlaneStack], classes: dict[str, int], data: Sp
     train = tuple(
         tuple(z for z, plane in zip(s.z, s.annotation, strict=True) if plane.any()) for s in stacks
     )
-    return Split(data.split, train, held_out, tuple(kept), reserved)
+    return Split(kind, train, held_out, tuple(kept), reserved)
 
 
 def _thin(
@@ -182,6 +189,47 @@ def _hold_planes(
     for store, row in (*held, *dropped):
         stacks[store].annotation[row] = 0
     return tuple(HeldOut(store, stacks[store].z[row]) for store, row in sorted(held))
+
+
+def hold_cell(
+    stacks: Sequence[PlaneStack], counts: list[NDArray[np.int64]], names: list[str], left_out: str
+) -> tuple[HeldOut, ...]:
+    """All painted planes of a store, which are set to 0.
+
+    Parameters
+    ----------
+    stacks, counts
+        All stores, and the labelled pixels of each plane and class.
+    names
+        Of background and classes.
+    left_out
+        Name of the store.
+
+    Raises
+    ------
+    UsageError
+        If there is no such store, or no other.
+    DataError
+        If a class is painted in that store alone.
+    """
+    stores = [s.name for s in stacks]
+    if left_out not in stores or len(stores) < 2:
+        raise UsageError(
+            f"data.leave_out={left_out} is not one of several volumes; given are "
+            f"{', '.join(stores)}. Name one of two or more."
+        )
+    store = stores.index(left_out)
+    left = np.sum([c.sum(0) for k, c in enumerate(counts) if k != store], 0)
+    gone = [name for name, n in zip(names, left, strict=True) if n == 0]
+    if gone:
+        raise DataError(
+            f"Without {left_out}, {', '.join(gone)} is painted in none of the volumes. Paint some "
+            "of it in another, or leave another out."
+        )
+    stack = stacks[store]
+    painted = [row for row, plane in enumerate(stack.annotation) if plane.any()]
+    stack.annotation[:] = 0
+    return tuple(HeldOut(store, stack.z[row]) for row in painted)
 
 
 def _hold_boxes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fibseg.errors import UsageError
 from fibseg.measure.furrow import Plane
@@ -97,7 +97,7 @@ class Sections:
         At its ``furrow``, at a ``plane``, or ``none``.
     point_um, normal
         Of the plane, (z, y, x); the section in front of it, where the normal points, is 2 or 1 by
-        its area, as everywhere.
+        its area, as everywhere. Of several volumes a list of such, one for each.
     patch_um2
         Area of a patch of envelope, for the intervals and the permutation of patches.
     n_blocks
@@ -114,8 +114,8 @@ class Sections:
     """
 
     split: str = "furrow"
-    point_um: Sequence[float] | None = None
-    normal: Sequence[float] | None = None
+    point_um: Sequence[float] | Sequence[Sequence[float]] | None = None
+    normal: Sequence[float] | Sequence[Sequence[float]] | None = None
     patch_um2: float = 1.0
     n_blocks: int = 12
     n_draws: int = 1999
@@ -144,11 +144,50 @@ class Sections:
             )
         _check_seed("sections", self.seed)
         if self.split == "plane":
-            self.plane()
+            for plane in self._planes():
+                Plane.given(*plane)
 
     def plane(self) -> Plane:
-        """The plane that was given."""
-        return Plane.given(self.point_um or (), self.normal or ())
+        """The plane that was given, of one volume."""
+        (plane,) = self._planes()
+        return Plane.given(*plane)
+
+    def of_cell(self, number: int, n_cells: int) -> Sections:
+        """The settings of one of several volumes.
+
+        Raises
+        ------
+        UsageError
+            If there is not a plane for each of them.
+        """
+        if self.split != "plane":
+            return self
+        planes = self._planes()
+        if len(planes) != n_cells:
+            raise UsageError(
+                f"sections.split=plane with {len(planes)} plane{'s' * (len(planes) != 1)} for "
+                f"{n_cells} volumes, each of which has places of its own. Give one for each, "
+                "sections.point_um=[[z,y,x],[z,y,x]] and sections.normal likewise, or use "
+                "sections.split=furrow."
+            )
+        point, normal = planes[number]
+        return replace(self, point_um=point, normal=normal)
+
+    def _planes(self) -> list[tuple[list[float], list[float]]]:
+        """Point and normal of each plane."""
+        points, normals = _each(self.point_um), _each(self.normal)
+        if len(points) != len(normals):
+            raise UsageError(
+                f"sections.point_um are {len(points)} points, sections.normal {len(normals)} "
+                "directions. Give as many."
+            )
+        return list(zip(points, normals, strict=True))
+
+
+def _each(values: Sequence[float] | Sequence[Sequence[float]] | None) -> list[list[float]]:
+    """One triple, or several, as a list of them."""
+    lists = [[float(x) for x in v] for v in values or () if isinstance(v, Sequence)]
+    return lists or [[float(v) for v in values or () if not isinstance(v, Sequence)]]
 
 
 def _check_seed(part: str, seed: int) -> None:

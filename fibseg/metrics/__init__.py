@@ -4,6 +4,7 @@ from fibseg.metrics.boundary import BoundaryScore, boundary_voxels, reach_of_bou
 from fibseg.metrics.comparison import Compared, Comparison
 from fibseg.metrics.edits import LIMIT_HOURS, SECONDS_PER_EDIT, Edits
 from fibseg.metrics.evaluation import PLACE_NAMES, SCORE_NAMES, Evaluation, score_text
+from fibseg.metrics.left_out import LeaveOneOut, LeftOutCell, mean_of_cells
 from fibseg.metrics.objects import IGNORED, Contingency, ObjectScore
 from fibseg.metrics.overlap import Overlap, overlap_per_class
 from fibseg.metrics.planes import (
@@ -35,6 +36,8 @@ __all__ = [
     "Edits",
     "Evaluation",
     "Interval",
+    "LeaveOneOut",
+    "LeftOutCell",
     "ObjectScore",
     "Overlap",
     "PointScores",
@@ -47,6 +50,7 @@ __all__ = [
     "boundary_voxels",
     "default_tolerance_nm",
     "match_points",
+    "mean_of_cells",
     "overlap_per_class",
     "packed",
     "painted_objects",

@@ -93,11 +93,17 @@ class Comparison:
                 "" if s is scores[0] else s.gain(scores[0]).text(),
             ))
         head = f"{name}, {scores[0].extent}, intervals from drawing {scores[0].unit}"
-        return [head, *_aligned(cells)]
+        return [head, *aligned(cells)]
 
 
-def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with the first column to the left, the others to the right."""
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines, with the first column to the left, the others to the right.
+
+    Parameters
+    ----------
+    cells
+        Texts of each row.
+    """
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return [
         "  ".join([

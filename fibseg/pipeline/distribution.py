@@ -126,15 +126,31 @@ def planned(
     """
     paths = [volume] if isinstance(volume, str) else list(volume)
     check_paths(paths, csv=csv, out=out)
-    typed = [word for word in overrides if word.split("=", 1)[0] not in ("volume", "out")]
-    return [
-        Step(
-            "distribution", f"tables/{rest.get('objects')}",
-            {**rest, "volume": path, "csv": csv},
-            None if config is None else {**config, "volume": path, "out": None},
-            [f"volume={path}", *typed],
-        ) for path in paths
-    ]
+    return [_step(number, paths, csv, config, overrides, rest) for number in range(len(paths))]
+
+
+def _step(
+    number: int, paths: Sequence[str], csv: str | None, config: Mapping[str, Any] | None,
+    overrides: Sequence[str], rest: Mapping[str, Any],
+) -> Step:
+    """What to do with one of several volumes, as it could be typed for it alone."""
+    path, parts = paths[number], dict(rest)
+    plane: dict[str, Any] = {}
+    if isinstance(sections := rest.get("sections"), Sections):
+        parts["sections"] = own = sections.of_cell(number, len(paths))
+        if own != sections:
+            plane = {"point_um": own.point_um, "normal": own.normal}
+    given = {"volume", "out", *(f"sections.{key}" for key in plane)}
+    typed = [word for word in overrides if word.split("=", 1)[0] not in given]
+    typed += [f"sections.{key}={value}".replace(" ", "") for key, value in plane.items()]
+    if config is not None:
+        config = {**config, "volume": path, "out": None}
+        if plane:
+            config["sections"] = {**config["sections"], **plane}
+    return Step(
+        "distribution", f"tables/{rest.get('objects')}", {**parts, "volume": path, "csv": csv},
+        config, [f"volume={path}", *typed],
+    )
 
 
 def _of_one(

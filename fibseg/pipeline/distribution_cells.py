@@ -132,18 +132,13 @@ class Comparison:
         ExistsError
             If `out` holds something else.
         UsageError
-            If the cells cannot be split alike.
+            If cells are to be split by planes, and there is not one for each.
         """
-        if sections.split == "plane":
-            raise UsageError(
-                f"sections.split=plane is one plane, and each of {len(paths)} volumes has places "
-                "of its own. Use sections.split=furrow."
-            )
         jobs = [
             planned_job(
                 Volume.open(path), objects, on=on, voxel_nm=voxel_nm, spreading=spreading,
-                sections=sections,
-            ) for path in paths
+                sections=sections.of_cell(number, len(paths)),
+            ) for number, path in enumerate(paths)
         ]
         found = cls(paths, jobs, out, overwrite)
         found._refuse_others()

@@ -10,21 +10,33 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from fibseg.blocks import Runner
 from fibseg.errors import UsageError
 from fibseg.export import weights_digest
-from fibseg.metrics import SECONDS_PER_EDIT, Comparison, Evaluation, default_tolerance_nm
+from fibseg.metrics import (
+    SECONDS_PER_EDIT,
+    Comparison,
+    Evaluation,
+    LeaveOneOut,
+    default_tolerance_nm,
+)
 from fibseg.pipeline.comparable import label_info, truth_info
 from fibseg.pipeline.compare_models import compare_models, models_to_compare
 from fibseg.pipeline.evaluate_labels import evaluate_labels
 from fibseg.pipeline.evaluate_model import evaluate_model
+from fibseg.pipeline.leave_one_out import (
+    evaluate_left_out,
+    folds_to_test,
+    leave_other_cells_out,
+)
 from fibseg.pipeline.place_scores import refuse_places, with_places
 from fibseg.volume import Run, Volume
 from fibseg.volume.lock import READ_ONLY
 
 log = logging.getLogger("fibseg.evaluate")
+Result: TypeAlias = Evaluation | Comparison | LeaveOneOut
 
 
 def run(
@@ -35,7 +47,7 @@ def run(
     seconds_per_edit: float = SECONDS_PER_EDIT, backend: str = "auto",
     blocks: Runner | None = None, out: str | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
-) -> Evaluation | Comparison:
+) -> Result:
     """Scores of a model on painted planes it was not trained on, or of labels against truth.
 
     Parameters
@@ -44,7 +56,8 @@ def run(
         Path of the store; with `model` also several, scored one by one and together.
     model
         Model folder. Scored are the planes or boxes held out of its training on this volume,
-        or all painted planes if it was not trained on it. Several are compared on the same planes.
+        or all painted planes if it was not trained on it. Several are compared on the same planes;
+        if each left out another volume of its training, each is scored on that one.
     labels, truth
         Names in ``labels/``. A truth of kind annotation is scored where painted, plane by plane.
         With `model`: `truth` is the annotation, by default the one it was trained on.
@@ -80,15 +93,11 @@ def run(
     tolerances = [
         default_tolerance_nm(s.spacing) if tolerance_nm is None else tolerance_nm for s in stores
     ]
-    work: Callable[[], Sequence[Evaluation] | Sequence[Comparison]]
+    work: Callable[[], Sequence[Result]]
     if models:
         refuse_places(within_nm, without, planes, kind="model")
-        tested = models_to_compare(stores, models, truth, planes, runner=blocks)
         how: dict[str, Any] = {"tolerances_nm": tolerances, "backend": backend}
-        if len(models) == 1:
-            work = partial(evaluate_model, tested, models[0], **how)
-        else:
-            work = partial(compare_models, tested, models, **how)
+        work = _of_models(stores, models, truth, planes, blocks, how)
     else:
         assert labels is not None
         assert truth is not None
@@ -106,13 +115,27 @@ def run(
                 inputs=_inputs(store, models, labels, truth),
             )) for store in stores
         ]
-        results: Sequence[Evaluation | Comparison] = work()
+        results = work()
         for record, result in zip(written, results, strict=False):
             if record is not None:
                 record.finish(products={}, metrics=result.as_dict())
     if out is not None:
         _write(results[-1], Path(out))
     return results[-1]
+
+
+def _of_models(
+    stores: Sequence[Volume], models: Sequence[str], truth: str | None,
+    planes: Sequence[int] | None, blocks: Runner | None, how: Mapping[str, Any],
+) -> Callable[[], Sequence[Result]]:
+    """What there is to do with one model, several, or one for each cell that was left out."""
+    if leave_other_cells_out(models):
+        folds = folds_to_test(stores, models, truth, planes, runner=blocks)
+        return partial(evaluate_left_out, folds, **how)
+    tested = models_to_compare(stores, models, truth, planes, runner=blocks)
+    if len(models) == 1:
+        return partial(evaluate_model, tested, models[0], **how)
+    return partial(compare_models, tested, models, **how)
 
 
 def _labels(
@@ -190,14 +213,20 @@ def _recorded(store: Volume, **what: Any) -> AbstractContextManager[Run | None]:
         return nullcontext()
 
 
-def _write(result: Evaluation | Comparison, out: Path) -> None:
+def _write(result: Result, out: Path) -> None:
     """Scores as JSON, and figures of models beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     data = result.as_dict()
     out.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     from fibseg.report import comparison_figure, threshold_figure, write_figures
 
-    if isinstance(result, Comparison):
+    if isinstance(result, LeaveOneOut):
+        cells = {
+            name: [row | {"model": row["cell"], "n_planes": None} for row in rows]
+            for name, rows in data["cells"].items()
+        }
+        figures = {f"{out.stem}_iou": comparison_figure(cells)}
+    elif isinstance(result, Comparison):
         figures = {f"{out.stem}_iou": comparison_figure(data["compared"])}
     else:
         figures = {

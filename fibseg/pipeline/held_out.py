@@ -24,6 +24,7 @@ Boxes: TypeAlias = dict[int, list[Rectangle]]
 _WHERE = {
     "planes": "held-out planes",
     "boxes": "held-out boxes on planes that were trained on (rather too good)",
+    "cell": "painted planes of a volume that was left out of training",
     "space": "planes of a held-out part of the volume",
 }
 
@@ -93,6 +94,11 @@ def held_out_planes(
             "scored as they are painted now.", annotation,
         )
     split: dict[str, Any] = spec.training.get("split", {})
+    if split.get("left_out") not in (None, source["name"]):
+        raise DataError(
+            f"The model was trained on all painted planes of {source['name']}: it left out "
+            f"{split['left_out']}. Evaluate it on that one, or on a volume not trained on."
+        )
     reserved = split.get("reserved")
     if reserved is not None:
         return _reserved(reserved[source["name"]], source["name"], annotation, classes)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
+from fibseg.blocks.interrupt import raising
 from fibseg.data import RULE, SparseData, painting_digest
 from fibseg.errors import UsageError
 from fibseg.export import ModelSpec, describe_model, load_spec, save_model_folder
@@ -26,7 +27,15 @@ from fibseg.pipeline.train_data import (
 )
 from fibseg.pipeline.train_folder import FOLDER, LOG, alone_in, begin, log_to, standing
 from fibseg.pipeline.train_summary import Summary, summarise
-from fibseg.training import TrainerSettings, fit, log_scores, score_held_out, training_device
+from fibseg.training import (
+    TrainerSettings,
+    fit,
+    launch,
+    log_scores,
+    queued_again,
+    score_held_out,
+    training_device,
+)
 from fibseg.types import Spacing
 from fibseg.volume import Volume
 
@@ -91,13 +100,13 @@ def run(
         for v, n in zip(volumes, names, strict=True)
     ]
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
-    with alone_in(folder, volumes=[v.path for v in volumes]):
+    with raising(), alone_in(folder, volumes=[v.path for v in volumes]):
         if standing(folder, record, resume=resume, overwrite=overwrite):
             return summarise(folder, load_spec(folder), stores, resumed=True)
         prepared = prepare(
             volumes, names, classes, data=data, context=network.context, runner=blocks
         )
-        begin(folder, record)
+        begin(folder, record, launch=launch())
         with log_to(folder / FOLDER / LOG):
             logger.info("training on %s", prepared.text)
             spec = _describe(network, classes, prepared.working, {
@@ -112,10 +121,11 @@ def run(
             )
             if not trained.first:
                 return None
-            metrics = score_held_out(
-                trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
-                split=prepared.kind,
-            )
+            with queued_again(if_stopped=trained.n_new > 0):
+                metrics = score_held_out(
+                    trained.network, tests, classes=classes, tolerance_nm=trainer.tolerance_nm,
+                    split=prepared.kind,
+                )
             log_scores(metrics)
             spec = _describe(network, classes, prepared.working, {
                 **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,

@@ -156,6 +156,8 @@ def _of_planes(
     train = {v.name: list(z) for v, z in zip(volumes, split.train, strict=True)}
     record = {"kind": split.kind, "train_planes": train,
               "held_out": _held_record(volumes, split.held_out)}
+    if data.leave_out is not None:
+        record["left_out"] = data.leave_out
     if any(split.reserved):
         record["reserved"] = {v.name: list(z) for v, z in zip(volumes, split.reserved, strict=True)}
     what = "parts of planes" if split.kind == "boxes" else "planes"

@@ -6,21 +6,29 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fibseg.errors import ExistsError
+from fibseg.errors import DataError, ExistsError
 from fibseg.volume import fingerprint, locked
 from fibseg.volume.lock import reading
 
 FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
 FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
-        "memory_gb")
+        "memory_gb", "devices", "num_nodes", "strategy")
 """Settings that may differ when a training is continued: they do not change the result."""
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables by which Lightning, torchrun and SLURM number the processes of one training."""
+WAIT_S = 1800.0
+"""That other processes wait for the first one, which may look for planes longer than they do."""
+
+
+def is_first() -> bool:
+    """Whether this is the first process of its training, or the only one."""
+    return not any(os.environ.get(name, "0") != "0" for name in RANKS)
 
 
 @contextmanager
@@ -35,7 +43,7 @@ def alone_in(folder: Path, *, volumes: Sequence[Path] = ()) -> Iterator[None]:
     BusyError
         If another run does.
     """
-    if any(os.environ.get(name, "0") != "0" for name in RANKS):
+    if not is_first():
         yield
         return
     name = f"train-{fingerprint({'out': folder.resolve()})[:16]}"
@@ -48,6 +56,8 @@ def alone_in(folder: Path, *, volumes: Sequence[Path] = ()) -> Iterator[None]:
 
 def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:
     """Whether this very training is finished in `folder` already; clears the way if it may.
+
+    Of several processes only the first clears it, while others wait in `begin`.
 
     Parameters
     ----------
@@ -71,7 +81,7 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
         changes = ["no record of its training"]
     else:
         changes = differences(before, record)
-        if not changes and resume == "never":
+        if not changes and resume == "never" and is_first():
             changes = ["resume=never, but a training has begun here"]
         if not changes:
             return (folder / "model.json").exists()
@@ -80,6 +90,8 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
             f"{folder} holds a training with other settings or data: {'; '.join(changes)}. "
             "Use overwrite=true to start again there, or another out."
         )
+    if not is_first():
+        return False
     (folder / "model.json").unlink(missing_ok=True)
     shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return False
@@ -129,12 +141,36 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def begin(folder: Path, record: dict[str, Any]) -> None:
-    """Write down what is trained, before the first step."""
+def begin(folder: Path, record: dict[str, Any], *, launch: str | None = None) -> None:
+    """Write down what is trained, before the first step; other processes wait until that is done.
+
+    Parameters
+    ----------
+    record
+        Settings and sources, as plain data.
+    launch
+        Of processes that were started at once, from outside; those that the first one starts find
+        the record there.
+
+    Raises
+    ------
+    DataError
+        If the first process does not begin.
+    """
     path = folder / FOLDER / RECORD
+    if not is_first():
+        until = time.monotonic() + WAIT_S
+        while launch is not None and (recorded(path) or {}).get("launch") != launch:
+            if time.monotonic() > until:
+                raise DataError(
+                    f"The first process has not begun to train into {folder} for {WAIT_S:g} s. "
+                    "Look into its log, and whether all nodes see that folder."
+                )
+            time.sleep(0.2)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1))
+    part.write_text(json.dumps(record | ({} if launch is None else {"launch": launch}), indent=1))
     part.replace(path)
 
 

@@ -55,7 +55,7 @@ def summarise(
     """
     names = list(spec.classes)
     planes = len(spec.metrics.get("planes", []))
-    what = "plane" if spec.metrics.get("split") == "planes" else "plane (parts of it)"
+    what = "plane" if spec.metrics.get("split") in ("planes", "cell") else "plane (parts of it)"
     note = {"note": spec.metrics["note"]} if "note" in spec.metrics else {}
     return Summary({
         "model": str(folder), "classes": names, "steps": spec.training.get("n_steps"),

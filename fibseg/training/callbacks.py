@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import signal
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,13 +16,15 @@ from typing import Any
 import pytorch_lightning as pl
 from torch.utils.tensorboard import SummaryWriter
 
-from fibseg.blocks.interrupt import Interrupt
+from fibseg.blocks.interrupt import TIME_IS_UP, Interrupt
 from fibseg.progress import track
 from fibseg.training.checkpoint import LAST
 from fibseg.training.progress import note_scores
 from fibseg.training.schedule import steps_in_time
 from fibseg.training.segmenter import Segmenter
 from fibseg.training.settings import TrainerSettings
+from fibseg.training.stop import ignore_the_end, requeue
+from fibseg.training.together import in_any
 
 logger = logging.getLogger("fibseg.training")
 TIMED = 50
@@ -34,6 +38,9 @@ EARLY = 0.3
 
 KEPT = 0.3
 """Largest share of `max_time` that is kept for the test."""
+
+SIGNALS = tuple(n for n in (signal.SIGTERM, TIME_IS_UP) if n is not None)
+"""Those that Lightning takes, besides the one of Ctrl-C."""
 
 FEW = 200
 """Steps below which a model is expected to be poor."""
@@ -112,7 +119,8 @@ class Budget(pl.Callback):
 class Checkpoints(pl.Callback):
     """Saves at times, at chosen steps, as soon as the number of steps is known, and when asked.
 
-    SIGINT and SIGTERM end the training after the step, with a checkpoint.
+    SIGINT, SIGTERM and SIGUSR1 in any process end the training after the step, with a checkpoint;
+    at SIGUSR1 a SLURM job is queued again, if it came any further.
     """
 
     def __init__(self, settings: TrainerSettings, folder: Path) -> None:
@@ -120,6 +128,9 @@ class Checkpoints(pl.Callback):
         self.interrupt = Interrupt()
         self._last = time.monotonic()
         self._total_stored: int | None = None
+        self._began = 0
+        # Lightning's own, which come later, wait for other processes in the middle of anything.
+        self._handlers = {n: signal.getsignal(n) for n in SIGNALS}
 
     def setup(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         """Begin the first interval."""
@@ -129,6 +140,10 @@ class Checkpoints(pl.Callback):
         """Take over the signals from Lightning."""
         assert isinstance(module, Segmenter)
         self._total_stored = module.total if trainer.global_step else None
+        self._began = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
         self.interrupt.__enter__()
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -151,12 +166,25 @@ class Checkpoints(pl.Callback):
             or bool(every and step % every == 0)
             or time.monotonic() - self._last >= self.settings.checkpoint_every_s
         )
-        due, stop = trainer.strategy.broadcast((due, self.interrupt.requested))
+        asked = self.interrupt
+        due, stop, again = in_any(
+            due, asked.requested, asked.time_is_up, device=trainer.strategy.root_device
+        )
+        if again:
+            ignore_the_end()
         if due or stop:
             trainer.save_checkpoint(self.folder / LAST)
             self._last, self._total_stored = time.monotonic(), module.total
         if stop:
             trainer.should_stop = True
+        if again:
+            self._queue_again(trainer)
+
+    def _queue_again(self, trainer: pl.Trainer) -> None:
+        """Queue the job again, once; the others wait, as ending first could end them all."""
+        if trainer.is_global_zero and trainer.global_step > self._began:
+            requeue()
+        trainer.strategy.barrier("requeued")
 
 
 class Board(pl.Callback):

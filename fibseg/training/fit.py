@@ -15,21 +15,25 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
 from fibseg.blocks.allocator import kept_memory
-from fibseg.data import Source, SparseData, Steps
-from fibseg.errors import DataError, InterruptedRunError
+from fibseg.data import Share, Source, SparseData, Steps
+from fibseg.data.patches import ALL
+from fibseg.errors import DataError, InterruptedRunError, UsageError
 from fibseg.models import NetworkSpec, build_network, stride_multiple
 from fibseg.training.callbacks import Board, Budget, Checkpoints
 from fibseg.training.checkpoint import CrashSafeIO, newest
 from fibseg.training.device import training_device
 from fibseg.training.panels import MOST, HeldOutPictures
 from fibseg.training.precision import choose_precision
+from fibseg.training.processes import environment, rank_of
 from fibseg.training.segmenter import Segmenter, class_weights
 from fibseg.training.settings import TrainerSettings
+from fibseg.training.together import shared
 
 logger = logging.getLogger("fibseg.training")
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
@@ -44,6 +48,8 @@ class Trained:
     precision: str
     first: bool = True
     """Whether this is the first process of a distributed training, which saves and tests."""
+    n_new: int = 0
+    """Steps done since the command began."""
 
 
 def fit(
@@ -61,7 +67,8 @@ def fit(
         Value of each class in the annotation, 2 and up, in order.
     network, data, trainer, seed
         Settings. Weights are the same for the same settings, CPU and number of threads, however
-        often the training was stopped and resumed.
+        often the training was stopped and resumed; for other numbers of processes they differ by
+        rounding.
     folder
         For checkpoints and TensorBoard.
     started
@@ -72,18 +79,30 @@ def fit(
     Raises
     ------
     InterruptedRunError
-        If stopped by SIGINT or SIGTERM; the checkpoint is written.
+        If stopped by SIGINT, SIGTERM or SIGUSR1; the checkpoint is written. Of several processes
+        the first raises it, the others return.
+    UsageError
+        If processes were started otherwise than the settings say, or there are more of them than
+        patches in a step.
     DataError
         If no checkpoint is whole, or training has diverged.
     """
+    n_patches = data.batch + data.unlabelled
+    if n_patches < trainer.n_processes:
+        raise UsageError(
+            f"A step has {n_patches} patches, too few for {trainer.n_processes} processes "
+            "(trainer.devices x trainer.num_nodes). Use a larger data.batch, which is that of all."
+        )
+    place = environment(trainer)
+    share = Share(rank_of(place, trainer), trainer.n_processes)
     with _threads(trainer.threads), kept_memory(), _quiet():
         found = newest(folder / CHECKPOINTS)
         step = int(found[1]["global_step"]) if found else 0
-        module = build_module(source.counts(), classes, network, data, trainer, seed)
-        shape = (data.batch + data.unlabelled, network.in_channels, data.patch, data.patch)
+        module = build_module(source.counts(), classes, network, data, trainer, seed, share)
+        shape = (n_patches, network.in_channels, data.patch, data.patch)
         precision = str(found[1]["precision"]) if found else choose_precision(
             trainer.precision, module.network, shape, device=training_device(trainer),
-            measure=trainer.devices == 1,
+            measure=share.of == 1,
         )
         module.precision_name = precision
         if found:
@@ -105,19 +124,25 @@ def fit(
                 Checkpoints(trainer, folder / CHECKPOINTS),
                 Board(folder / TENSORBOARD, trainer, lambda m: pictures.draw(m.average)),
             ]
-            lightning = build_trainer(trainer, callbacks, precision=precision, folder=folder)
-            batches = source.batches(seed=seed, rank=lightning.global_rank)
+            lightning = build_trainer(
+                trainer, callbacks, precision=precision, folder=folder, place=place
+            )
+            batches = source.batches(seed=seed, share=share)
             _run(lightning, module, Steps(batches, start=step), found[0] if found else None)
+            if module.total is None or lightning.global_step < module.total:
+                # The first process has raised already, or does so now; it alone has the word.
+                return Trained(module.average, lightning.global_step, precision, first=False)
     _check_finite(module.average)
     assert module.total is not None
     return Trained(
-        module.average.cpu().eval(), module.total, precision, first=module.global_rank == 0
+        module.average.cpu().eval(), module.total, precision, first=share.rank == 0,
+        n_new=module.total - step,
     )
 
 
 def build_module(
     counts: NDArray[np.int64], classes: dict[str, int], network: NetworkSpec, data: SparseData,
-    trainer: TrainerSettings, seed: int,
+    trainer: TrainerSettings, seed: int, share: Share = ALL,
 ) -> Segmenter:
     """Return the untrained module for so many labelled voxels of background and of each class.
 
@@ -126,9 +151,12 @@ def build_module(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = build_network(network, in_channels=network.in_channels, n_classes=len(classes))
+    n_patches = data.batch + data.unlabelled
+    gpu = training_device(trainer).type == "cuda"
     return Segmenter(
-        built, settings=trainer, augmentation=data.augmentation, n_channels=len(classes) + 1,
-        patch=data.patch, seed=seed,
+        shared(built, n=n_patches, share=share, batch_norm=not gpu), settings=trainer,
+        augmentation=data.augmentation, n_channels=len(classes) + 1,
+        patch=data.patch, seed=seed, n_patches=n_patches, share=share,
         class_weights=class_weights(
             (counts / max(1, counts.sum())).tolist(), trainer.class_balance
         ),
@@ -136,16 +164,18 @@ def build_module(
 
 
 def build_trainer(
-    settings: TrainerSettings, callbacks: list[pl.Callback], *, precision: str, folder: Path
+    settings: TrainerSettings, callbacks: list[pl.Callback], *, precision: str, folder: Path,
+    place: ClusterEnvironment,
 ) -> pl.Trainer:
     """Return Lightning's trainer with everything that fibseg does itself switched off."""
-    # On CPUs torch has no batch norm across processes.
+    # On CPUs torch has no batch norm across processes; there it is `SharedBatchNorm`.
     gpu = training_device(settings).type == "cuda"
     return pl.Trainer(
         accelerator="gpu" if gpu else "cpu", devices=settings.devices, strategy=settings.strategy,
+        num_nodes=settings.num_nodes,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
-        max_epochs=-1, max_steps=-1, callbacks=callbacks, plugins=[CrashSafeIO()],
-        sync_batchnorm=gpu and settings.devices > 1, logger=False, enable_checkpointing=False,
+        max_epochs=-1, max_steps=-1, callbacks=callbacks, plugins=[CrashSafeIO(), place],
+        sync_batchnorm=gpu and settings.n_processes > 1, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
         default_root_dir=str(folder),
     )
@@ -162,7 +192,8 @@ def _run(
         module, loader, ckpt_path=None if checkpoint is None else str(checkpoint),
         weights_only=True,
     )
-    if module.total is None or lightning.global_step < module.total:
+    unfinished = module.total is None or lightning.global_step < module.total
+    if unfinished and lightning.is_global_zero:
         raise InterruptedRunError(
             f"Training was stopped at step {lightning.global_step} of "
             f"{module.total or 'an unknown number'}. The same command goes on from there."

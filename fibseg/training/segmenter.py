@@ -11,10 +11,22 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from fibseg.data import DROPOUT, TURN, Augmentation, Batch, key, photometry, warp
+from fibseg.data import (
+    DROPOUT,
+    TURN,
+    Augmentation,
+    Batch,
+    Share,
+    SharedDraws,
+    key,
+    photometry,
+    warp,
+)
+from fibseg.data.patches import ALL
 from fibseg.models import consistency, masked_dice_ce
 from fibseg.training.schedule import average_decay, one_cycle
 from fibseg.training.settings import TrainerSettings
+from fibseg.training.together import total
 
 RAMP = (0.15, 0.35)
 """Shares of the steps between which the consistency term comes in."""
@@ -35,11 +47,14 @@ class Segmenter(pl.LightningModule):
         Of each channel in the cross-entropy, None for equal ones.
     seed
         Of all random numbers.
+    n_patches, share
+        Patches of a step in all processes together, and the own ones.
     """
 
     def __init__(
         self, network: nn.Module, *, settings: TrainerSettings, augmentation: Augmentation,
         n_channels: int, patch: int, class_weights: Sequence[float] | None, seed: int,
+        n_patches: int = 1, share: Share = ALL,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -47,6 +62,7 @@ class Segmenter(pl.LightningModule):
         self.settings, self.augmentation = settings, augmentation
         self.n_channels, self.patch = n_channels, patch
         self.class_weights, self.seed = class_weights, seed
+        self.n_patches, self.share = n_patches, share
         self.total: int | None = settings.max_steps if settings.max_time is None else None
         self.precision_name = "32"
         self.timings: dict[str, float] = {}
@@ -64,10 +80,11 @@ class Segmenter(pl.LightningModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Any:
         """Return the augmented batch: image, target, clean image, inside, step."""
         begin = time.perf_counter()
-        slot = self.global_rank
-        generator = torch.Generator(batch.image.device).manual_seed(
-            key(self.seed, batch.step, slot, TURN)
+        whole = torch.Generator(batch.image.device).manual_seed(
+            key(self.seed, batch.step, 0, TURN)
         )
+        alone = self.share.of == 1
+        generator = whole if alone else SharedDraws(whole, n=self.n_patches, share=self.share)
         image = torch.cat([batch.image, batch.inside[:, None].to(batch.image.dtype)], 1)
         image, target = warp(
             image, batch.annotation, n_channels=self.n_channels, patch=self.patch,
@@ -85,7 +102,7 @@ class Segmenter(pl.LightningModule):
         image, target, clean, inside, step = batch
         if step != self.global_step:
             raise RuntimeError(f"the data is at step {step}, training at {self.global_step}")
-        torch.manual_seed(key(self.seed, step, self.global_rank, DROPOUT))
+        torch.manual_seed(key(self.seed, step, 0, DROPOUT))
         rate = self.settings.learning_rate * one_cycle(
             step, self.total, warm_up=self.settings.warm_up
         )
@@ -93,7 +110,8 @@ class Segmenter(pl.LightningModule):
             group["lr"] = rate
         logits = self.network(_channels_last(image)).float()
         loss = masked_dice_ce(
-            logits, target, dice_weight=self.settings.dice, class_weights=self.class_weights
+            logits, target, dice_weight=self.settings.dice, class_weights=self.class_weights,
+            total=total,
         )
         self.losses = {"supervised": loss.detach()}
         weight = self._consistency_weight(step)
@@ -102,12 +120,13 @@ class Segmenter(pl.LightningModule):
                 teacher = self.average(_channels_last(clean)).float().softmax(1)
             usable = inside & (target.sum(1, keepdim=True) < 0.5)
             agreement = consistency(
-                logits, teacher, usable, confidence=self.settings.confidence
+                logits, teacher, usable, confidence=self.settings.confidence, total=total
             )
             self.losses["consistency"] = agreement.detach()
             loss = loss + weight * agreement
         self.losses["loss"] = loss.detach()
-        return loss
+        # Each process has a part of the gradient; of these Lightning takes the mean.
+        return loss * self.share.of
 
     def _consistency_weight(self, step: int) -> float:
         """Weight of the agreement with the average at a step."""

@@ -49,7 +49,9 @@ class TrainerSettings:
     accelerator: str = "cpu"
     """`cpu`, `gpu` or `auto`: a GPU where there is one."""
     devices: int = 1
-    """Processes, each with a device and patches of its own: a step sees `devices` batches."""
+    """Of a node; a process for each. They share out each batch: the result is the same."""
+    num_nodes: int = 1
+    """Nodes, each with so many devices; their processes are started by srun or torchrun."""
     strategy: str = "auto"
     """`auto`, or `ddp` for several devices (what `auto` takes for them too)."""
     threads: int | None = None
@@ -80,7 +82,8 @@ class TrainerSettings:
             "class_balance": 0 <= self.class_balance <= 1, "consistency": self.consistency >= 0,
             "confidence": 0 <= self.confidence < 1, "clip": self.clip > 0,
             "max_steps": self.max_steps is None or self.max_steps >= 1,
-            "devices": self.devices >= 1, "threads": self.threads is None or self.threads >= 1,
+            "devices": self.devices >= 1, "num_nodes": self.num_nodes >= 1,
+            "threads": self.threads is None or self.threads >= 1,
             "log_every": self.log_every >= 1, "checkpoint_every_s": self.checkpoint_every_s > 0,
             "checkpoint_every_steps":
                 self.checkpoint_every_steps is None or self.checkpoint_every_steps >= 1,
@@ -90,6 +93,11 @@ class TrainerSettings:
         for name, holds in rules.items():
             if not holds:
                 raise UsageError(f"trainer.{name}={getattr(self, name)} cannot be meant.")
+
+    @property
+    def n_processes(self) -> int:
+        """Of all nodes together."""
+        return self.devices * self.num_nodes
 
     @property
     def seconds(self) -> float:

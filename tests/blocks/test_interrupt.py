@@ -16,7 +16,8 @@ import pytest
 import zarr
 
 from fibseg.blocks import map_blocks
-from fibseg.blocks.interrupt import Interrupt
+from fibseg.blocks.interrupt import Interrupt, raising
+from fibseg.errors import InterruptedRunError
 
 
 @pytest.fixture
@@ -132,3 +133,63 @@ def test_ctrl_c_twice_ends_at_once_and_the_next_run_does_the_rest(tmp_path: Path
     )
     np.testing.assert_array_equal(target[:], source[:] + 1)
     assert [(diary / str(n)).read_text() for n in range(3)] == ["x", "x", "x"]
+
+
+@pytest.fixture
+def usr1():
+    """SIGUSR1 acts as ever, whatever ran before."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("usr1")
+def test_the_end_of_time_is_told_from_other_signals():
+    with Interrupt() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert (stop.requested, stop.time_is_up) == (True, False)
+    with Interrupt() as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert (stop.requested, stop.time_is_up) == (True, True)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("usr1")
+def test_a_signal_that_another_program_waits_for_is_left_to_it():
+    seen = []
+
+    def of_a_launcher(number, frame):
+        seen.append(number)
+
+    signal.signal(signal.SIGUSR1, of_a_launcher)
+    with raising(), Interrupt() as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert not stop.requested
+    assert seen == [signal.SIGUSR1]
+
+
+@pytest.mark.usefixtures("usr1")
+def test_work_that_cannot_stop_in_between_raises_and_gives_way_to_what_can():
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        before = signal.getsignal(number)
+        with raising():
+            with Interrupt() as stop:
+                os.kill(os.getpid(), number)
+            assert stop.requested
+            with pytest.raises(InterruptedRunError, match=signal.Signals(number).name) as caught:
+                os.kill(os.getpid(), number)
+        assert caught.value.time_is_up == (number == signal.SIGUSR1)
+        assert signal.getsignal(number) is before
+
+
+def test_in_another_thread_nothing_is_raised():
+    seen = []
+
+    def work():
+        with raising():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from painted_cell import make_cell
+from slow_steps import start, wait_for
 
 from fibseg.cli import main
 
@@ -60,5 +62,23 @@ def test_a_multirun_on_several_devices_is_refused_before_it_repeats_itself(
     store = make_cell(tmp_path / "a.ome.zarr").path
     words = [f"volume={store}", "annotation=mitochondria", f"out={tmp_path}/m", "seed=0,1"]
     assert main(["train", "-m", *words, "trainer=ddp", "trainer.accelerator=cpu"]) == 2
-    assert capsys.readouterr().err.count("A multirun with trainer.devices=2 is not possible") == 2
+    assert capsys.readouterr().err.count("A multirun with 2 processes (trainer.devices x") == 2
     assert not list((tmp_path / "m" / "0").iterdir())
+
+
+def test_a_stopped_job_is_the_last_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store, out = make_cell(tmp_path / "a.ome.zarr").path, tmp_path / "m"
+    command = [
+        *("train", "-m", f"volume={store}", "annotation=mitochondria", f"out={out}", "seed=0,1"),
+        *("network.features=[8,12]", "data.patch=32", "data.batch=2", "data.split=none"),
+        *("trainer.max_time=null", "trainer.max_steps=40", "trainer.checkpoint_every_steps=1"),
+    ]
+    process = start(command, {}, tmp_path / "log.txt")
+    try:
+        wait_for(out / "0" / "training" / "checkpoints" / "last.ckpt", process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(100) == 75
+    finally:
+        process.kill()
+    assert "Not begun, as a job before it was stopped" in (tmp_path / "log.txt").read_text()
+    assert not (out / "1" / "training").exists()

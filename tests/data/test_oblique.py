@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from fibseg.data import LabelledPart, Normalisation, ObliquePatches, SparseData
+from fibseg.data import LabelledPart, Normalisation, ObliquePatches, Share, SparseData
 from fibseg.errors import DataError
 from fibseg.geometry import along, rotated, study_orientations
 
@@ -36,7 +38,13 @@ def test_a_batch_depends_on_seed_and_step_only():
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first.batch(7)[0], first.batch(8)[0])
     assert not np.array_equal(first.batch(7)[0], patches(seed=2).batch(7)[0])
-    assert not np.array_equal(first.batch(7)[0], patches(rank=1).batch(7)[0])
+
+
+def test_processes_share_out_the_batch_of_one():
+    whole = patches().batch(7)[0]
+    for rank in (0, 1):
+        part = patches(share=Share(rank, 2)).batch(7)[0]
+        np.testing.assert_array_equal(part, whole[rank::2])
 
 
 def test_along_z_a_crop_is_a_part_of_the_plane():
@@ -117,13 +125,15 @@ def test_a_patch_lies_near_a_labelled_voxel():
         assert annotation[tuple(slice(a, a + 15) for a in low)].any()
 
 
-def test_parts_are_drawn_by_their_voxels():
+@pytest.mark.parametrize("balance", ["cell", "voxels"])
+def test_parts_are_drawn_as_often_or_by_their_voxels(balance):
     small = part(annotation=np.where(np.indices(SHAPE)[0] < 4, part().annotation, 0))
-    both = patches(part(), small)
+    both = patches(part(), small, data=replace(DATA, balance=balance))
     random = np.random.default_rng(0)
     share = np.mean([both.rows.draw(random, foreground=0.0)[0] for _ in range(800)])
     voxels = [(p.annotation == 1).sum() for p in (part(), small)]
-    assert share == pytest.approx(voxels[1] / sum(voxels), abs=0.04)
+    expected = 0.5 if balance == "cell" else voxels[1] / sum(voxels)
+    assert share == pytest.approx(expected, abs=0.07)
 
 
 @pytest.mark.parametrize("annotation", [np.ones(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)])

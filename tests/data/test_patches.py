@@ -5,7 +5,7 @@ import pytest
 import torch
 from painted_cell import make_cell
 
-from fibseg.data import Patches, SparseData, Steps, key, load_planes
+from fibseg.data import Patches, Share, SparseData, Steps, key, load_planes
 from fibseg.data.planes import PlaneStack
 from fibseg.errors import DataError
 
@@ -30,8 +30,24 @@ def test_a_batch_depends_on_seed_and_step_only(stacks: list[PlaneStack]) -> None
 
 
 def test_processes_draw_different_slots(stacks: list[PlaneStack]) -> None:
-    one, two = (Patches(stacks, n_channels=4, data=DATA, seed=1, rank=r) for r in (0, 1))
+    one, two = (
+        Patches(stacks, n_channels=4, data=DATA, seed=1, share=Share(r, 2)) for r in (0, 1)
+    )
     assert not set(one.centres(0)) & set(two.centres(0))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_processes_share_out_the_batch_of_one(stacks: list[PlaneStack], n: int) -> None:
+    whole = Patches(stacks, n_channels=4, data=DATA, seed=1)
+    parts = [
+        Patches(stacks, n_channels=4, data=DATA, seed=1, share=Share(r, n)) for r in range(n)
+    ]
+    joined: list[tuple[int, int, int, int] | None] = [None] * 8
+    for rank, part in enumerate(parts):
+        joined[rank::n] = part.centres(5)
+    assert joined == whole.centres(5)
+    image, _, _ = whole.batch(5)
+    assert np.array_equal(parts[1].batch(5)[0], image[1::n])
 
 
 def test_crops_are_the_planes_mirrored_at_the_border(stacks: list[PlaneStack]) -> None:

@@ -16,6 +16,7 @@ from surfaces import two_lobes
 from fibseg.cli.main import main
 from fibseg.errors import DataError, DiskFullError, ExistsError, PartlyDoneError, UsageError
 from fibseg.measure.paired_cells import compared_cells
+from fibseg.pipeline.distribution import planned
 from fibseg.pipeline.steps import Step
 from fibseg.volume import Volume
 
@@ -175,6 +176,53 @@ def test_no_furrow_anywhere_compares_nothing(cells):
 def test_what_cannot_be_meant_for_several_is_refused_before_any_work(cells, change, why):
     with untouched(cells[0].path), pytest.raises((UsageError, DataError), match=why):
         together(cells, **change)
+
+
+def test_each_cell_is_split_by_its_own_plane(tmp_path, caplog):
+    stores = [pore_store(tmp_path / f"{k}.ome.zarr", 12) for k in "ab"]
+    middle = [n * s / 2000 for n, s in zip(stores[0].shape, stores[0].spacing, strict=True)]
+    aside = [middle[0], middle[1], 0.8 * middle[2]]
+    normals = [[0.0, 1.0, 0.0], [0.0, 0.0, -2.0]]
+    planes = replace(BRIEF, split="plane", point_um=[middle, aside], normal=normals)
+    together(stores, sections=planes)
+    for store, point, normal in zip(stores, (middle, aside), normals, strict=True):
+        alone = replace(BRIEF, split="plane", point_um=point, normal=normal)
+        caplog.clear()
+        with caplog.at_level("INFO", "fibseg"):
+            found = run(store, sections=alone)
+        assert "is there already, with the same settings" in caplog.text
+        assert np.abs(found["sections"]["plane"]["normal"]).tolist() == np.sign(
+            np.abs(normal)
+        ).tolist()
+        assert [row["section"] for row in found["sections"]["rows"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("point", "normal", "why"), [
+    ([[1, 1, 1], [2, 2, 2]], [[0, 1, 0]], "2 points, sections.normal 1 directions"),
+    ([[1, 1, 1], [2, 2]], [[0, 1, 0], [0, 1, 0]], "no plane"),
+])
+def test_planes_that_do_not_fit_are_refused(point, normal, why):
+    with pytest.raises(UsageError, match=why):
+        replace(BRIEF, split="plane", point_um=point, normal=normal)
+
+
+def test_what_is_typed_for_each_cell_has_its_own_plane(tmp_path):
+    planes = replace(
+        BRIEF, split="plane", point_um=[[1, 1, 1], [2, 2, 2]], normal=[[0, 1, 0], [1, 0, 0]]
+    )
+    words = ["objects=pores", "sections.split=plane", "sections.point_um=[[1,1,1],[2,2,2]]",
+             "sections.normal=[[0,1,0],[1,0,0]]", "volume=[a,b]"]
+    steps = planned(
+        volume=["a", "b"], objects="pores", sections=planes, overrides=words,
+        config={"sections": {"split": "plane", "seed": 3}},
+    )
+    assert steps[1].overrides == [
+        "volume=b", "objects=pores", "sections.split=plane", "sections.point_um=[2.0,2.0,2.0]",
+        "sections.normal=[1.0,0.0,0.0]",
+    ]
+    assert steps[1].config["sections"] == {
+        "split": "plane", "seed": 3, "point_um": [2.0, 2.0, 2.0], "normal": [1.0, 0.0, 0.0]
+    }
 
 
 def test_a_cell_counts_once(cells):

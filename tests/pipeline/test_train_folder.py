@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fibseg.errors import ExistsError
+from fibseg.errors import DataError, ExistsError
 from fibseg.pipeline.train_folder import begin, log_to, standing
 
 RECORD: dict[str, Any] = {
@@ -130,3 +130,38 @@ def test_the_log_gets_everything_of_fibseg(tmp_path: Path) -> None:
     text = (tmp_path / "log.txt").read_text()
     assert "fibseg.something in the middle of it" in text
     assert "after" not in text
+
+
+def test_other_processes_wait_until_the_first_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, RECORD, launch="job 1")
+    monkeypatch.setenv("RANK", "1")
+    begin(tmp_path, RECORD)  # started by the first one, which has begun
+    begin(tmp_path, RECORD, launch="job 1")
+    monkeypatch.setattr("fibseg.pipeline.train_folder.WAIT_S", 0.1)
+    with pytest.raises(DataError, match="has not begun to train"):
+        begin(tmp_path, RECORD, launch="job 2")
+    monkeypatch.delenv("RANK")
+    begin(tmp_path, RECORD, launch="job 2")
+    monkeypatch.setenv("RANK", "1")
+    begin(tmp_path, RECORD, launch="job 2")
+
+
+def test_only_the_first_process_clears_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path, RECORD)
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert not look(tmp_path, resume="never")
+    assert not look(tmp_path, changed(seed=3), overwrite=True)
+    assert (tmp_path / "training" / "run.json").exists()
+    monkeypatch.delenv("SLURM_PROCID")
+    assert not look(tmp_path, changed(seed=3), overwrite=True)
+    assert not (tmp_path / "training" / "run.json").exists()
+
+
+def test_the_number_of_processes_may_change(tmp_path: Path) -> None:
+    begin(tmp_path, changed(trainer__devices=2, trainer__num_nodes=2, trainer__strategy="ddp"))
+    now = changed(trainer__devices=1, trainer__num_nodes=1, trainer__strategy="auto")
+    assert not look(tmp_path, now)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from slow_steps import fake_scontrol
 
 from fibseg.data import Augmentation
 from fibseg.training import TrainerSettings
@@ -17,8 +18,13 @@ from fibseg.training.segmenter import Segmenter
 
 
 class Strategy:
+    root_device = torch.device("cpu")
+
     def broadcast(self, value: Any) -> Any:
         return value
+
+    def barrier(self, name: str) -> None:
+        """Nobody to wait for."""
 
 
 class FakeTrainer:
@@ -174,6 +180,31 @@ def test_a_signal_saves_and_stops_and_a_second_one_acts_as_ever() -> None:
     callback.on_train_batch_end(cast(Any, trainer), segmenter)
     assert trainer.saved == [3]
     assert trainer.should_stop
+
+
+@pytest.mark.parametrize(("n_steps", "n_asked"), [(0, 0), (3, 1)])
+def test_only_a_job_that_came_further_is_queued_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_steps: int, n_asked: int
+) -> None:
+    job, asked = fake_scontrol(tmp_path / "bin")
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in (signal.SIGUSR1, signal.SIGTERM)}
+    trainer, segmenter = FakeTrainer(), module(TrainerSettings(checkpoint_every_s=1e9))
+    try:
+        callback = Checkpoints(segmenter.settings, Path("x"))
+        trainer.global_step = 5
+        callback.on_train_start(cast(Any, trainer), segmenter)
+        signal.raise_signal(signal.SIGUSR1)
+        trainer.global_step += n_steps
+        callback.on_train_batch_end(cast(Any, trainer), segmenter)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert trainer.saved == [5 + n_steps]
+    assert trainer.should_stop
+    assert asked.exists() == bool(n_asked)
 
 
 def test_a_typical_step_lies_between_median_and_mean() -> None:
