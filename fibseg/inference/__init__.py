@@ -7,6 +7,7 @@ from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.foreign_block import ForeignBlocks
 from fibseg.inference.foreign_plan import foreign_note, make_foreign_plan
 from fibseg.inference.foreign_steps import bound
+from fibseg.inference.int8 import Int8
 from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks
 from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
@@ -27,6 +28,7 @@ __all__ = [
     "FolderBlocks",
     "ForeignBlocks",
     "ForestBlocks",
+    "Int8",
     "ModelBlocks",
     "NetworkBlocks",
     "ObliqueBlocks",
