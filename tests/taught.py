@@ -1,7 +1,7 @@
 """A network that was taught for a moment to find balls, and a volume of balls.
 
-It is sure of what it says. Random weights are no measure of what rounding loses: many of their pixels
-lie near the threshold.
+It is sure of what it says. Random weights are no measure of what rounding loses: many of their
+pixels lie near the threshold.
 """
 
 from __future__ import annotations

@@ -24,6 +24,15 @@ from fibseg.volume import Product
 pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fewer_windows():
+    """A small network on balls shows the same on fewer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(infer_int8, "WINDOWS", 8)
+        patch.setattr(infer_int8, "MOST", 24)
+        yield
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     return taught_folder(tmp_path_factory.mktemp("m") / "m")
@@ -79,7 +88,7 @@ def test_it_finds_what_float32_finds_and_says_what_it_loses(done):
 
 
 @pytest.mark.parametrize(("blocks", "block_shape"), [
-    (Processes(n_workers=2), None), (Serial(), (64, 64, 64)),
+    (Processes(n_workers=2), None), (Serial(), (128, 48, 48)),
 ])
 def test_blocks_and_workers_change_nothing(model, done, store, blocks, block_shape):
     run(model, store, blocks=blocks, block_shape=block_shape)
@@ -177,7 +186,7 @@ def test_more_convolutions_stay_as_they_are_where_that_is_needed(model, store, m
 
 def test_a_class_that_is_hardly_seen_is_refused(store, tmp_path):
     two = taught_folder(tmp_path / "two", n_classes=2)
-    with pytest.raises(UsageError, match=r"class1 is seen in 0 of 96 windows .* too few \(16\)"):
+    with pytest.raises(UsageError, match=r"class1 is seen in 0 of 24 windows .* too few \(16\)"):
         run(two, store, name="m")
 
 
@@ -186,7 +195,7 @@ def test_ranges_come_from_the_planes_that_the_model_learned_from(model, store):
     own, others = trial(model, store).planes()
     assert all(z % 2 == 0 for z in own)
     assert not set(own) & set(others)
-    assert (len(own), len(others)) == (32, 96)
+    assert (len(own), len(others)) == (8, 24)
     spec.training.update(
         volumes=[{"name": "c", "raw_digest": store.raw_digest}],
         split={"train_planes": {"c": [3, 9, 900]}},
@@ -196,7 +205,7 @@ def test_ranges_come_from_the_planes_that_the_model_learned_from(model, store):
     assert set(own) == {3, 9}
     assert not set(own) & set(others)
     spec.training["volumes"][0]["raw_digest"] = "another"
-    assert len(set(infer_int8.Trial(blocks, store, spec).planes()[0])) > 20
+    assert len(set(infer_int8.Trial(blocks, store, spec).planes()[0])) == 8
 
 
 def test_a_single_plane_serves_for_both(model, tmp_path):
@@ -239,15 +248,6 @@ def test_without_openvino_it_says_what_to_install(model, store, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"=int8, but .* pip install 'fibseg\[openvino\]'"):
         run(model, store)
-
-
-def test_a_model_file_is_refused(model, store, tmp_path):
-    from fibseg.pipeline import export
-
-    export.run(model=str(model), out=str(tmp_path / "out"), format="onnx")
-    (file,) = (tmp_path / "out").glob("*.onnx")
-    with pytest.raises(UsageError, match="precision=int8 goes with model folders"):
-        run(file, store)
 
 
 def test_a_rehearsal_measures_on_the_whole_volume(model, store, tmp_path, monkeypatch):
