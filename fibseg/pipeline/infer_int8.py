@@ -78,15 +78,24 @@ class Trial:
         return _even(own, WINDOWS), _even(others, MOST)
 
 
-def measured_int8(trial: Trial, load: Callable[[], nn.Module]) -> Int8:
+def measured_int8(
+    trial: Trial, load: Callable[[], nn.Module], *, most_loss: float = MOST_LOSS
+) -> Int8:
     """How int8 rounds a model on a volume, measured there.
 
     The same volume and model give the same ranges.
 
+    Parameters
+    ----------
+    load
+        Gives the network.
+    most_loss
+        1 - IoU with float32 that any class may lose.
+
     Raises
     ------
     UsageError
-        If a class loses more than `MOST_LOSS`, or too little of it is seen to say.
+        If a class loses more than that, or too little of it is seen to say.
     """
     network = load()
     own, others = trial.planes()
@@ -105,12 +114,12 @@ def measured_int8(trial: Trial, load: Callable[[], nn.Module]) -> Int8:
             "int8, but the first %d and the last convolution, loses against float32: %s (1 - IoU)",
             leading, _told(trial.spec, tried[-1].loss),
         )
-        if max(tried[-1].loss) <= MOST_LOSS:
+        if max(tried[-1].loss) <= most_loss:
             return tried[-1]
     best = min(tried, key=lambda found: max(found.loss))
     raise UsageError(
         f"precision=int8 loses {_told(trial.spec, best.loss)} of the IoU with float32 on "
-        f"{len(test)} windows of {trial.store.path.name}, and {MOST_LOSS:g} is allowed. Use "
+        f"{len(test)} windows of {trial.store.path.name}, and {most_loss:g} is allowed. Use "
         "precision=auto."
     )
 
