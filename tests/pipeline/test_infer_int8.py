@@ -136,23 +136,18 @@ def test_a_run_goes_on_with_the_ranges_that_it_began_with(
     assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
 
 
-def damage(store, **changes):
+def damage(store, key, value):
     """Change what the unfinished product says of int8."""
-    path = store.path / "probabilities" / "m" / ".zattrs"
-    record = json.loads(path.read_text())
-    text = json.dumps(record)
-    for key, value in changes.items():
-        old = json.dumps(Product(path.parent).info.attributes["backend"]["int8"][key])
-        assert text.count(f'"{key}": {old}') == 1
-        text = text.replace(f'"{key}": {old}', f'"{key}": {json.dumps(value)}')
-    path.write_text(text)
+    product = Product(store.path / "probabilities" / "m")
+    path = product.path / ".zattrs"
+    text = json.dumps(json.loads(path.read_text()))
+    old = f'"{key}": {json.dumps(product.info.attributes["backend"]["int8"][key])}'
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, f'"{key}": {json.dumps(value)}'))
 
 
-@pytest.mark.parametrize("changes", [{"made_by": "2020.1"}, {"ranges": [[3.0, 1.0]]}])
-def test_ranges_that_are_damaged_or_of_another_release_are_not_gone_on_with(
-    model, store, done, half_done, changes, caplog
-):
-    damage(store, **changes)
+def test_ranges_that_are_damaged_are_not_gone_on_with(model, store, done, half_done, caplog):
+    damage(store, "ranges", [[3.0, 1.0]])
     with caplog.at_level(logging.WARNING, "fibseg.infer"):
         run(model, store)
     assert len(set(half_done[2:])) == 2, "no block with other ranges is left"
