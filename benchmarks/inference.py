@@ -1,13 +1,14 @@
 """Voxels per second of inference: plain MONAI, every backend, from store to store, and the limit.
 
-    python benchmarks/inference.py [--shape 64 1024 1024] [--rounds 3] [--keep DIR]
+    python benchmarks/inference.py [--shape 64 1024 1024] [--rounds 3] [--keep DIR] [--int8]
 
 One run, one network (the default U-Net, trained for a minute or two on a phantom), one volume (the
 phantom, mirrored as often as it takes). In turns, round by round, so that a busy minute hits all:
 
 * plain MONAI: its sliding window with 256², overlap 0.5, gaussian, eager float32, of that network,
   on normalised planes in memory;
-* fibseg's backends, from raw planes in memory to probabilities in memory;
+* fibseg's backends, from raw planes in memory to probabilities in memory; with `--int8` also
+  8-bit integers, whose ranges and loss are measured on the volume first, outside of the clock;
 * the bare network: windows of noise through the fastest backend, margins included, nothing else;
 * `fibseg infer` from store to store: reading, normalising, writing with checksums, the pyramid;
 * products of large matrices in bfloat16 and float32: the limit of what this CPU can compute.
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ from fibseg.export import ModelSpec, load_network
 from fibseg.geometry import Box
 from fibseg.inference import Backend, Plan, Predictor, Wish, make_plan, model_normalisation
 from fibseg.inference.backends import native_bfloat16
-from fibseg.pipeline import infer
+from fibseg.pipeline import infer, infer_int8
+from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.volume import Volume
 
 Job = Callable[[], float]
@@ -86,6 +88,15 @@ class Bench:
             self.network, self.spec, plan=self.plan, backend=backend,
             normalisation=model_normalisation(self.spec, self.volume),
         )
+
+    def int8(self) -> Backend:
+        """8-bit integers, with ranges of this volume, whatever they lose."""
+        unsettled = Backend("openvino", "int8")
+        task = task_of(self.volume, self.spec, str(self.model), Looking(), backend=unsettled)
+        trial = infer_int8.Trial(task.blocks, self.volume, self.spec)
+        found = infer_int8.measured_int8(trial, lambda: self.network, most_loss=1.0)
+        sys.stderr.write(f"int8 loses {found.loss} (1 - IoU with float32)\n")
+        return replace(unsettled, int8=found)
 
     def planes(self, n: int) -> NDArray[np.uint8]:
         """The first planes of the raw."""
@@ -251,6 +262,8 @@ def jobs_of(bench: Bench, given: argparse.Namespace) -> dict[str, Job]:
     """All that is timed, by name."""
     backends = list(Wish().candidates())
     backends += [b for b in Wish(precision="float32").candidates() if b not in backends]
+    if given.int8:
+        backends.append(bench.int8())
     if given.compile:
         backends.append(Backend.choose("compile"))
     jobs: dict[str, Job] = {"plain MONAI": plain_monai(bench, given.peer_planes)}
@@ -273,6 +286,7 @@ def main(words: list[str] | None = None) -> Any:
     parser.add_argument("--matrix", type=int, default=4096, help="side of the matrices")
     parser.add_argument("--steps", type=int, default=300, help="training steps of the model")
     parser.add_argument("--compile", action="store_true", help="torch.compile as well")
+    parser.add_argument("--int8", action="store_true", help="8-bit integers in OpenVINO as well")
     parser.add_argument("--keep", type=Path, help="folder for model and volume, used again")
     given = parser.parse_args(words)
     torch.set_num_threads(given.threads)

@@ -73,7 +73,7 @@ def test_the_job_script_asks_srun_for_the_processes_that_its_command_has() -> No
     assert trainer.accelerator == "gpu"
     assert asked["signal"].startswith("USR1@")
     assert "#SBATCH --requeue" in script
-    # Where a cluster is set up so, srun ends all processes soon after any; the first has to be last.
+    # Some clusters end all processes soon after any; the first has to be last.
     assert options.split() == ["--wait=0", "--kill-on-bad-exit=0"]
 
 

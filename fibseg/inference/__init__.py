@@ -8,6 +8,7 @@ from fibseg.inference.foreign_block import ForeignBlocks
 from fibseg.inference.foreign_plan import foreign_note, make_foreign_plan
 from fibseg.inference.foreign_steps import bound
 from fibseg.inference.inside import InsideBlocks
+from fibseg.inference.int8 import Int8
 from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks
 from fibseg.inference.oblique_plan import ObliquePlan, make_oblique_plan, orientations_named
@@ -30,6 +31,7 @@ __all__ = [
     "ForeignBlocks",
     "ForestBlocks",
     "InsideBlocks",
+    "Int8",
     "ModelBlocks",
     "NetworkBlocks",
     "ObliqueBlocks",

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fibseg.blocks import Block
-from fibseg.export import load_network
-from fibseg.inference.network_block import NetworkBlocks
+from fibseg.export import ModelSpec, load_network
+from fibseg.inference.backends import Compiled
+from fibseg.inference.network_block import BlockFunction, NetworkBlocks
 from fibseg.inference.plan import Plan
-from fibseg.inference.predict import Predictor
+from fibseg.inference.predict import Predictor, normalised
+from fibseg.inference.symmetries import symmetries
+from fibseg.inference.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,24 @@ class ModelBlocks(NetworkBlocks[Plan]):
             f"px, margin {y.margin} px included"
         )
 
+    def with_network(self, network: Compiled, spec: ModelSpec) -> BlockFunction:
+        """The block function with another network, each plane laid down as it is."""
+        predictor = Predictor.over(
+            Windows(network, self.plan, symmetries("none")), n_classes=len(spec.classes),
+            ready=lambda plane: normalised(torch.from_numpy(plane), self.normalisation),
+        )
+        return partial(_box, predictor)
+
     def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""
-        (raw,) = arrays
-        return predictor_of(self).box(
-            lambda box: raw[box.relative_to(block.read).slices], block.write
-        )
+        return _box(predictor_of(self), *arrays, block=block)
+
+
+def _box(
+    predictor: Predictor, raw: NDArray[Any], *, block: Block
+) -> tuple[NDArray[np.uint8], ...]:
+    """Probabilities of the classes in the write box of `block`."""
+    return predictor.box(lambda box: raw[box.relative_to(block.read).slices], block.write)
 
 
 @functools.lru_cache(maxsize=1)

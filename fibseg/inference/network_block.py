@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from fibseg.blocks import usable_cores
-from fibseg.inference.backends import Backend
+from fibseg.blocks import Block, usable_cores
+from fibseg.export import ModelSpec
+from fibseg.geometry import Box
+from fibseg.inference.backends import Backend, Compiled
 from fibseg.inference.choice import THREADS
 from fibseg.inference.folder_block import BlockPlan, FolderBlocks
 
@@ -24,6 +30,14 @@ class WindowPlan(BlockPlan, Protocol):
 
     def batch_shape(self, channels: int) -> tuple[int, int, int, int]:
         """What the network sees at once, (b, c, y, x)."""
+        ...
+
+
+class BlockFunction(Protocol):
+    """Probabilities of the classes in the write box of a block."""
+
+    def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
+        """The classes of one block."""
         ...
 
 
@@ -42,6 +56,34 @@ class NetworkBlocks(FolderBlocks[N_co]):
 
     backend: Backend
 
+    @abstractmethod
+    def with_network(self, network: Compiled, spec: ModelSpec) -> BlockFunction:
+        """The block function with another network in the place of its own, the raw read only."""
+
+    def seen_at(
+        self, raw: Any, voxel: tuple[int, int, int], spec: ModelSpec
+    ) -> list[Tensor]:
+        """What the network sees for one voxel of level 0: windows (c, y, x), one or more.
+
+        Parameters
+        ----------
+        raw
+            Array of the level that the plan reads.
+        """
+        found: list[Tensor] = []
+
+        def look(images: Tensor) -> Tensor:
+            """Zeros for a batch, whose first window is kept."""
+            found.append(images[0].clone())
+            return images.new_zeros(len(images), spec.n_outputs, *images.shape[2:])
+
+        write = Box(voxel, tuple(v + 1 for v in voxel))
+        read = self.read_box(write, tuple(raw.shape))
+        self.with_network(look, spec)(
+            np.asarray(raw[read.slices]), block=Block(0, write, read)
+        )
+        return found
+
     @property
     def threads(self) -> int:
         """How many a worker uses: those of `threads_of`."""
@@ -57,7 +99,7 @@ class NetworkBlocks(FolderBlocks[N_co]):
 
     def means(self) -> dict[str, Any]:
         """The backend, which all blocks of one product are computed by."""
-        return asdict(self.backend)
+        return self.backend.record()
 
 
 def threads_of(backend: Backend, batch: int) -> int:

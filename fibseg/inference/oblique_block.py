@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Block
-from fibseg.export import load_network
-from fibseg.inference.network_block import NetworkBlocks
+from fibseg.export import ModelSpec, load_network
+from fibseg.inference.backends import Compiled
+from fibseg.inference.network_block import BlockFunction, NetworkBlocks
 from fibseg.inference.oblique import ObliquePredictor, near_border
 from fibseg.inference.oblique_plan import ObliquePlan
 
@@ -41,6 +42,16 @@ class ObliqueBlocks(NetworkBlocks[ObliquePlan]):
             f"{plan.window} px, margin {plan.margin} px included, along "
             f"{len(plan.orientations)} orientations ({plan.fusion}){near}"
         )
+
+    def with_network(self, network: Compiled, spec: ModelSpec) -> BlockFunction:
+        """The block function with another network, for all voxels."""
+        predictor = ObliquePredictor(network, len(spec.classes), self.plan, self.normalisation)
+
+        def run(*arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
+            """Probabilities of the classes in the write box of `block`."""
+            return predictor.box(arrays[0], block.read, block.write)
+
+        return run
 
     def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from fibseg.inference.backends import Compiled, Shape4
+    from fibseg.inference.int8 import Int8
 
 
 @functools.cache
@@ -25,16 +26,17 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def compile_openvino(network: nn.Module, shape: Shape4, precision: str) -> Compiled:
-    """OpenVINO on the CPU with a static shape, on as many threads as torch may use."""
+def compile_openvino(
+    network: nn.Module, shape: Shape4, precision: str, int8: Int8 | None = None
+) -> Compiled:
+    """OpenVINO on the CPU with a static shape, on as many threads as torch may use.
+
+    With `int8`, what is not rounded is computed in float32.
+    """
     model = converted(network, shape)
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-    }
-    request = openvino_core().compile_model(model, "CPU", settings).create_infer_request()
+    if int8 is not None:
+        model = int8.apply(model)
+    request = request_of(model, precision)
 
     def run(images: Tensor) -> Tensor:
         """Logits of a batch."""
@@ -42,6 +44,17 @@ def compile_openvino(network: nn.Module, shape: Shape4, precision: str) -> Compi
         return torch.from_numpy(result[0].copy())
 
     return run
+
+
+def request_of(model: Any, precision: str = "float32") -> Any:
+    """A graph made ready to compute."""
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+    return openvino_core().compile_model(model, "CPU", settings).create_infer_request()
 
 
 def converted(network: nn.Module, shape: Shape4) -> Any:

@@ -10,10 +10,11 @@ from typing import Any
 from fibseg.blocks import Runner
 from fibseg.export import ModelSpec, load_network, load_spec
 from fibseg.export.foreign import is_model_file
-from fibseg.inference import Wish
+from fibseg.inference import Int8, NetworkBlocks, Wish
 from fibseg.pipeline.fused import Operator
 from fibseg.pipeline.infer_backend import settled
 from fibseg.pipeline.infer_foreign import run_file
+from fibseg.pipeline.infer_int8 import Trial, measured_int8, with_int8
 from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.pipeline.probabilities import Order, carry_out, product_names
 from fibseg.pipeline.products import Products
@@ -26,7 +27,7 @@ def run(
     n_orientations: int = 12, fusion: str = "mean", within: str | None = None,
     within_nm: Sequence[float | None] = (-200.0, 200.0),
     postprocess: Mapping[str, Operator | None] | None = None, blocks: Runner | None = None,
-    block_shape: Sequence[int] | None = None, overwrite: bool = False,
+    block_shape: Sequence[int] | None = None, overwrite: bool = False, int8: Int8 | None = None,
     config: Mapping[str, Any] | None = None, overrides: Sequence[str] = (),
 ) -> Products:
     """Write ``probabilities/NAME``, ``labels/NAME`` and ``tables/NAME``; returns what was made.
@@ -49,7 +50,8 @@ def run(
         volume of less than 2²⁶ voxels that was not measured, OpenVINO where it is installed.
         What stands already is not made again by another backend.
     precision
-        ``"float32"``, ``"bfloat16"`` or ``"auto"`` (bfloat16 where the hardware has it).
+        ``"float32"``, ``"bfloat16"``, ``"auto"`` (bfloat16 where the hardware has it), or
+        ``"int8"``: OpenVINO with 8-bit integers, whose loss is measured on the volume first.
     tta
         Ways to lay down a plane that are averaged: ``"none"``, ``"flips"`` (4) or ``"d4"`` (8).
     overlap
@@ -71,13 +73,15 @@ def run(
         Voxels per block, multiples of the shards; by default chosen for the volume.
     overwrite
         Replace products that come from another model or other settings.
+    int8
+        How int8 rounds, where that was measured already, as for a rehearsal.
 
     Raises
     ------
     DataError
         If model and volume do not go together, or a file is no model that can be run.
     UsageError
-        If a setting cannot be meant, or does not go with a model file.
+        If a setting cannot be meant, or does not go with a model file, or int8 loses too much.
     ExistsError
         If a product of this name comes from another model or other settings.
     BusyError
@@ -103,7 +107,17 @@ def run(
         Order("infer", store, task.blocks, names, task.beside), postprocess=postprocess,
         blocks=blocks, block_shape=block_shape, overwrite=overwrite, config=config or {},
         overrides=overrides, ready=partial(load_network, model), inputs=task.inputs,
-        note=task.note,
+        note=task.note, counted=partial(_ready, Trial(task.blocks, store, spec), model, int8),
+    )
+
+
+def _ready(trial: Trial, model: str, int8: Int8 | None, runner: Runner) -> NetworkBlocks[Any]:
+    """The block function; where it rounds to int8, with its ranges."""
+    backend = trial.blocks.backend
+    if backend.precision != "int8" or backend.int8 is not None:
+        return trial.blocks
+    return with_int8(
+        trial.blocks, int8 or measured_int8(trial, lambda: load_network(model)[0])
     )
 
 

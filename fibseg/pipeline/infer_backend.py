@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import nn
 
@@ -64,7 +63,5 @@ def _begun(store: Volume, name: str) -> tuple[Backend, str] | None:
     if not product.path.exists():
         return None
     info = product.info
-    means: Mapping[str, Any] | None = info.attributes.get("backend")
-    if not isinstance(means, dict) or set(means) != {f.name for f in fields(Backend)}:
-        return None
-    return Backend(**means), info.inputs
+    backend = Backend.read(info.attributes.get("backend"))
+    return None if backend is None else (backend, info.inputs)

@@ -106,8 +106,8 @@ def carry_out(
     note
         A line for the log.
     counted
-        Gives the task with what has to be counted over the volume first; it follows from model
-        and raw.
+        Gives the task with what has to be counted or measured on the volume first; it follows
+        from model and raw.
 
     Raises
     ------

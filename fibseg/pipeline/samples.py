@@ -39,6 +39,7 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     from fibseg.inference import Wish
     from fibseg.pipeline.infer import names_of
     from fibseg.pipeline.infer_backend import settled
+    from fibseg.pipeline.infer_int8 import Trial, measured_int8
     from fibseg.pipeline.infer_task import Looking, task_of
     from fibseg.pipeline.named import measured_anew, names_in, products_in
 
@@ -53,6 +54,9 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     )
     backend = task.blocks.backend
     parts = {**parts, "backend": backend.name, "precision": backend.precision}
+    if backend.precision == "int8":  # a sample has too few planes to measure that
+        trial = Trial(task.blocks, store, spec)
+        parts["int8"] = backend.int8 or measured_int8(trial, lambda: load_network(model)[0])
     block = parts["block_shape"] or task.blocks.plan.block_shape(store.block_shape)
     named: dict[str, Any] = products_in(names_in(parts["postprocess"] or {}))
     named["labels"] = sorted({*named["labels"], *([looking.within] if looking.within else [])})

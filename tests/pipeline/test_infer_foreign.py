@@ -151,6 +151,7 @@ def test_spacing_of_the_file_is_resampled_to(tmp_path):
     ({"orientations": "orthogonal"}, "sees planes across z"), ({"orientations": "y"}, "across z"),
     ({"within": "nucleus"}, "within=nucleus"), ({"backend": "openvino"}, "run by ONNX Runtime"),
     ({"backend": "torch"}, "run by ONNX"), ({"precision": "bfloat16"}, "as it was exported"),
+    ({"precision": "int8"}, "as it was exported"),
     ({"tta": "all"}, "not known"), ({"overlap": 1.0}, "not a share"),
     ({"block_shape": (1, 7, 7)}, "block"), ({"orientations": "oblique"}, "orientations=oblique"),
 ])
