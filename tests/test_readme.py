@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fibseg.cli.compose import build_parts, compose_verb, resolved
+from fibseg.cli.compose import build_parts, check_keys, compose_verb, resolved
 from fibseg.cli.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -19,9 +19,10 @@ CONTINUED = re.compile(r"\\\n\s*")
 
 def shown_commands(text: str) -> list[str]:
     """Every line of a fenced block that starts with ``fibseg VERB``."""
-    blocks = re.findall(r"```(?:bash|sh)?\n(.*?)```", text, flags=re.DOTALL)
-    lines = [CONTINUED.sub(" ", line) for block in blocks for line in block.splitlines()]
-    return [line.strip() for line in lines if line.strip().startswith("fibseg ")]
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    blocks = [CONTINUED.sub(" ", block) for kind, block in fenced if kind in ("", "bash", "sh")]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("fibseg ")]
 
 
 def walk_commands() -> list[str]:
@@ -48,12 +49,25 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
+def test_all_blocks_of_the_guide_are_seen() -> None:
+    shown = shown_commands(GUIDE)
+    assert {"cohort", "sweep", "evaluate", "train"} <= {command.split()[1] for command in shown}
+    assert len(shown) == len(re.findall(r"^fibseg ", GUIDE, flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize("command", shown_commands(README + GUIDE))
 def test_every_command_shown_composes(command: str) -> None:
     verb, *arguments = shlex.split(command)[1:]
     if not any("=" in a for a in arguments):
         assert verb in (*VERBS, "--help")
         return
+    if "-m" in arguments:
+        arguments.remove("-m")
+        check_keys(arguments, compose_verb(verb, []))
+        # The first job: of a,b the a; a list [a,b] is one value, as is what belongs to Hydra.
+        arguments = [
+            a if "=[" in a else a.split(",")[0] for a in arguments if not a.startswith("hydra")
+        ]
     assert resolved(compose_verb(verb, arguments))
 
 
@@ -73,7 +87,7 @@ def test_the_job_script_asks_srun_for_the_processes_that_its_command_has() -> No
     assert trainer.accelerator == "gpu"
     assert asked["signal"].startswith("USR1@")
     assert "#SBATCH --requeue" in script
-    # Some clusters end all processes soon after any; the first has to be last.
+    # Where a cluster is set up so, srun ends all soon after any; the first process has to be last.
     assert options.split() == ["--wait=0", "--kill-on-bad-exit=0"]
 
 
