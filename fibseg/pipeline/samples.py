@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fibseg.blocks import Serial
 from fibseg.geometry import Box
-from fibseg.pipeline.pyramid import finish_product
-from fibseg.pipeline.sample import Parts, Sample, by, central_blocks, cut_out, of_store
-from fibseg.progress import Load, Stage
+from fibseg.pipeline.sample import Parts, Sample, by, cut_out, of_store
+from fibseg.pipeline.sample_import import import_sample
+from fibseg.pipeline.sample_labels import (
+    distance_sample,
+    distribution_sample,
+    export_sample,
+    measure_sample,
+)
 from fibseg.volume import Volume
-from fibseg.volume.sources import Source, expected_spacing, open_source
 
 REHEARSED_STEPS = 40
 """Training steps of a rehearsal: the first few are slower, since kernels are chosen in them."""
-
-SOURCE_BYTES = 5e8
-"""At most so much of a source is imported in a rehearsal."""
 
 
 def infer_sample(parts: Parts, folder: Path) -> Sample:
@@ -82,74 +78,6 @@ def objects_sample(parts: Parts, folder: Path) -> Sample:
     named: dict[str, Any] = products_in(names_in(parts["postprocess"]))
     named["probabilities"] = sorted({*named["probabilities"], *(job.source for job in jobs)})
     return of_store(store, folder, parts, **named)
-
-
-def distance_sample(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of the labels, with a border in them wherever they were taken from.
-
-    A cap may reach beyond them, as it does not in the whole volume: what a block of that may have
-    to read is taken for what it reads.
-    """
-    from fibseg.pipeline.distance import planned_job
-    from fibseg.pipeline.distance_passes import most_read, worker_bytes
-
-    store = Volume.open(parts["volume"])
-    wanted = {key: parts[key] for key in ("labels", "max_nm", "name", "signed", "label")}
-    job = planned_job(store, **wanted)
-    sample = of_store(store, folder, parts)
-    small = Volume(sample.parts["volume"])
-    _put_labels(store, small, job.labels, first=(0, *(job.chosen.numbers or (1,))))
-    whole, cut = (
-        most_read(
-            shape, max_nm=job.max_nm, block_shape=store.block_shape, spacing=store.spacing
-        )
-        for shape in (store.shape, small.shape)
-    )
-    factors = {label: sample.factor * whole[label] / cut[label] for label in whole}
-    return replace(sample, factors=factors, memory_bytes=worker_bytes(whole, store.block_shape))
-
-
-def measure_sample(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of all label images, with an object and a border in each of them."""
-    from fibseg.pipeline.measure_job import planned_job
-
-    store = Volume.open(parts["volume"])
-    keys = ("objects", "to", "extend", "cell", "nucleus", "intensity", "keep_border",
-            "neighbours", "classes", "correlations")
-    job = planned_job(store, **{key: parts[key] for key in keys})
-    sample = of_store(store, folder, parts | {"csv": None, "to": list(job.to)})
-    for name in job.names:
-        _put_labels(store, Volume(sample.parts["volume"]), name, first=(0, 1))
-    return sample
-
-
-def distribution_sample(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of both label images, with an object and a border in each of them."""
-    from fibseg.pipeline.distribution_job import planned_job
-
-    store = Volume.open(parts["volume"])
-    keys = ("on", "voxel_nm", "spreading", "sections")
-    job = planned_job(store, parts["objects"], **{key: parts[key] for key in keys})
-    sample = of_store(store, folder, parts | {"csv": None})
-    small = Volume(sample.parts["volume"])
-    _put_labels(store, small, job.objects, first=(0, 1))
-    # A single voxel would have no envelope: a border right through it, in a quarter of it.
-    eighth = max(1, math.prod(small.shape) // 8)
-    _put_labels(store, small, job.on, first=np.repeat([0, 1], eighth))
-    return sample
-
-
-def _put_labels(
-    store: Volume, small: Volume, name: str, *, first: Sequence[int] | NDArray[Any]
-) -> None:
-    """Copy the labels of two blocks in the middle of `store`; the first voxels become `first`."""
-    array = store.labels(name)
-    voxels = np.asarray(array[central_blocks(store.shape, store.block_shape).slices])
-    numbers = first[: voxels.size]
-    voxels.reshape(-1)[: len(numbers)] = numbers
-    product = small.create_labels(name, kind="labels", dtype=array.dtype, inputs="sample")
-    product.array[...] = voxels
-    finish_product(product)
 
 
 def check_sample(parts: Parts, folder: Path) -> Sample:
@@ -226,37 +154,6 @@ def report_sample(parts: Parts, folder: Path) -> Sample:
     )
 
 
-def export_sample(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of what is in a store; the very export of a model, which looks at few windows."""
-    if parts["model"] is None:
-        return _objects_export(parts, folder)
-    return Sample(
-        parts | {"out": str(folder / "export")}, Path(parts["out"]),
-        "the export itself, made and thrown away",
-    )
-
-
-def _objects_export(parts: Parts, folder: Path) -> Sample:
-    """Two blocks of level 0, with one of the chosen objects in them, for the level that counts."""
-    store = Volume.open(parts["volume"])
-    chosen = parts["label"]
-    first = 1 if chosen is None else chosen if isinstance(chosen, int) else min(chosen)
-    maps = [] if parts["probabilities"] is None else [parts["probabilities"]]
-    sample = of_store(store, folder, parts, probabilities=maps)
-    if parts["labels"] is not None:
-        _put_labels(store, Volume(sample.parts["volume"]), parts["labels"], first=(0, first))
-    shape = store.raw(parts["level"]).shape
-    factor = math.prod(shape) / math.prod(sample.cut)
-    changed = {
-        "out": str(folder / "export"), "name": parts["name"] or "export", "level": 0,
-        "label": None if chosen is None else first, "overwrite": False,
-    }
-    return replace(
-        sample, parts=sample.parts | changed, place=Path(parts["out"]), factor=factor,
-        disk_factor=factor, whole=tuple(shape),
-    )
-
-
 def phantom_sample(parts: Parts, folder: Path) -> Sample:
     """A cell half as large along each axis; all of it is in memory."""
     shape = tuple(parts["shape"])
@@ -295,52 +192,6 @@ def sweep_sample(parts: Parts, folder: Path) -> Sample:
         limit_s=one.limit_s * rounds,
         factors={label: factor * rounds for label, factor in one.factors.items()},
     )
-
-
-def import_sample(parts: Parts, folder: Path) -> Sample:
-    """Some planes, whole, from the middle of the source."""
-    from fibseg.pipeline.ingest_labels import placed
-
-    kind, runner = parts["kind"], parts.get("blocks")
-    n_workers = max(1, runner.at_once()) if runner else 1
-    with open_source(parts["source"], dataset=parts["dataset"], array=parts["array"]) as opened:
-        store = None if kind == "image" else Volume.open(parts["volume"])
-        source = opened
-        if store is not None and kind == "annotation":
-            source = placed(opened, store, parts["planes"])
-        box = _some_planes(source, least=2 if kind == "annotation" else 1)
-        begin = time.monotonic()
-        np.save(folder / "planes.npy", source.read(box))
-        seconds = time.monotonic() - begin
-        spacing = (store.spacing if store else expected_spacing(
-            opened, parts["spacing"], trust_given=parts["trust_spacing"]
-        ))
-        factor, n_bytes = source.shape[0] / box.shape[0], box.size * source.dtype.itemsize
-    if store is not None:
-        cut_out(store, folder / "cell.ome.zarr", box)
-    return Sample(
-        parts | {
-            "source": str(folder / "planes.npy"), "volume": str(folder / "cell.ome.zarr"),
-            "spacing": list(spacing), "dataset": None, "array": None, "planes": None,
-            "overwrite": False, "blocks": Serial(),
-        },
-        Path(parts["volume"]), f"{box.shape[0]} of {source.shape[0]} planes", factor=factor,
-        disk_factor=factor, memory_bytes=parts["memory_gb"] * 1e9 / n_workers if factor > 1 else 0,
-        before=[Stage("read source, twice", "plane", box.shape[0], 2 * seconds,
-                      load=Load(read_bytes=2 * n_bytes))],
-    )
-
-
-def _some_planes(source: Source, *, least: int) -> Box:
-    """Whole planes around the one nearest to the middle that has values from `least` on."""
-    n_planes, *plane = source.shape
-    n = int(SOURCE_BYTES // (math.prod(plane) * source.dtype.itemsize))
-    n = min(n_planes, max(1, min(n, 64)))
-    order = sorted(range(n_planes), key=lambda z: abs(z - n_planes // 2))
-    one = ((z, Box((z, 0, 0), (z + 1, *plane))) for z in order)
-    middle = next((z for z, box in one if source.read(box).max() >= least), n_planes // 2)
-    first = min(max(middle - n // 2, 0), n_planes - n)
-    return Box((first, 0, 0), (first + n, *plane))
 
 
 def pores_sample(parts: Parts, folder: Path) -> Sample:

@@ -23,7 +23,8 @@ from fibseg.pipeline.forecast import forecast
 from fibseg.pipeline.pyramid import finish_product, finish_raw
 from fibseg.pipeline.rehearsal import peak_memory, rehearse
 from fibseg.pipeline.sample import central_blocks
-from fibseg.pipeline.samples import SAMPLES, import_sample
+from fibseg.pipeline.sample_import import import_sample
+from fibseg.pipeline.samples import SAMPLES
 from fibseg.postprocess import closing, components, grow_regions, threshold, watershed
 from fibseg.progress import Stage, recorded
 from fibseg.volume import Volume
@@ -181,7 +182,7 @@ def test_an_import_is_planned_on_planes_with_something_on_them(store, tmp_path, 
 
 
 def test_the_sample_of_a_source_is_small(tmp_path, monkeypatch):
-    monkeypatch.setattr("fibseg.pipeline.samples.SOURCE_BYTES", 3 * 40 * 40)
+    monkeypatch.setattr("fibseg.pipeline.sample_import.SOURCE_BYTES", 3 * 40 * 40)
     np.save(tmp_path / "planes.npy", np.ones((50, 40, 40), np.uint8))
     sample = import_sample(
         {"source": str(tmp_path / "planes.npy"), "kind": "image", "dataset": None, "array": None,
