@@ -103,6 +103,7 @@ class ObliquePredictor:
         """Fill in probabilities of chosen voxels, whose planes are held at once."""
 
         def taps(piece: Ints) -> _Taps:
+            """Taps of some voxels."""
             return _Taps.of(lattice, voxels.places(piece), self.plan.core)
 
         # Taps take some 100 bytes a voxel: they are found twice, rather than held for all.

@@ -25,12 +25,8 @@ from fibseg.errors import DataError
 from fibseg.measure.distribution import distribution
 from fibseg.measure.distribution_settings import Sections, Spreading
 from fibseg.pipeline.distributed import Distributed
-from fibseg.pipeline.distribution_cells import (
-    CellsDistributed,
-    Comparison,
-    check_paths,
-    each_for_itself,
-)
+from fibseg.pipeline.distribution_cells import Comparison, check_paths, each_for_itself
+from fibseg.pipeline.distribution_cells_words import CellsDistributed
 from fibseg.pipeline.distribution_job import COLUMNS, FACTS, Job, planned_job, standing_table
 from fibseg.pipeline.envelope_mesh import envelope_parts, working_level
 from fibseg.pipeline.region_sums import region_table
