@@ -343,7 +343,8 @@ def table(folder: Path, name: str, ways: list[str]) -> None:
     for way in ways:
         cells = [f"{scores[way, r].mean():.3f}" for r in (1, 2)]
         gaps = [scores[ways[0], r] - scores[way, r] for r in (1, 2)]
-        cells += [interval(g) for g in (*gaps, np.mean(gaps, axis=0))] if way != ways[0] else []
+        told = [interval(g) for g in (*gaps, np.mean(gaps, axis=0))]
+        cells += told if way != ways[0] else [""] * 3
         print(f"| {way} | {' | '.join(cells)} |")
 
 

@@ -16,8 +16,8 @@ from fibseg.volume import Volume
 from fibseg.volume.sources import BlankedSource, Source
 
 UNCHANGED = ("refuse", "drop", "accept")
-STARTED = "started"
-"""Under this key of its metrics a run records the regions that it filled in."""
+VERB, STARTED = "suggest", "started"
+"""Runs of this verb record the regions that they filled in, under this key of their metrics."""
 SHOWN = 4
 """So many regions are named in an error."""
 
@@ -82,10 +82,15 @@ def started_in(mask: NDArray[np.uint8], z: int, boxes: Sequence[Sequence[int]]) 
 
 
 def started_regions(volume: Volume) -> list[Started]:
-    """All regions that were ever filled in for planes of a volume, as its runs have them."""
+    """All regions that were ever filled in for planes of a volume, as its runs have them.
+
+    A damaged record is left out, with a warning: painting can be imported nevertheless.
+    """
     found = {
         Started.of(record): None
-        for run in volume.runs() for record in run["metrics"].get(STARTED, ())
+        for run in volume.runs(skip_damaged=True)
+        if run["verb"] == VERB and run["inputs"].get("raw") == volume.raw_digest
+        for record in run["metrics"].get(STARTED, ())
     }
     return list(found)
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from fibseg.blocks import Runner
 from fibseg.metrics.regions import Rectangle
 from fibseg.pictures import gray
-from fibseg.pipeline.started import STARTED, Started, started_in
+from fibseg.pipeline.started import STARTED, VERB, Started, started_in
 from fibseg.pipeline.suggest_plan import SuggestPlan, refuse_other
 from fibseg.pipeline.suggest_scores import Scorer
 from fibseg.pipeline.table_csv import csv_bytes
@@ -225,7 +225,7 @@ def _record(
         for box, part in zip(decision.boxes[z], parts, strict=True):
             whole = (0, 0, *part.shape)
             started += [Started(z, box, s.digest) for s in started_in(part, z, [whole])]
-    with plan.store.start_run("suggest", **record) as run:
+    with plan.store.start_run(VERB, **record) as run:
         run.finish(products={}, metrics={
             "planes": sorted(decision.boxes), STARTED: [s.record() for s in started],
         })

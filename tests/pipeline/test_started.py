@@ -123,6 +123,17 @@ def test_other_paintings_and_other_words_are_what_they_were(
     assert main([*words, "unchanged=yes"]) == 2
 
 
+def test_a_damaged_record_is_left_out_and_said(
+    begun: tuple[Volume, Path, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    store, _, _ = begun
+    assert len(started_regions(store)) == 4
+    (record,) = (store.path / "runs").glob("*-suggest/run.json")
+    record.write_text(record.read_text().replace("started", "startle"))
+    assert started_regions(store) == []
+    assert "left out" in caplog.text
+
+
 def test_a_region_is_known_by_its_place_and_its_values() -> None:
     mask = np.zeros((6, 8), np.uint8)
     mask[1:3, 2:5] = 2
