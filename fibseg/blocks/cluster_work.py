@@ -21,6 +21,7 @@ from distributed import Client, Future, WorkerPlugin
 
 from fibseg.blocks.grid import Block
 from fibseg.blocks.task import Lane, Task, pickled
+from fibseg.blocks.threads import WORKER
 from fibseg.errors import UsageError
 
 Submit: TypeAlias = Callable[[list[Block]], list[Future]]
@@ -72,8 +73,10 @@ class _Work(WorkerPlugin):  # type: ignore[misc]
         self._folder = os.getcwd()  # noqa: PTH109 - relative paths mean the same to the workers
 
     def setup(self, worker: Any) -> None:
-        """Keep the task; leave Ctrl-C to the coordinator."""
+        """Keep the task; leave Ctrl-C to the coordinator; of several GPUs use the own one."""
         _tasks[self._token] = self._pickled
+        if worker.nanny and str(worker.name).isdecimal():  # a process of its own, one of several
+            os.environ.setdefault(WORKER, str(worker.name))
         with contextlib.suppress(OSError):
             os.chdir(self._folder)
         if worker.nanny and threading.current_thread() is threading.main_thread():

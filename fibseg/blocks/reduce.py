@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fibseg.blocks.functions import Array, BlockFunction, as_list, block_function
 from fibseg.blocks.grid import Block, Grid
@@ -134,11 +133,15 @@ class Reduce(Task):
         """Those of the function, 1 unless it says more."""
         return int(getattr(self.function, "threads", 1))
 
-    def read(self, block: Block) -> list[NDArray[Any]]:
-        """The read box of every source."""
+    def read(self, block: Block) -> list[Any]:
+        """The read box of every source, or what the function loads itself."""
+        load = getattr(self.function, "load", None)
+        if load is not None:
+            loaded: list[Any] = load(self.sources, block)
+            return loaded
         cut = block.read.slices
         return [np.asarray(source[cut]) for source in self.sources]
 
-    def compute(self, block: Block, parts: list[NDArray[Any]]) -> Any:
+    def compute(self, block: Block, parts: list[Any]) -> Any:
         """What the function makes of them."""
         return self.function(*parts, block=block)

@@ -7,7 +7,7 @@ from fibseg.inference.folder_block import FolderBlocks
 from fibseg.inference.foreign_block import ForeignBlocks
 from fibseg.inference.foreign_plan import foreign_note, make_foreign_plan
 from fibseg.inference.foreign_steps import bound
-from fibseg.inference.inside import InsideBlocks
+from fibseg.inference.inside import InsideBlocks, Present
 from fibseg.inference.int8 import Int8
 from fibseg.inference.network_block import NetworkBlocks, threads_of
 from fibseg.inference.oblique_block import ObliqueBlocks
@@ -40,6 +40,7 @@ __all__ = [
     "PixelPlan",
     "Plan",
     "Predictor",
+    "Present",
     "Stage",
     "Wish",
     "bound",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fibseg.inference.axis import Axis
+from fibseg.inference.transfer import to_device
 
 
 class Slots:
@@ -115,7 +116,7 @@ class _Table:
         shape = [1] * values.ndim
         shape[dim] = -1
         high = _pick(values, self.below + 1, dim)
-        return torch.lerp(low, high, torch.from_numpy(self.weight).to(low.device).view(shape))
+        return torch.lerp(low, high, to_device(self.weight, low.device).view(shape))
 
 
 def _places(axis: Axis, first: int, start: int, stop: int) -> NDArray[np.int64]:
@@ -129,4 +130,4 @@ def _pick(values: Tensor, index: NDArray[np.int64], dim: int) -> Tensor:
     """`values` at `index` along `dim`, as a view where the indices follow each other."""
     if len(index) and index[-1] - index[0] == len(index) - 1:
         return values.narrow(dim, int(index[0]), len(index))
-    return values.index_select(dim, torch.from_numpy(index).to(values.device))
+    return values.index_select(dim, to_device(index, values.device))

@@ -1,9 +1,10 @@
-"""A network inside of objects only, such as the cell: resin is neither read nor computed."""
+"""A network inside of objects only, such as the cell: resin is not computed, and hardly read."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,112 +12,170 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fibseg.blocks import Block
+from fibseg.errors import UsageError
 from fibseg.geometry import Box
 from fibseg.inference.block import ModelBlocks, predictor_of
 from fibseg.postprocess import signed_distance
-from fibseg.types import Mask, Spacing
+from fibseg.types import Mask, Shape, Spacing
 
 TILE = (32, 512, 512)
-"""Voxels whose distances are held at once."""
+"""Voxels whose labels and distances are held at once."""
+
+FARTHEST = 128
+"""Voxels beyond which it is not looked for objects: tiles would grow by that on all sides."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """Whether there is an object, of a label image: an array of a byte per voxel.
+
+    Parameters
+    ----------
+    labels
+        Array of numbers, 0 outside of objects.
+    """
+
+    labels: Any
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels."""
+        z, y, x = self.labels.shape
+        return z, y, x
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """True or false."""
+        return np.dtype(bool)
+
+    def __getitem__(self, cut: tuple[slice, slice, slice]) -> Mask:
+        """Voxels of a box."""
+        found: Mask = np.asarray(self.labels[cut]) != 0
+        return found
 
 
 @dataclass(frozen=True)
 class InsideBlocks(ModelBlocks):
-    """The folder of a network; sources are the raw and labels, at the level of the plan.
+    """The folder of a network; sources are the raw and a `Present`, at the level of the plan.
 
-    Windows and planes without any voxel inside of the labels are left out; all voxels outside are
-    0, so that the result does not depend on the windows.
+    Windows and planes without any voxel inside of objects are left out; all voxels outside are 0,
+    so that the result does not depend on the windows.
 
     Parameters
     ----------
     inside_nm
-        How far outside of the labels voxels still count; negative: how deep inside they must be.
+        How far outside of the objects voxels still count; negative: how deep inside they must be.
     spacing
         Voxel of the level that is read, nm.
     within_digest
         Of the labels.
+
+    Raises
+    ------
+    UsageError
+        If `inside_nm` is more than `FARTHEST` voxels.
     """
 
     inside_nm: float = 0.0
     spacing: Spacing = (1.0, 1.0, 1.0)
     within_digest: str = ""
 
+    def __post_init__(self) -> None:
+        if abs(self.inside_nm) > FARTHEST * min(self.spacing):
+            raise UsageError(
+                f"within_nm=[null,{self.inside_nm:g}] is more than {FARTHEST} voxels of "
+                f"{min(self.spacing):g} nm. Use labels that are larger (postprocess.closing, "
+                "postprocess.grow_regions), and a smaller range."
+            )
+
     def note(self) -> str:
         """As of every network, and where it looks."""
         return f"{super().note()}, up to {self.inside_nm:g} nm outside of the objects"
 
-    def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:
-        """Box of the level that is read: for the windows, and for the labels near."""
-        box = super().read_box(write, shape)
-        return box.hull(self._near(write).clip(shape)) if write.size else box
+    def load(self, sources: Sequence[Any], block: Block) -> list[Any]:
+        """What it is called with: raw of a part of the block, which voxels of that, and the part.
 
-    def __call__(self, *arrays: NDArray[Any], block: Block) -> tuple[NDArray[np.uint8], ...]:
+        The part holds all that is wanted. Where nothing is, no raw is read.
+        """
+        raw, present = sources
+        wanted = self._wanted(present, block.write)
+        part = bounds(wanted)
+        if not part.size:
+            return [None, wanted[part.slices], part]
+        own = part.shift(block.write.start)
+        read = self.plan.read_box(own)
+        return [np.asarray(raw[read.slices]), wanted[part.slices].copy(), own]
+
+    def __call__(self, *arrays: Any, block: Block) -> tuple[NDArray[np.uint8], ...]:
         """Probabilities of the classes in the write box of `block`."""
-        raw, labels = arrays
-        return predictor_of(self).box(
-            lambda box: raw[box.relative_to(block.read).slices], block.write,
-            wanted=self._wanted(labels, block),
-        )
-
-    def _wanted(self, labels: NDArray[Any], block: Block) -> Mask:
-        """Voxels of the write box that are inside."""
-        own = self._level_box(block.write).intersect(block.read)
-        found = inside(labels, own.relative_to(block.read), self.inside_nm, self.spacing)
-        places = [
-            np.arange(start, stop) // factor - low
-            for start, stop, factor, low in zip(
-                block.write.start, block.write.stop, self._factors, own.start, strict=True
+        raw, wanted, part = arrays
+        predictor = predictor_of(self)
+        out = np.zeros((predictor.n_classes, *block.write.shape), np.uint8)
+        if raw is not None:
+            read, inner = self.plan.read_box(part), part.relative_to(block.write).slices
+            found = predictor.box(
+                lambda box: raw[box.relative_to(read).slices], part, wanted=wanted
             )
-        ]
-        if all(factor == 1 for factor in self._factors):
+            for own, probs in zip(out, found, strict=True):
+                own[inner] = probs
+        return tuple(out)
+
+    def _wanted(self, present: Any, write: Box) -> Mask:
+        """Voxels of `write` that are inside."""
+        factors = self.plan.z.source_factor, self.plan.y.source_factor, self.plan.x.source_factor
+        pairs = list(zip(write.start, write.stop, factors, strict=True))
+        level = Box(tuple(a // f for a, _, f in pairs), tuple(-(-b // f) for _, b, f in pairs))
+        found = inside(present, level.clip(present.shape), self.inside_nm, self.spacing)
+        if all(factor == 1 for factor in factors):
             return found
-        wanted: Mask = found[np.ix_(*places)]
+        wanted: Mask = found[np.ix_(*(
+            np.arange(a, b) // f - a // f for a, b, f in pairs
+        ))]
         return wanted
 
-    @property
-    def _factors(self) -> tuple[int, int, int]:
-        plan = self.plan
-        return plan.z.source_factor, plan.y.source_factor, plan.x.source_factor
 
-    def _level_box(self, write: Box) -> Box:
-        """The voxels of the level that the voxels `write` of level 0 lie in."""
-        pairs = list(zip(write.start, write.stop, self._factors, strict=True))
-        return Box(tuple(a // f for a, _, f in pairs), tuple(-(-b // f) for _, b, f in pairs))
-
-    def _near(self, write: Box) -> Box:
-        return self._level_box(write).grow(_halo(self.inside_nm, self.spacing))
-
-
-def inside(labels: NDArray[Any], box: Box, inside_nm: float, spacing: Spacing) -> Mask:
-    """Voxels of `box` that are no more than `inside_nm` outside of the objects.
+def inside(present: Any, box: Box, inside_nm: float, spacing: Spacing) -> Mask:
+    """Voxels of `box` that are no more than `inside_nm` outside of objects.
 
     Parameters
     ----------
-    labels
-        0 outside of objects; an array that holds `box` and as much around it as there is.
+    present
+        Array of whole objects, 0 outside of them, that is read in small boxes.
 
     >>> row = np.array([[[0, 0, 0, 1, 1]]])
     >>> inside(row, Box.whole(row.shape), 10.0, (10.0, 10.0, 10.0)).astype(int).tolist()
     [[[0, 0, 1, 1, 1]]]
     """
-    if inside_nm == 0:
-        return np.asarray(labels[box.slices] != 0)
     found = np.empty(box.shape, bool)
-    halo = _halo(inside_nm, spacing)
-    # Farther than asked for is as far as the next voxel: the cap itself never counts as near.
-    cap = abs(inside_nm) + max(spacing)
-    starts = [range(a, b, t) for a, b, t in zip(box.start, box.stop, TILE, strict=True)]
-    for start in itertools.product(*starts):
+    for start in itertools.product(
+        *(range(a, b, t) for a, b, t in zip(box.start, box.stop, TILE, strict=True))
+    ):
         tile = Box(start, tuple(a + t for a, t in zip(start, TILE, strict=True))).intersect(box)
-        seen = tile.grow(halo).clip(labels.shape)
-        signed = signed_distance(labels[seen.slices], max_nm=cap, spacing=spacing)
-        found[tile.relative_to(box).slices] = (signed <= inside_nm)[tile.relative_to(seen).slices]
+        found[tile.relative_to(box).slices] = _inside_tile(present, tile, inside_nm, spacing)
     return found
 
 
-def _halo(inside_nm: float, spacing: Spacing) -> tuple[int, int, int]:
-    """Voxels beside a box that decide about it."""
+def _inside_tile(present: Any, tile: Box, inside_nm: float, spacing: Spacing) -> Mask:
     if inside_nm == 0:
-        return 0, 0, 0
-    z, y, x = (math.ceil(abs(inside_nm) / s) + 2 for s in spacing)
-    return z, y, x
+        return np.asarray(present[tile.slices] != 0)
+    # Farther than asked for is as far as the next voxel: the cap itself never counts as near.
+    cap = abs(inside_nm) + max(spacing)
+    seen = tile.grow([math.ceil(cap / s) + 1 for s in spacing]).clip(present.shape)
+    signed = signed_distance(present[seen.slices], max_nm=cap, spacing=spacing)
+    near: Mask = (signed <= inside_nm)[tile.relative_to(seen).slices]
+    return near
+
+
+def bounds(mask: Mask) -> Box:
+    """Smallest box with all that is true; an empty one if nothing is.
+
+    >>> bounds(np.array([[False, True, True, False], [False] * 4]))
+    Box(start=(0, 1), stop=(1, 3))
+    """
+    start, stop = [], []
+    for axis in range(mask.ndim):
+        others = tuple(k for k in range(mask.ndim) if k != axis)
+        there = np.flatnonzero(mask.any(others))
+        start.append(int(there[0]) if len(there) else 0)
+        stop.append(int(there[-1]) + 1 if len(there) else 0)
+    return Box(tuple(start), tuple(stop))

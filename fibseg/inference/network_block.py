@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -108,5 +107,6 @@ def threads_of(backend: Backend, batch: int) -> int:
     Torch on a CPU has a thread for each window of a batch, and none for more.
     """
     if backend.device == "cuda":
-        return math.ceil(usable_cores() / max(torch.cuda.device_count(), 1))
+        cores, gpus = usable_cores(), max(torch.cuda.device_count(), 1)
+        return next(n for n in range(max(cores // gpus, 1), cores + 1) if cores // n <= gpus)
     return min(THREADS, batch) if backend.name in ("torch", "compile") else THREADS

@@ -6,7 +6,7 @@ one byte come back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from fibseg.inference.axis import mirrored, resample
 from fibseg.inference.backends import Backend
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import symmetries
-from fibseg.inference.transfer import landing, place_of, to_device
+from fibseg.inference.transfer import Computed, landing, place_of, to_device
 from fibseg.inference.windows import Windows
 from fibseg.types import Mask
 
@@ -63,10 +63,12 @@ class Predictor:
             """The plane on the device, normalised there."""
             return normalised(to_device(plane, device), normalisation)
 
-        self._set(windows, len(spec.classes), ready)
+        self._set(windows, len(spec.classes), ready, on_gpu=device.type == "cuda")
 
     @classmethod
-    def over(cls, windows: Windows, *, n_classes: int, ready: Ready) -> Predictor:
+    def over(
+        cls, windows: Windows, *, n_classes: int, ready: Ready, on_gpu: bool = False
+    ) -> Predictor:
         """Predictor of any windows.
 
         Parameters
@@ -77,13 +79,18 @@ class Predictor:
             How many it gives for a pixel.
         ready
             Makes what it wants of the voxels of a plane, each by itself.
+        on_gpu
+            Whether that is on a GPU: then planes are taken from there a batch later.
         """
         made = cls.__new__(cls)
-        made._set(windows, n_classes, ready)
+        made._set(windows, n_classes, ready, on_gpu=on_gpu)
         return made
 
-    def _set(self, windows: Windows, n_classes: int, ready: Ready) -> None:
+    def _set(
+        self, windows: Windows, n_classes: int, ready: Ready, *, on_gpu: bool
+    ) -> None:
         self.plan = windows.plan
+        self._behind = self.plan.batch if on_gpu else 0
         self.n_classes = n_classes
         self._ready = ready
         self._windows = windows
@@ -104,14 +111,10 @@ class Predictor:
         out = np.zeros((self.n_classes, *write.shape), np.uint8)
         if wanted is None:
             planes = list(range(first, write.stop[0])) if write.size else []
-            kept = None
         else:
             planes = [first + int(k) for k in np.flatnonzero(wanted.any((1, 2)))]
-            kept = wanted[wanted.any((1, 2))]
-        for z, probs in landing(self._planes(read, planes, write, kept)):
-            out[:, z - first] = probs
-        if wanted is not None:
-            out *= wanted
+        for z, probs in self._landed(read, planes, write, wanted):
+            out[:, z - first] = probs if wanted is None else probs * wanted[z - first]
         return tuple(out)
 
     def planes(self, read: Reader, z: list[int]) -> Iterator[NDArray[np.uint8]]:
@@ -120,21 +123,27 @@ class Predictor:
         The very values that `box` has there.
         """
         order = sorted(set(z))
-        stream = landing(self._planes(read, order, Box.whole(self.plan.shape)))
+        stream = self._landed(read, order, Box.whole(self.plan.shape))
         if order == list(z):
             return (probs for _, probs in stream)
         found = dict(stream)
         return iter([found[k] for k in z])
 
+    def _landed(
+        self, read: Reader, z: list[int], write: Box, wanted: Mask | None = None
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield planes of level 0; a GPU computes a batch of them meanwhile."""
+        return landing(self._planes(read, z, write, wanted), behind=self._behind)
+
     def _planes(
         self, read: Reader, z: list[int], write: Box, wanted: Mask | None = None
-    ) -> Iterator[tuple[int, Tensor]]:
+    ) -> Iterator[tuple[int, Computed]]:
         """Yield planes of level 0, uint8, each between the two working planes that it lies between.
 
         Parameters
         ----------
         wanted
-            Voxels of these planes that are to be computed.
+            Voxels of `write` that are to be computed.
         """
         axis = self.plan.z
         below, weight = axis.neighbours(np.array(z, np.int64))
@@ -144,7 +153,11 @@ class Predictor:
         ]
         uses = [_used(pair, float(w)) for pair, w in zip(pairs, weight, strict=True)]
         needed = sorted({k for used in uses for k in used})
-        where = None if wanted is None else _windows_wanted(self.plan, wanted, write, uses)
+        where = None
+        if wanted is not None:
+            rows = (wanted[k - write.start[0]] for k in z)
+            where = _windows_wanted(self.plan, rows, write, uses)
+        self._windows.bad = None
         stream = self._working_planes(read, needed, write, where)
         held: dict[int, Tensor] = {}
         for plane, used, w in zip(z, uses, weight, strict=True):
@@ -156,8 +169,7 @@ class Predictor:
             if len(used) == 2:
                 probs = torch.lerp(probs, held[used[1]], float(w))
             # Probabilities end at 1, so that nothing but the half is to be cut off.
-            yield plane, probs.mul(255).add_(0.5).to(torch.uint8)
-        self._windows.refuse_not_finite()
+            yield plane, Computed(probs.mul(255).add_(0.5).to(torch.uint8), self._windows.bad)
 
     def _working_planes(
         self, read: Reader, numbers: list[int], write: Box, where: Mapping[int, Mask] | None = None
@@ -224,12 +236,12 @@ class _Planes:
             plane = resample(plane, taps - low, share, axis=axis)
         ready = self.ready(plane)
         for axis, (pixels, low) in enumerate(zip(self._pixels, self._low, strict=True)):
-            ready = ready.index_select(axis, torch.from_numpy(pixels - low).to(ready.device))
+            ready = ready.index_select(axis, to_device(pixels - low, ready.device))
         return ready
 
 
 def _windows_wanted(
-    plan: Plan, wanted: Mask, write: Box, uses: Sequence[tuple[int, ...]]
+    plan: Plan, wanted: Iterable[Mask], write: Box, uses: Sequence[tuple[int, ...]]
 ) -> dict[int, Mask]:
     """Windows (rows, columns) of each working plane that wanted voxels depend on.
 
@@ -238,16 +250,19 @@ def _windows_wanted(
     Parameters
     ----------
     wanted
-        Voxels of some planes of `write`.
+        Voxels (y, x) of some planes of `write`.
     uses
         Working planes that each of these planes is made of.
     """
-    for along, axis in ((1, plan.y), (2, plan.x)):
-        owner = np.arange(write.start[along], write.stop[along]) // axis.step
-        first = np.flatnonzero(np.diff(owner, prepend=-1))
-        wanted = np.logical_or.reduceat(wanted, first, axis=along)
+    owners = [
+        np.arange(a, b) // axis.step
+        for a, b, axis in zip(write.start[1:], write.stop[1:], (plan.y, plan.x), strict=True)
+    ]
+    first = [np.flatnonzero(np.diff(owner, prepend=-1)) for owner in owners]
     where: dict[int, Mask] = {}
-    for found, used in zip(wanted, uses, strict=True):
+    for plane, used in zip(wanted, uses, strict=True):
+        rows = np.logical_or.reduceat(plane, first[0], axis=0)
+        found = np.logical_or.reduceat(rows, first[1], axis=1)
         for number in used:
             where[number] = where.get(number, False) | found
     return where

@@ -1,13 +1,16 @@
-"""Planes to a device and back, so that a GPU never waits for the host, nor the host for it.
+"""Arrays to a device and back, so that a GPU never waits for the host, nor the host for it.
 
-Work on a GPU is only ordered when it is asked for; what makes the host wait is to ask for a result.
-Hence planes go there from locked memory, and come back while the next one is computed. All is in
-one stream: a copy of a plane takes a small part of the time that the network takes for it.
+Work on a GPU is only put into a queue when it is asked for; what makes the host wait is to ask for
+a result, or to send memory that is not locked. Hence arrays go there from locked memory, and planes
+are taken from there while those of the next batch are computed. All is in one stream: a copy of a
+plane takes a small part of the time that the network takes for it.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fibseg.blocks import worker_number
+from fibseg.errors import DataError
 
 
 def place_of(device: str) -> torch.device:
@@ -25,45 +29,92 @@ def place_of(device: str) -> torch.device:
     return torch.device("cuda", worker_number() % max(torch.cuda.device_count(), 1))
 
 
-def to_device(plane: NDArray[Any], device: torch.device) -> Tensor:
-    """The plane on the device; on a CPU the very memory of `plane`."""
-    host = torch.from_numpy(plane)
-    if device.type == "cuda":
-        return host.pin_memory().to(device, non_blocking=True)
-    return host.to(device)
+def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """The array on the device; on a CPU the very memory of `array`."""
+    if device.type != "cuda":
+        return torch.from_numpy(array).to(device)
+    host = torch.from_numpy(np.ascontiguousarray(array))  # else a copy that is not locked is sent
+    return host.pin_memory().to(device, non_blocking=True)
 
 
-def landing(planes: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield numbered planes as they land on the host, one behind what is computed.
+@dataclass(frozen=True)
+class Computed:
+    """A plane, and how many values of the network until then were no numbers.
 
-    >>> [(z, p.tolist()) for z, p in landing([(3, torch.tensor([1])), (4, torch.tensor([2]))])]
-    [(3, [1]), (4, [2])]
+    Parameters
+    ----------
+    plane
+        uint8, on the device.
+    bad
+        Their number, on the device; None where that has been looked at.
     """
-    before: tuple[int, _Landing] | None = None
-    for z, plane in planes:
-        under_way = z, _Landing(plane)
-        if before is not None:
-            yield before[0], before[1].wait()
-        before = under_way
-    if before is not None:
-        yield before[0], before[1].wait()
+
+    plane: Tensor
+    bad: Tensor | None = None
+
+
+def landing(
+    planes: Iterable[tuple[int, Computed]], *, behind: int = 0
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield numbered planes as they land on the host, so many behind what is computed.
+
+    >>> planes = [(3, Computed(torch.tensor([1]))), (4, Computed(torch.tensor([2])))]
+    >>> [(z, plane.tolist()) for z, plane in landing(planes, behind=1)]
+    [(3, [1]), (4, [2])]
+
+    Raises
+    ------
+    DataError
+        If the network gave NaN or infinity; no plane since then is yielded.
+    """
+    under_way: deque[tuple[int, _Landing]] = deque()
+    for z, computed in planes:
+        under_way.append((z, _Landing(computed)))
+        if len(under_way) > behind:
+            number, first = under_way.popleft()
+            yield number, first.wait()
+    for number, last in under_way:
+        yield number, last.wait()
+
+
+def refuse_bad(n: int) -> None:
+    """Nothing, if a network gave numbers only.
+
+    Raises
+    ------
+    DataError
+        If `n` of its values were none.
+    """
+    if n:
+        raise DataError(
+            f"the network gave {n} NaN or infinite values. Try precision=float32; if that does "
+            "not help, train again with a lower learning rate."
+        )
 
 
 class _Landing:
     """A plane on its way to the host."""
 
-    def __init__(self, plane: Tensor) -> None:
+    def __init__(self, computed: Computed) -> None:
+        self._plane = _sent(computed.plane)
+        self._bad = None if computed.bad is None else _sent(computed.bad)
         self._arrived: torch.cuda.Event | None = None
-        self._host = plane
-        if plane.device.type == "cuda":
-            self._host = torch.empty(plane.shape, dtype=plane.dtype, pin_memory=True)
-            self._host.copy_(plane, non_blocking=True)
+        if computed.plane.device.type == "cuda":
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            stream = torch.cuda.current_stream(plane.device)
-            self._arrived.record(stream)
+            self._arrived.record(torch.cuda.current_stream(computed.plane.device))
 
     def wait(self) -> NDArray[np.uint8]:
         """The plane."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        return self._host.numpy()
+        refuse_bad(0 if self._bad is None else int(self._bad))
+        return self._plane.numpy()
+
+
+def _sent(value: Tensor) -> Tensor:
+    """Memory of the host that `value` is on its way to."""
+    if value.device.type != "cuda":
+        return value
+    return torch.empty(value.shape, dtype=value.dtype, pin_memory=True).copy_(
+        value, non_blocking=True
+    )

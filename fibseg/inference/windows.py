@@ -14,11 +14,11 @@ from monai.inferers import sliding_window_inference
 from monai.inferers.utils import compute_importance_map
 from torch import Tensor
 
-from fibseg.errors import DataError
 from fibseg.inference.backends import Compiled
 from fibseg.inference.finer import Slots
 from fibseg.inference.plan import Plan
 from fibseg.inference.symmetries import Symmetry, average
+from fibseg.inference.transfer import refuse_bad
 from fibseg.types import Mask
 
 
@@ -33,6 +33,11 @@ class Windows:
         The grid.
     ways
         Symmetries whose probabilities are averaged.
+
+    Attributes
+    ----------
+    bad
+        How many values of the network on a GPU were no numbers since this was set to None.
     """
 
     def __init__(self, network: Compiled, plan: Plan, ways: tuple[Symmetry, ...]) -> None:
@@ -40,7 +45,7 @@ class Windows:
         self.slots = Slots(plan.y, plan.x, blended=plan.blended)
         self._network = network
         self._ways = ways
-        self._bad: Tensor | None = None
+        self.bad: Tensor | None = None
         self._weights = _gaussian(plan) if plan.blended else None
 
     def run(self, images: Tensor, where: Mask | None = None) -> Tensor:
@@ -59,29 +64,16 @@ class Windows:
         y, x = self.plan.y, self.plan.x
         # MONAI takes int(window · (1 - overlap)) as its stride: half a pixel keeps it exact.
         overlap = [max(0.0, 1 - (a.core + 0.5) / a.window) for a in (y, x)]
+        if self._weights is not None:
+            self._weights = self._weights.to(images.device)
         result = sliding_window_inference(
             images, roi_size=(y.window, x.window), sw_batch_size=self.plan.batch,
             predictor=self._predict, overlap=overlap,
-            roi_weight_map=None if self._weights is None else self._weights.to(images.device),
+            roi_weight_map=self._weights,
         )
         if not isinstance(result, Tensor):
             raise TypeError(f"MONAI returned {type(result).__name__}")
         return result
-
-    def refuse_not_finite(self) -> None:
-        """Nothing, if the network gave numbers only; what runs on a GPU is waited for.
-
-        Raises
-        ------
-        DataError
-            If it gave NaN or infinity since this was last asked. On a CPU, that came at once.
-        """
-        bad, self._bad = 0 if self._bad is None else int(self._bad), None
-        if bad:
-            raise DataError(
-                f"the network gave {bad} NaN or infinite values. Try precision=float32; if that "
-                "does not help, train again with a lower learning rate."
-            )
 
     def _cut(self, images: Tensor, where: Mask | None) -> Tensor:
         """Slots of the cores, each where it belongs."""
@@ -112,17 +104,19 @@ class Windows:
             images = torch.cat([images, padding])
         return self.slots.fill(average(self._probabilities, images, self._ways)[:n])
 
+    def _look_for_nan(self, logits: Tensor) -> None:
+        """Refuse what is no number; on a GPU, whose answer would be waited for, count it."""
+        if logits.device.type == "cuda":
+            bad = (~torch.isfinite(logits)).sum()
+            self.bad = bad if self.bad is None else self.bad + bad
+        # One pass; a sum of numbers may overflow, and then it is looked at each.
+        elif not bool(torch.isfinite(logits.sum())):
+            refuse_bad(int((~torch.isfinite(logits)).sum()))
+
     def _probabilities(self, images: Tensor) -> Tensor:
         """Probabilities of the classes, background left out, float32."""
         logits = self._network(images)
-        if logits.device.type == "cuda":
-            # An answer now would be waited for.
-            bad = (~torch.isfinite(logits)).sum()
-            self._bad = bad if self._bad is None else self._bad + bad
-        # One pass; a sum of numbers may overflow, and then it is looked at each.
-        elif not bool(torch.isfinite(logits.sum())):
-            self._bad = (~torch.isfinite(logits)).sum()
-            self.refuse_not_finite()
+        self._look_for_nan(logits)
         rows, columns = self.slots.needs
         logits = logits[:, :, rows, columns].float()
         if logits.shape[1] == 2:  # the same as softmax, in half the passes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fibseg.blocks import Runner
+from fibseg.errors import UsageError
 from fibseg.export import ModelSpec, load_network, load_spec
 from fibseg.export.foreign import is_model_file
 from fibseg.inference import Int8, NetworkBlocks, Wish
@@ -100,6 +101,11 @@ def run(
     store, spec = Volume.open(volume), load_spec(model)
     task = task_of(store, spec, model, looking, backend=wish.candidates()[0])
     names = names_of(spec, model, name)
+    if looking.within in names and postprocess is not None:
+        raise UsageError(
+            f"within={looking.within} would be replaced by the objects that are found. Choose "
+            "another name=."
+        )
     task = settled(
         task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0]
     )

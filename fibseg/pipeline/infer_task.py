@@ -16,6 +16,7 @@ from fibseg.inference import (
     ModelBlocks,
     NetworkBlocks,
     ObliqueBlocks,
+    Present,
     make_oblique_plan,
     make_plan,
     model_normalisation,
@@ -128,7 +129,7 @@ def task_of(
         near = _digest_of(store, looking.within)
         return Task(
             InsideBlocks(*own, looking.range_nm[1], store.level_spacing(plan.level), near),
-            beside=[store.labels(looking.within, plan.level)],
+            beside=[Present(store.labels(looking.within, plan.level))],
             inputs={f"labels/{looking.within}": near}, note=note,
         )
     oblique = make_oblique_plan(

@@ -159,6 +159,12 @@ def test_of_several_gpus_each_worker_has_its_own(monkeypatch):
     assert (threads, 10 // threads) == (3, 3), "never two workers on one GPU"
     monkeypatch.setattr("fibseg.inference.network_block.usable_cores", lambda: 16)
     assert 16 // threads_of(Backend("torch", "bfloat16", "cuda"), 1) == 4
+    for cores, gpus in ((16, 3), (64, 6), (2, 8)):
+        monkeypatch.setattr("fibseg.inference.network_block.usable_cores", lambda n=cores: n)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda n=gpus: n)
+        threads = threads_of(Backend("torch", "bfloat16", "cuda"), 1)
+        assert cores // threads == min(cores, gpus)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     for worker, place in (("", "cuda:0"), ("0", "cuda:0"), ("3", "cuda:3"), ("5", "cuda:1")):
         monkeypatch.setenv("FIBSEG_WORKER", worker)
         assert str(place_of("cuda")) == place

@@ -10,12 +10,19 @@ from inference_fakes import random_model
 from scipy import ndimage
 from stores import noise_store
 
-from fibseg.blocks import Processes, Serial
+from fibseg.blocks import Block, Processes, Serial
 from fibseg.cli import main
 from fibseg.errors import DataError, UsageError
 from fibseg.export import load_network, load_spec, save_model_folder
 from fibseg.geometry import Box
-from fibseg.inference import Backend, InsideBlocks, Predictor, make_plan, model_normalisation
+from fibseg.inference import (
+    Backend,
+    InsideBlocks,
+    Predictor,
+    Present,
+    make_plan,
+    model_normalisation,
+)
 from fibseg.inference.inside import inside
 from fibseg.pipeline import infer
 from fibseg.pipeline.pyramid import finish_product
@@ -128,6 +135,51 @@ def test_windows_and_planes_of_resin_are_not_computed(store, model):
     )
     assert sum(seen) == needed < 0.5 * len(planes) * plan.y.n_windows * plan.x.n_windows
     assert sorted(set(read)) == planes.tolist()
+
+
+class Counted:
+    """An array that counts the voxels that are read of it."""
+
+    def __init__(self, array):
+        self.array, self.n = array, 0
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, cut):
+        found = self.array[cut]
+        self.n += found.size
+        return found
+
+
+@pytest.mark.parametrize("beyond_nm", [0.0, 30.0])
+def test_of_raw_it_reads_what_its_windows_see_and_of_resin_nothing(store, model, beyond_nm):
+    spec = load_spec(model)
+    plan = make_plan(spec, store)
+    blocks = InsideBlocks(
+        str(model), "b", plan, model_normalisation(spec, store),
+        Backend("torch", "float32", "cpu"), inside_nm=beyond_nm, spacing=MM,
+    )
+    raw, labels = Counted(store.raw()), Counted(cell())
+    resin = Box((0, 110, 0), (40, 150, 150))
+    loaded = blocks.load([raw, Present(labels)], Block(0, resin, plan.read_box(resin)))
+    assert raw.n == 0
+    assert labels.n >= resin.size
+    (nothing,) = blocks(*loaded, block=Block(0, resin, plan.read_box(resin)))
+    assert nothing.shape == resin.shape
+    assert not nothing.any()
+    whole = Box.whole(SHAPE)
+    blocks.load([raw, Present(labels)], Block(0, whole, plan.read_box(whole)))
+    assert 0 < raw.n < 0.75 * cell().size
+
+
+def test_so_far_that_tiles_would_be_huge_is_refused(store, model):
+    with pytest.raises(UsageError, match=r"\[null,5000\] is more than 128 voxels of 10 nm"):
+        run(model, store, "bad", within="cell", within_nm=(None, 5000.0))
+
+
+def test_labels_to_look_in_are_not_replaced_by_what_is_found(store, model):
+    with pytest.raises(UsageError, match="within=cell would be replaced"):
+        run(model, store, "cell", within="cell", within_nm=(None, 0.0), postprocess={})
+    assert "cell" not in store.probability_names()
 
 
 def test_no_voxel_inside_needs_no_window(store, model):
