@@ -19,7 +19,7 @@ from fibseg.pipeline.suggest_folder import (
     standing_decision,
 )
 from fibseg.pipeline.suggest_plan import SuggestPlan, Wanted, make_suggest_plan
-from fibseg.pipeline.suggest_scores import Scorer
+from fibseg.pipeline.suggest_scores import Scorer, still_stored, stored_probabilities
 from fibseg.volume import Volume, locked
 
 
@@ -81,8 +81,12 @@ def run(
     plan = make_suggest_plan(store, model, spec, Path(out), name, wanted)
     plan.folder.folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with locked(plan.folder.folder):
-        scorer = Scorer(plan, backend=backend)
         decision = standing_decision(plan)
+        # Another map may stand by now: what was begun with one is not ended with another.
+        stored = (
+            stored_probabilities(plan) if decision is None else still_stored(plan, decision.stored)
+        )
+        scorer = Scorer(plan, backend=backend, stored=stored)
         if decision is None:
             decision = decide(plan, scorer, runner=blocks)
         record = {
@@ -124,7 +128,7 @@ def decide(plan: SuggestPlan, scorer: Scorer, *, runner: Runner | None) -> Decis
         n_regions=wanted.n_regions, apart=plan.apart, diversity=wanted.diversity,
     )
     rows = _rows(plan, scorer, regions, found)
-    decision = Decision(plan.key(), rows, kept.words(), kept.held_out, planes)
+    decision = Decision(plan.key(), rows, kept.words(), kept.held_out, planes, scorer.stored)
     decision.write(plan.folder.folder)
     return decision
 

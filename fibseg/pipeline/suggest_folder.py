@@ -63,6 +63,8 @@ class Decision:
         Planes on which the model is scored.
     looked_at
         Planes that were looked at.
+    stored
+        Probabilities of the store that it was made from, digest by name; none: the network's.
     """
 
     key: str
@@ -70,6 +72,7 @@ class Decision:
     kept: dict[str, str]
     held_out: list[int]
     looked_at: list[int]
+    stored: dict[str, str]
 
     @property
     def boxes(self) -> dict[int, list[Rectangle]]:
@@ -84,7 +87,7 @@ class Decision:
         """Put it into the folder."""
         write_json(folder / RECORD, {
             "key": self.key, "regions": self.rows, "not_suggested": self.kept,
-            "held_out": self.held_out, "looked_at": self.looked_at,
+            "held_out": self.held_out, "looked_at": self.looked_at, "probabilities": self.stored,
         })
 
     def table(self) -> bytes:
@@ -107,7 +110,7 @@ def standing_decision(plan: SuggestPlan) -> Decision | None:
     refuse_other(found, plan.key(), plan.folder.folder)
     return Decision(
         found["key"], found["regions"], found["not_suggested"], found["held_out"],
-        found["looked_at"],
+        found["looked_at"], found.get("probabilities", {}),
     )
 
 
