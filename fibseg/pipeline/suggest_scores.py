@@ -62,7 +62,7 @@ class Scorer:
         return region_boxes(self.ys, self.xs)
 
     def views(self, planes: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
-        """Probabilities of one of the planes (ascending) after the other: (views, classes, y, x)."""
+        """Probabilities, shape (views, classes, y, x), of one plane (ascending) after the other."""
         plan = self.plan
         if self.stored:
             arrays = [read_planes(plan.store.probabilities(name), planes) for name in self.stored]

@@ -86,8 +86,8 @@ def test_the_folder_is_one_of_paint_with_all_that_is_painted_already(
         assert np.array_equal(mask(folder, z), labels[z])
     assert "unchanged=drop" in (folder / "HOWTO.txt").read_text()
     left = {p.name for p in folder.iterdir() if p.is_file()}
-    assert left == {"HOWTO.txt", "paint.json", "suggestions.csv", "suggestions.json",
-                    "suggestions.png"}
+    assert left == {"HOWTO.txt", "paint.json", "started.json", "suggestions.csv",
+                    "suggestions.json", "suggestions.png"}
 
 
 def test_no_plane_is_near_to_a_painted_a_held_out_or_a_reserved_one(folder: Path) -> None:
