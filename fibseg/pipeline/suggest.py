@@ -11,6 +11,7 @@ import numpy as np
 from fibseg.blocks import Runner
 from fibseg.export import ModelSpec, load_spec, weights_digest
 from fibseg.metrics import Regions, Suggested, suggest
+from fibseg.pipeline.held_out import source_of, words_to_hold_out
 from fibseg.pipeline.suggest_folder import (
     JOURNAL,
     Decision,
@@ -172,7 +173,10 @@ def summary(plan: SuggestPlan, decision: Decision, *, n_kept: int) -> dict[str, 
     if n_kept:
         found["masks left as they were"] = n_kept
     found["when painted"] = folder.import_command
-    if decision.held_out:
-        listed = str(decision.held_out).replace(" ", "")
-        found["to score the next model on the same planes"] = f"data.held_out={listed}"
+    words = words_to_hold_out(plan.spec)
+    if words and source_of(plan.store, plan.spec) is not None:
+        names = [str(source["name"]) for source in plan.spec.training["volumes"]]
+        what = "volume" if "leave_out" in words else "planes"
+        order = f" (volumes in this order: {', '.join(names)})" if len(names) > 1 else ""
+        found[f"to score the next model on the same {what}{order}"] = words
     return found
