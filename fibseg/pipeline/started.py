@@ -132,8 +132,8 @@ def noted_regions(folder: Path, volume: Volume) -> list[Started]:
         raise DataError(
             f"{path} was cut off, damaged, or changed by another program: it told what fibseg "
             "suggest filled in, and without it a prediction could pass for painting. Take it from "
-            "a copy, or suggest again with another out=. If all is painted: look at every region of "
-            "suggestions.csv, and import with unchanged=accept."
+            "a copy, or suggest again with another out=. If all is painted: look at every region "
+            "of suggestions.csv, and import with unchanged=accept."
         )
     found = json.loads(data)
     if found.get("raw_digest") != volume.raw_digest:
