@@ -29,16 +29,19 @@ def painted_store(
 def model_of(
     folder: Path, store: Volume | None, *, classes: Sequence[str] = ("mitochondria",),
     annotation: str = "annotation_mitochondria", gap_nm: float = 100.0, seed: int = 0,
-    **split: Any,
+    more: Sequence[str] = (), **split: Any,
 ) -> Path:
-    """Folder of a network with random weights, which learned from the painting of `store`."""
+    """Folder of a network with random weights, which learned from the painting of `store`.
+
+    And from that of `more` volumes, which it only knows by name.
+    """
     network, spec = random_model(n_classes=len(classes), spacing=SPACING, core=64, seed=seed)
     training: dict[str, Any] = {"settings": {"data": {"gap_nm": gap_nm}}}
     if store is not None:
         training["volumes"] = [{
             "name": store.name, "raw_digest": store.raw_digest, "annotation": annotation,
             "annotation_digest": "x",
-        }]
+        }, *({"name": n, "raw_digest": n, "annotation": annotation} for n in more)]
         training["split"] = {
             "kind": "planes", "train_planes": {store.name: list(PAINTED)},
             "held_out": {store.name: [{"z": HELD_OUT, "boxes": None}]}, **split,

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from fibseg.inference.plan import make_plan
 from fibseg.inference.planes import model_normalisation
 from fibseg.inference.predict import Predictor, normalised
 from fibseg.inference.symmetries import symmetries
+from fibseg.inference.transfer import place_of, to_device
 from fibseg.inference.windows import Windows
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def predict_views(
     ways = symmetries(tta)
     plan, settled = make_plan(spec, volume, square=tta == "d4"), Backend.choose(backend, precision)
     compiled = settled.compile(network, plan.batch_shape(spec.in_channels))
-    normalisation, device = model_normalisation(spec, volume), torch.device(settled.device)
+    normalisation, device = model_normalisation(spec, volume), place_of(settled.device)
 
     def ready(plane: NDArray[np.generic]) -> Tensor:
         """The plane on the device, normalised there."""
-        return normalised(torch.from_numpy(plane).to(device), normalisation)
+        return normalised(to_device(plane, device), normalisation)
 
     raw = volume.raw(plan.level)
     streams = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -133,6 +134,28 @@ def source_of(store: Volume, spec: ModelSpec) -> dict[str, Any] | None:
         if source["raw_digest"] == store.raw_digest:
             return dict(source)
     return None
+
+
+def words_to_hold_out(spec: ModelSpec) -> str:
+    """What to tell the next training, so that it holds out the same; empty where it cannot be told.
+
+    Whole planes can be named, in one list for each of several volumes, in their order; and a
+    volume. Boxes and parts of the space follow from the painting, or from the volume alone.
+    """
+    split: dict[str, Any] = spec.training.get("split", {})
+    if split.get("left_out") is not None:
+        return shlex.quote(f"data.leave_out={split['left_out']}")
+    held = split.get("held_out", {})
+    planes = [
+        sorted({int(h["z"]) for h in held.get(source["name"], [])})
+        for source in spec.training.get("volumes", [])
+    ]
+    if split.get("kind") != "planes" or not any(planes):
+        return ""
+    listed = str(planes if len(planes) > 1 else planes[0]).replace(" ", "")
+    fold = spec.training.get("settings", {}).get("data", {}).get("fold")
+    # A fold chooses planes by itself, and does not go with named ones.
+    return f"data.held_out={listed}" + ("" if fold is None else " data.fold=null")
 
 
 def _annotation(

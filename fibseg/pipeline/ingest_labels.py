@@ -23,8 +23,8 @@ from fibseg.pipeline.label_values import (
     class_values,
 )
 from fibseg.pipeline.pyramid import finish_product, most_bytes
-from fibseg.pipeline.started import without_predictions
 from fibseg.pipeline.store_bench import StoreBench
+from fibseg.pipeline.unchanged import without_predictions
 from fibseg.volume import BACKGROUND, UNLABELLED, Product, Volume, fingerprint
 from fibseg.volume.record import label_name
 from fibseg.volume.sources import (
@@ -161,8 +161,22 @@ def _check_fit(
 
 
 def numbering_of(volume: Volume) -> tuple[int, int]:
-    """First plane number and step of the folder that the raw image came from, else 0 and 1."""
-    for record in reversed(volume.runs()):
+    """First plane number and step of the folder that the raw image came from, else 0 and 1.
+
+    Raises
+    ------
+    DataError
+        If a record of a run is damaged: it may be the one that tells.
+    """
+    try:
+        runs = volume.runs()
+    except DataError as error:
+        raise DataError(
+            f"Which plane a number in a file name means is told by the run that imported the image "
+            f"of {volume.path}, and a record of its runs is damaged, perhaps that one. {error} "
+            "An import with planes=[…], counted from 0, does not ask for it."
+        ) from error
+    for record in reversed(runs):
         metrics = record.get("metrics", {})
         if record["products"].get("raw") == volume.raw_digest and "first_plane" in metrics:
             return int(metrics["first_plane"]), int(metrics["plane_step"])

@@ -1,25 +1,30 @@
-"""Masks that began as a prediction: what is still one when it is imported is no ground truth."""
+"""Regions of masks that began as a prediction, and where it stands what they began with.
+
+In runs of the store, by which they are known wherever the masks were saved; and in a file beside
+the masks, by which they are known in a store that has no such run: a copy that was made before.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fibseg.errors import DataError, UsageError
+from fibseg.errors import DataError
 from fibseg.geometry import Box
 from fibseg.volume import Volume
-from fibseg.volume.sources import BlankedSource, Source
+from fibseg.volume.files import UNSEALED, seal_holds, write_json
 
-UNCHANGED = ("refuse", "drop", "accept")
 VERB, STARTED = "suggest", "started"
 """Runs of this verb record the regions that they filled in, under this key of their metrics."""
-SHOWN = 4
-"""So many regions are named in an error."""
+FILE = "started.json"
+"""In a folder of planes to paint: the same regions, and the volume that they are of."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,22 @@ def started_in(mask: NDArray[np.uint8], z: int, boxes: Sequence[Sequence[int]]) 
     return found
 
 
-def started_regions(volume: Volume) -> list[Started]:
-    """All regions that were ever filled in for planes of a volume, as its runs have them.
+def started_regions(volume: Volume, beside: Path | None = None) -> list[Started]:
+    """All regions that were ever filled in for planes of a volume.
 
-    A damaged record is left out, with a warning: painting can be imported nevertheless.
+    A damaged record of a run is left out, with a warning: painting can be imported nevertheless.
+
+    Parameters
+    ----------
+    volume
+        The store, which has runs of its own.
+    beside
+        Painted masks: the file that lies with them or near to them is read, too.
+
+    Raises
+    ------
+    DataError
+        If that file is damaged.
     """
     found = {
         Started.of(record): None
@@ -92,65 +109,48 @@ def started_regions(volume: Volume) -> list[Started]:
         if run["verb"] == VERB and run["inputs"].get("raw") == volume.raw_digest
         for record in run["metrics"].get(STARTED, ())
     }
+    if beside is not None:
+        here = beside.absolute()
+        for folder in (here, *here.parents[:2]):
+            found |= dict.fromkeys(noted_regions(folder, volume))
     return list(found)
 
 
-def without_predictions(
-    source: Source, volume: Volume, full: str, unchanged: str
-) -> Source:
-    """The painting, after those regions were dealt with that nobody touched.
-
-    Parameters
-    ----------
-    source
-        Planes at their place in the volume.
-    volume, full
-        Where it is imported to, and the full name of the painting there. What stands in that was
-        accepted before.
-    unchanged
-        ``"refuse"``, ``"drop"`` (they become unlabelled) or ``"accept"``.
+def noted_regions(folder: Path, volume: Volume) -> list[Started]:
+    """Regions that the file in a folder to paint tells; none if it is not there or of another.
 
     Raises
     ------
-    UsageError
-        If `unchanged` is none of these words.
     DataError
-        If there are such regions and they are to be refused.
+        If it is not, to the bit, what fibseg wrote.
     """
-    if unchanged not in UNCHANGED:
-        raise UsageError(f"unchanged={unchanged} is none of {', '.join(UNCHANGED)}.")
-    found = [] if unchanged == "accept" else untouched(source, volume, full)
-    if not found:
-        return source
-    if unchanged == "drop":
-        return BlankedSource(source, [started.place for started in found])
-    listed = "; ".join(str(started) for started in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    n = len(found)
-    raise DataError(
-        f"{n} region{'s' * (n != 1)} of {source.path} {'is' if n == 1 else 'are'} still the "
-        f"prediction that fibseg suggest filled in ({listed}{more}), which is no ground truth. "
-        "Paint there, or leave such regions unlabelled with unchanged=drop. If you looked and "
-        "found nothing to change: unchanged=accept."
-    )
-
-
-def untouched(source: Source, volume: Volume, full: str) -> list[Started]:
-    """Regions that still are what they began as, and do not stand so in the store."""
-    regions = started_regions(volume)
-    if not regions:
+    path = folder / FILE
+    if not path.is_file():
         return []
-    standing = volume.labels(full) if full in volume.label_names() else None
-    return [
-        started for started in regions
-        if _is(started, source.read(started.place)) and not (
-            standing is not None and _is(started, np.asarray(standing[started.place.slices]))
+    data = path.read_bytes()
+    if not seal_holds(data):
+        raise DataError(
+            f"{path} was cut off, damaged, or changed by another program: it told what fibseg "
+            "suggest filled in, and without it a prediction could pass for painting. Take it from "
+            "a copy, or suggest again with another out=. If all is painted: look at every region "
+            "of suggestions.csv, and import with unchanged=accept."
         )
-    ]
+    found = json.loads(data)
+    if found.get("raw_digest") != volume.raw_digest:
+        return []
+    return [Started.of(record) for record in found[STARTED]]
 
 
-def _is(started: Started, voxels: NDArray[Any]) -> bool:
-    """Whether these voxels, shape (1, y, x), are what the region began with."""
-    if int(voxels.max(initial=0)) > 255 or int(voxels.min(initial=0)) < 0:
-        return False
-    return region_digest(voxels[0]) == started.digest
+def note_regions(folder: Path, volume: Volume, regions: Sequence[Started]) -> None:
+    """Add regions to the file in a folder to paint, before they are filled in.
+
+    Raises
+    ------
+    DataError
+        If the file that stands is damaged.
+    """
+    every = {*noted_regions(folder, volume), *regions}
+    write_json(folder / FILE, {
+        "raw_digest": volume.raw_digest, "seal": UNSEALED,
+        STARTED: [s.record() for s in sorted(every, key=lambda s: (s.z, s.box, s.digest))],
+    })

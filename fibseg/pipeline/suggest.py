@@ -11,6 +11,7 @@ import numpy as np
 from fibseg.blocks import Runner
 from fibseg.export import ModelSpec, load_spec, weights_digest
 from fibseg.metrics import Regions, Suggested, suggest
+from fibseg.pipeline.held_out import source_of, words_to_hold_out
 from fibseg.pipeline.suggest_folder import (
     JOURNAL,
     Decision,
@@ -19,7 +20,7 @@ from fibseg.pipeline.suggest_folder import (
     standing_decision,
 )
 from fibseg.pipeline.suggest_plan import SuggestPlan, Wanted, make_suggest_plan
-from fibseg.pipeline.suggest_scores import Scorer
+from fibseg.pipeline.suggest_scores import Scorer, still_stored, stored_probabilities
 from fibseg.volume import Volume, locked
 
 
@@ -81,8 +82,12 @@ def run(
     plan = make_suggest_plan(store, model, spec, Path(out), name, wanted)
     plan.folder.folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with locked(plan.folder.folder):
-        scorer = Scorer(plan, backend=backend)
         decision = standing_decision(plan)
+        # Another map may stand by now: what was begun with one is not ended with another.
+        stored = (
+            stored_probabilities(plan) if decision is None else still_stored(plan, decision.stored)
+        )
+        scorer = Scorer(plan, backend=backend, stored=stored)
         if decision is None:
             decision = decide(plan, scorer, runner=blocks)
         record = {
@@ -124,7 +129,7 @@ def decide(plan: SuggestPlan, scorer: Scorer, *, runner: Runner | None) -> Decis
         n_regions=wanted.n_regions, apart=plan.apart, diversity=wanted.diversity,
     )
     rows = _rows(plan, scorer, regions, found)
-    decision = Decision(plan.key(), rows, kept.words(), kept.held_out, planes)
+    decision = Decision(plan.key(), rows, kept.words(), kept.held_out, planes, scorer.stored)
     decision.write(plan.folder.folder)
     return decision
 
@@ -168,7 +173,10 @@ def summary(plan: SuggestPlan, decision: Decision, *, n_kept: int) -> dict[str, 
     if n_kept:
         found["masks left as they were"] = n_kept
     found["when painted"] = folder.import_command
-    if decision.held_out:
-        listed = str(decision.held_out).replace(" ", "")
-        found["to score the next model on the same planes"] = f"data.held_out={listed}"
+    words = words_to_hold_out(plan.spec)
+    if words and source_of(plan.store, plan.spec) is not None:
+        names = [str(source["name"]) for source in plan.spec.training["volumes"]]
+        what = "volume" if "leave_out" in words else "planes"
+        order = f" (volumes in this order: {', '.join(names)})" if len(names) > 1 else ""
+        found[f"to score the next model on the same {what}{order}"] = words
     return found

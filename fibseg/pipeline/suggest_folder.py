@@ -7,9 +7,11 @@
       suggestions.csv       a line for each region: where, its score, why
       suggestions.png       planes with regions, and where the model is unsure
       suggestions.json      the decision, with a hash of all that it rests on
+      started.json          what regions are filled in with, as digests
 
 The decision comes first. Regions of masks are filled in with the prediction, but not before a run
-of the store has recorded what with: `fibseg import` refuses what nobody changed.
+of the store and a file of the folder have recorded what with: `fibseg import` refuses what nobody
+changed.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from fibseg.blocks import Runner
 from fibseg.metrics.regions import Rectangle
 from fibseg.pictures import gray
-from fibseg.pipeline.started import STARTED, VERB, Started, started_in
+from fibseg.pipeline.started import STARTED, VERB, Started, note_regions, started_in
 from fibseg.pipeline.suggest_plan import SuggestPlan, refuse_other
 from fibseg.pipeline.suggest_scores import Scorer
 from fibseg.pipeline.table_csv import csv_bytes
@@ -63,6 +65,8 @@ class Decision:
         Planes on which the model is scored.
     looked_at
         Planes that were looked at.
+    stored
+        Probabilities of the store that it was made from, digest by name; none: the network's.
     """
 
     key: str
@@ -70,6 +74,7 @@ class Decision:
     kept: dict[str, str]
     held_out: list[int]
     looked_at: list[int]
+    stored: dict[str, str]
 
     @property
     def boxes(self) -> dict[int, list[Rectangle]]:
@@ -84,7 +89,7 @@ class Decision:
         """Put it into the folder."""
         write_json(folder / RECORD, {
             "key": self.key, "regions": self.rows, "not_suggested": self.kept,
-            "held_out": self.held_out, "looked_at": self.looked_at,
+            "held_out": self.held_out, "looked_at": self.looked_at, "probabilities": self.stored,
         })
 
     def table(self) -> bytes:
@@ -107,7 +112,7 @@ def standing_decision(plan: SuggestPlan) -> Decision | None:
     refuse_other(found, plan.key(), plan.folder.folder)
     return Decision(
         found["key"], found["regions"], found["not_suggested"], found["held_out"],
-        found["looked_at"],
+        found["looked_at"], found.get("probabilities", {}),
     )
 
 
@@ -219,7 +224,7 @@ def _record(
     plan: SuggestPlan, decision: Decision, filled: Mapping[int, list[NDArray[np.uint8]]],
     record: Mapping[str, Any],
 ) -> None:
-    """A run in the store that says what is about to be filled in."""
+    """A run in the store and a file in the folder that say what is about to be filled in."""
     started: list[Started] = []
     for z, parts in filled.items():
         for box, part in zip(decision.boxes[z], parts, strict=True):
@@ -229,6 +234,7 @@ def _record(
         run.finish(products={}, metrics={
             "planes": sorted(decision.boxes), STARTED: [s.record() for s in started],
         })
+    note_regions(plan.folder.folder, plan.store, started)
 
 
 def _write_planes(

@@ -149,8 +149,9 @@ def _record(file: Path) -> dict[str, Any]:
     if not seal_holds(data):
         raise DataError(
             f"{file} is no record of a run as fibseg wrote it: it was cut off, damaged, or changed "
-            "by another program. No product depends on it: take it from a copy, or remove its "
-            "folder."
+            "by another program. Take it from a copy. Without one, remove its folder: no product "
+            "is lost by that, but what it alone told is: of an import of planes how their files "
+            "are numbered, of a suggestion which masks began as a prediction."
         )
     return {"name": file.parent.name, **json.loads(data)}
 

@@ -6,6 +6,8 @@ from inference_fakes import FakeVolume, random_image, random_model
 
 from fibseg.errors import UsageError
 from fibseg.inference import SYMMETRIES, predict_planes, predict_views
+from fibseg.inference.backends import Backend
+from fibseg.inference.transfer import place_of, to_device
 
 
 def volume() -> FakeVolume:
@@ -34,3 +36,21 @@ def test_views_of_a_lopsided_network_differ() -> None:
 def test_unknown_ways_are_refused() -> None:
     with pytest.raises(UsageError, match="flips"):
         predict_views(*random_model(), volume(), [0], tta="some")
+
+
+def test_planes_go_where_the_network_of_this_worker_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the functions that say so for the network: of several GPUs it is not always the first."""
+    model, cell = random_model(), volume()
+    how = {"tta": "none", "backend": "torch", "precision": "float32"}
+    want = next(predict_views(*model, cell, [2], **how))
+    asked, sent = [], []
+    monkeypatch.setattr(
+        "fibseg.inference.views.place_of", lambda d: asked.append(d) or place_of(d)
+    )
+    monkeypatch.setattr(
+        "fibseg.inference.views.to_device", lambda p, d: sent.append(d) or to_device(p, d)
+    )
+    assert np.array_equal(next(predict_views(*model, cell, [2], **how)), want)
+    device = Backend.choose("torch", "float32").device
+    assert asked == [device]
+    assert set(sent) == {place_of(device)}

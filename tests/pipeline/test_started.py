@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,14 @@ from suggested_cells import SHAPE, arguments, model_of, painted_store
 from fibseg.cli import main
 from fibseg.errors import DataError, UsageError
 from fibseg.pipeline import ingest, suggest
-from fibseg.pipeline.started import Started, region_digest, started_in, started_regions
+from fibseg.pipeline.started import (
+    Started,
+    note_regions,
+    noted_regions,
+    region_digest,
+    started_in,
+    started_regions,
+)
 from fibseg.volume import Volume
 
 
@@ -132,6 +140,93 @@ def test_a_damaged_record_is_left_out_and_said(
     record.write_text(record.read_text().replace("started", "startle"))
     assert started_regions(store) == []
     assert "left out" in caplog.text
+
+
+def test_a_store_without_the_run_knows_them_from_the_folder(
+    begun: tuple[Volume, Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a copy that was made before, or one that was made without runs."""
+    store, masks, words = begun
+    copy = Volume.open(shutil.copytree(store.path, tmp_path / "copy" / "a.ome.zarr"))
+    shutil.rmtree(copy.path / "runs")
+    words = [w.replace(str(store.path), str(copy.path)) for w in words]
+    before = labels(copy)
+    regions = started_regions(store)
+    assert started_regions(copy) == []
+    assert sorted(map(str, started_regions(copy, masks))) == sorted(map(str, regions))
+    assert main(words) == 65
+    assert "4 regions of" in capsys.readouterr().err
+    # Saved as one file beside the masks or among them, too.
+    planes = sorted({r.z for r in regions})
+    stack = np.stack([tifffile.imread(masks / f"plane_{z:04d}.tif") for z in planes])
+    for folder in (masks, masks.parent):
+        tifffile.imwrite(folder / "napari.tif", stack)
+        with pytest.raises(DataError, match="4 regions of"):
+            ingest.run(source=folder / "napari.tif", volume=copy.path, kind="annotation",
+                       name="another", planes=planes, classes={"mitochondria": 2})  # fmt: skip
+        (folder / "napari.tif").unlink()
+    assert np.array_equal(labels(copy), before)
+    assert main([*words, "unchanged=drop"]) == 0
+    assert np.array_equal(labels(copy), before)
+
+
+def test_the_folder_adds_to_what_it_tells_and_says_nothing_of_another_volume(
+    begun: tuple[Volume, Path, list[str]], tmp_path: Path
+) -> None:
+    store, masks, _ = begun
+    folder = masks.parent
+    told = (folder / "started.json").read_bytes()
+    before = noted_regions(folder, store)
+    assert len(before) == 4
+    note_regions(folder, store, before[:1])
+    assert (folder / "started.json").read_bytes() == told
+    more = Started(0, (0, 0, 2, 2), "a" * 64)
+    note_regions(folder, store, [more])
+    assert noted_regions(folder, store) == [more, *before]
+    other = painted_store(tmp_path / "b.ome.zarr", seed=3)
+    assert noted_regions(folder, other) == []
+    assert noted_regions(tmp_path, store) == []
+
+
+def test_a_damaged_file_of_the_folder_is_no_way_round_the_question(
+    begun: tuple[Volume, Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, masks, words = begun
+    path = masks.parent / "started.json"
+    text = path.read_text()
+    damaged = [text[: len(text) // 2], "", "[1]", text.replace('"z": ', '"z": 1'),
+               text.replace("seal", "zeal")]
+    for other in damaged:
+        path.write_text(other)
+        assert main([*words, "unchanged=drop"]) == 65
+        said = capsys.readouterr().err
+        assert "started.json was cut off, damaged" in said
+        assert "unchanged=accept" in said
+    path.write_text(text)
+    assert main([*words, "unchanged=drop"]) == 0
+
+
+def test_with_a_damaged_record_the_folder_still_knows(
+    begun: tuple[Volume, Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, masks, words = begun
+    regions = started_regions(store)
+    (record,) = (store.path / "runs").glob("*-suggest/run.json")
+    record.write_text(record.read_text().replace("started", "startle"))
+    # Which plane a mask is of follows from the runs, so that one is an error of its own.
+    assert main(words) == 65
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Which plane a number in a file name means" in said
+    assert "which masks began as a prediction" in said
+    assert "planes=[" in said
+    planes = sorted(int(p.stem[-4:]) for p in masks.iterdir())
+    told = [*words, f"planes={planes}".replace(" ", "")]
+    assert main(told) == 65
+    assert "4 regions of" in capsys.readouterr().err
+    # As the error says: without its folder the import knows places again, and regions still.
+    shutil.rmtree(record.parent)
+    assert main(words) == 65
+    assert str(sorted(regions, key=lambda r: (r.z, r.box))[0]) in capsys.readouterr().err
 
 
 def test_a_region_is_known_by_its_place_and_its_values() -> None:

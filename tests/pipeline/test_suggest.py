@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import csv
+import json
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,11 @@ from suggested_cells import (
 
 from fibseg.cli import main
 from fibseg.data import Normalisation
-from fibseg.export import load_network, load_spec
+from fibseg.export import load_network
 from fibseg.inference import predict_planes
 from fibseg.metrics.uncertainty import margin
 from fibseg.pictures import gray
 from fibseg.pipeline import infer, paint, suggest
-from fibseg.pipeline.pyramid import finish_product
-from fibseg.pipeline.suggest_plan import Wanted, make_suggest_plan
-from fibseg.pipeline.suggest_scores import stored_probabilities
 from fibseg.volume import Volume
 
 
@@ -89,8 +86,8 @@ def test_the_folder_is_one_of_paint_with_all_that_is_painted_already(
         assert np.array_equal(mask(folder, z), labels[z])
     assert "unchanged=drop" in (folder / "HOWTO.txt").read_text()
     left = {p.name for p in folder.iterdir() if p.is_file()}
-    assert left == {"HOWTO.txt", "paint.json", "suggestions.csv", "suggestions.json",
-                    "suggestions.png"}
+    assert left == {"HOWTO.txt", "paint.json", "started.json", "suggestions.csv",
+                    "suggestions.json", "suggestions.png"}
 
 
 def test_no_plane_is_near_to_a_painted_a_held_out_or_a_reserved_one(folder: Path) -> None:
@@ -200,21 +197,11 @@ def test_probabilities_of_this_model_in_the_store_are_used(
     infer.run(model=str(model), volume=str(store.path), backend="torch")
     monkeypatch.setattr("fibseg.inference.predict_views", None)  # the network is not asked again
     suggest.run(**arguments(store, model, tmp_path / "after"))
-    assert contents(tmp_path / "after") == contents(tmp_path / "before")
-
-
-def test_those_of_another_model_are_not(model: Path, tmp_path: Path) -> None:
-    store = painted_store(tmp_path / "a.ome.zarr")
-    spec = load_spec(model)
-    infer.run(model=str(model), volume=str(store.path), backend="torch", name="x")
-    plan = make_suggest_plan(store, str(model), spec, tmp_path / "out", None, Wanted())
-    assert stored_probabilities(plan) == ["x"]
-    other = model_of(tmp_path / "other", store, seed=1)
-    assert stored_probabilities(replace(plan, model=str(other))) == []
-    product = store.create_probabilities("x", inputs="of something else", overwrite=True)
-    product.array[:] = 7
-    finish_product(product)
-    assert stored_probabilities(replace(plan, store=Volume.open(store.path))) == []
+    before, after = contents(tmp_path / "before"), contents(tmp_path / "after")
+    told = [json.loads(found.pop("suggestions.json"))["probabilities"] for found in (before, after)]
+    name = "mitochondria"
+    assert told == [{}, {name: store.probabilities_info(name).digest}]
+    assert after == before
 
 
 def test_views_and_diversity_make_other_suggestions(

@@ -17,7 +17,7 @@ import tifffile
 from suggested_cells import arguments, contents, model_of, painted_store
 
 from fibseg.pipeline import suggest
-from fibseg.pipeline.started import region_digest, started_regions
+from fibseg.pipeline.started import noted_regions, region_digest, started_regions
 from fibseg.volume import Volume
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
@@ -103,8 +103,9 @@ def test_killed_at_any_moment(
 ) -> None:
     store, model, want = calm
     out = killed[moment]
-    # Whatever is filled in, the store knows it: unchanged, it would be refused.
+    # Whatever is filled in, the store knows it, and so does the folder: unchanged, it is refused.
     known = {(s.z, s.digest) for s in started_regions(Volume.open(store))}
+    known &= {(s.z, s.digest) for s in noted_regions(out, Volume.open(store))}
     for path in (out / NAME).glob("*.tif"):
         for z, box in _regions(want):
             if path.name == f"plane_{z:04d}.tif":
