@@ -289,3 +289,24 @@ def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     for file in ("weights.safetensors", "model.json", "README.md"):
         assert (tmp_path / "m" / file).read_bytes() == (tmp_path / "n" / file).read_bytes()
     json.loads((tmp_path / "m" / "model.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("data", "held_out"),
+    [({"leave_out": "a"}, True), ({"split": "planes"}, True), ({"split": "none"}, False)],
+)
+def test_two_stores_of_one_image_are_refused_where_it_is_tested_on(
+    tmp_path: Path, data: dict[str, Any], held_out: bool
+) -> None:
+    """The same cell, painted anew: it would be trained on under its other name."""
+    volumes = [
+        make_cell(tmp_path / f"{name}.ome.zarr", seed=seed, planes=planes)
+        for name, seed, planes in (("a", 0, (0, 4)), ("repainted", 0, (1, 5)), ("b", 1, (0, 4)))
+    ]
+    chosen = SparseData(patch=32, batch=4, gap_nm=0.0, **data)
+    if not held_out:
+        assert run(volumes, tmp_path / "m", data=chosen)["held_out"] == {}
+        return
+    with pytest.raises(UsageError, match=r"a\.ome\.zarr and .*repainted\.ome\.zarr hold the same"):
+        run(volumes, tmp_path / "m", data=chosen)
+    assert not (tmp_path / "m").exists()

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,6 @@ def test_a_first_process_that_fails_ends_the_job_of_the_guide(tmp_path: Path) ->
     (folder / "srun.py").write_text(SRUN)
     stand_in.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$0.py" "$@"\n')
     stand_in.chmod(0o755)
-    begin = time.monotonic()
     with locked(out):
         done = subprocess.run(
             ["bash", str(script)], capture_output=True, text=True, check=False, timeout=240,
@@ -65,6 +63,5 @@ def test_a_first_process_that_fails_ends_the_job_of_the_guide(tmp_path: Path) ->
                  "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
     assert done.returncode, done.stdout
-    assert "is training into" in done.stderr or "in use" in done.stderr, done.stderr
+    assert "is being written by process" in done.stderr
     assert not out.exists()
-    assert time.monotonic() - begin < 200
