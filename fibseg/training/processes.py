@@ -9,7 +9,7 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from torch.distributed import TCPStore
+from torch import distributed
 
 from fibseg.errors import UsageError
 from fibseg.training.settings import TrainerSettings
@@ -101,8 +101,10 @@ def launch() -> str | None:
              "SLURM_RESTART_COUNT")
     words = [f"{name}={os.environ[name]}" for name in names if name in os.environ]
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        store = distributed.TCPStore(  # type: ignore[attr-defined]
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+        )
         key = f"fibseg/launch/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
         # The first word that is set is everybody's.
-        words.append(store.compare_set(key, "", uuid.uuid4().hex).decode())
+        words.append(str(store.compare_set(key, "", uuid.uuid4().hex).decode()))
     return " ".join(words)

@@ -245,7 +245,7 @@ def test_bad_input_is_one_clear_error(tmp_path: Path, case: str, words: str) -> 
     if case == "no volume":
         volume = type(volume)(tmp_path / "b.ome.zarr")
     if case == "other classes":
-        other = make_cell(tmp_path / "b.ome.zarr", classes={"lysosomes": 2})
+        other = make_cell(tmp_path / "b.ome.zarr", seed=1, classes={"lysosomes": 2})
         volume = [volume, other]
     with pytest.raises(DataError, match=words):
         run(volume, tmp_path / "m", **changes)
