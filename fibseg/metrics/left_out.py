@@ -17,7 +17,9 @@ from fibseg.metrics.thresholds import SCORES, Interval
 
 NOTE = (
     "Each cell was scored by a model that never saw it. Intervals of a cell are from drawing its "
-    "planes; that of the mean is over cells, and says what to expect of another cell like these."
+    "planes. That of the mean is a 95 % confidence interval of the mean over cells: a single "
+    "further cell may lie far outside of it. It is rather too narrow, as the models share cells "
+    "that they were trained on."
 )
 
 
@@ -69,8 +71,20 @@ class LeaveOneOut:
 
     def mean(self, name: str) -> dict[str, Interval]:
         """Mean of each score over cells for one class; see `mean_of_cells`."""
-        found = [cell.evaluation.thresholds[name].at_half for cell in self.cells]
-        return {score: mean_of_cells([one[score].value for one in found]) for score in SCORES}
+        return {score: mean_of_cells(self._values(name, score)) for score in SCORES}
+
+    def n_cells(self, name: str) -> dict[str, int]:
+        """Number of cells that each score of a class is known of; the others are not in its mean.
+
+        A precision, say, is not known where nothing was found.
+        """
+        return {
+            score: sum(not math.isnan(v) for v in self._values(name, score)) for score in SCORES
+        }
+
+    def _values(self, name: str, score: str) -> list[float]:
+        """A score of each cell, NaN where it is not known."""
+        return [cell.evaluation.thresholds[name].at_half[score].value for cell in self.cells]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -78,7 +92,11 @@ class LeaveOneOut:
             "unit": "cell", "note": NOTE,
             "cells": {name: self.rows(name) for name in self.classes},
             "mean": {
-                name: {k: v.as_dict() for k, v in self.mean(name).items()} for name in self.classes
+                name: {
+                    k: {**v.as_dict(), "n_cells": self.n_cells(name)[k]}
+                    for k, v in self.mean(name).items()
+                }
+                for name in self.classes
             },
             "evaluations": {cell.name: cell.evaluation.as_dict() for cell in self.cells},
         }
@@ -98,14 +116,18 @@ class LeaveOneOut:
             half = at.at_half
             others = (Interval(half[k].value).text() for k in SCORES[1:])
             lines.append((cell.name, str(len(at.planes)), half["iou"].text(), *others))
-        mean = self.mean(name)
-        others = (Interval(mean[k].value).text() for k in SCORES[1:])
-        lines.append(("mean of cells", "", mean["iou"].text(), *others))
+        mean, n_cells = self.mean(name), self.n_cells(name)
+        shown = {k: v if k == "iou" else Interval(v.value) for k, v in mean.items()}
+        few = {k: f" of {n} cells" if 0 < n < len(self.cells) else "" for k, n in n_cells.items()}
+        lines.append(("mean of cells", "", *(shown[k].text() + few[k] for k in SCORES)))
         return aligned(lines)
 
 
 def mean_of_cells(values: Sequence[float]) -> Interval:
-    """Mean with its 95 % interval by Student's t, within 0 and 1, of the cells that have a value.
+    """Mean with its 95 % confidence interval by Student's t, of the cells that have a value.
+
+    The interval is cut off at 0 and 1. It is one of the mean: for what to expect of one more cell
+    it would be sqrt(n + 1) times as wide.
 
     Parameters
     ----------

@@ -25,7 +25,16 @@ from fibseg.pipeline.train_data import (
     shared_classes,
     volumes_tested,
 )
-from fibseg.pipeline.train_folder import FOLDER, LOG, alone_in, begin, log_to, standing
+from fibseg.pipeline.train_folder import (
+    FOLDER,
+    LOG,
+    alone_in,
+    begin,
+    first_speaks,
+    is_first,
+    log_to,
+    standing,
+)
 from fibseg.pipeline.train_summary import Summary, summarise
 from fibseg.training import (
     TrainerSettings,
@@ -102,12 +111,14 @@ def run(
     record = json.loads(json.dumps({"settings": settings, "sources": sources}))
     with raising(), alone_in(folder, volumes=[v.path for v in volumes]):
         if standing(folder, record, resume=resume, overwrite=overwrite):
+            if not is_first():
+                return None
             return summarise(folder, load_spec(folder), stores, resumed=True)
         prepared = prepare(
             volumes, names, classes, data=data, context=network.context, runner=blocks
         )
-        begin(folder, record, launch=launch())
-        with log_to(folder / FOLDER / LOG):
+        begin(folder, record, resume=resume, launch=launch())
+        with log_to(folder / FOLDER / LOG), first_speaks():
             logger.info("training on %s", prepared.text)
             spec = _describe(network, classes, prepared.working, {
                 "volumes": _with_intensities(sources, volumes), "split": prepared.record,
@@ -131,7 +142,8 @@ def run(
                 **spec.training, "n_steps": trained.n_steps, "precision": trained.precision,
             }, metrics)
             save_model_folder(folder, trained.network, spec, overwrite=True)
-        return summarise(folder, spec, stores, resumed=False)
+            return summarise(folder, spec, stores, resumed=False)
+    return None
 
 
 def _with_intensities(

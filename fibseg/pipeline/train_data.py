@@ -74,8 +74,9 @@ def open_sources(
     Raises
     ------
     UsageError
-        If there are not as many annotations as stores, or two stores of one name, or objects are
-        to be learned from as if they were sparse paint.
+        If there are not as many annotations as stores, or two stores of one name, or of one image
+        where some of it is held out, or objects are to be learned from as if they were sparse
+        paint.
     DataError
         If a store has no such annotation.
     """
@@ -96,7 +97,22 @@ def open_sources(
         raise UsageError(
             f"Two of the volumes {[v.name for v in volumes]} have the same name. Rename one."
         )
+    if data.split != "none" or data.reserved is not None:
+        _refuse_equal_images(volumes)
     return volumes, [painting_name(v, n) for v, n in zip(volumes, wanted, strict=True)]
+
+
+def _refuse_equal_images(volumes: Sequence[Volume]) -> None:
+    """Refuse an image that two stores hold: what is held out of one is trained on in the other."""
+    first: dict[str, Volume] = {}
+    for volume in volumes:
+        other = first.setdefault(volume.raw_digest, volume)
+        if other is not volume:
+            raise UsageError(
+                f"{other.path} and {volume.path} hold the same image, so that training would see "
+                "what it is tested on. Leave one out of volume=, or hold nothing out with "
+                "data.split=none."
+            )
 
 
 def shared_classes(volumes: Sequence[Volume], names: Sequence[str]) -> dict[str, int]:

@@ -12,7 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from fibseg.errors import DataError, ExistsError
+from fibseg.errors import DataError, ExistsError, InterruptedRunError
+from fibseg.export.folder import CARD, DESCRIPTION
+from fibseg.export.model_folder import WEIGHTS
 from fibseg.volume import fingerprint, locked
 from fibseg.volume.lock import reading
 
@@ -20,6 +22,8 @@ FOLDER, RECORD, LOG = "training", "run.json", "log.txt"
 FREE = ("checkpoint_every_s", "checkpoint_every_steps", "log_every", "n_pictures", "threads",
         "memory_gb", "devices", "num_nodes", "strategy")
 """Settings that may differ when a training is continued: they do not change the result."""
+BALANCE = "data.balance"
+"""Setting that trainings begun before it do not have on record."""
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Variables by which Lightning, torchrun and SLURM number the processes of one training."""
 WAIT_S = 1800.0
@@ -55,9 +59,9 @@ def alone_in(folder: Path, *, volumes: Sequence[Path] = ()) -> Iterator[None]:
 
 
 def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bool) -> bool:
-    """Whether this very training is finished in `folder` already; clears the way if it may.
+    """Whether this very training is finished in `folder` already; changes nothing there.
 
-    Of several processes only the first clears it, while others wait in `begin`.
+    Of several processes only the first refuses a folder: others may see what it is changing.
 
     Parameters
     ----------
@@ -71,29 +75,23 @@ def standing(folder: Path, record: dict[str, Any], *, resume: str, overwrite: bo
     ExistsError
         If something else stands in the folder and may not be replaced.
     """
-    path = folder / FOLDER / RECORD
-    before = recorded(path)
+    before = recorded(folder / FOLDER / RECORD)
+    goes_on = resume != "never" and before is not None and not differences(before, record)
+    if goes_on or not is_first():
+        return goes_on and (folder / DESCRIPTION).exists()
+    if not folder.exists() or not any(folder.iterdir()):
+        return False
     if before is None:
-        if not folder.exists() or not any(folder.iterdir()):
-            return False
-        if not (folder / FOLDER).exists() and not (folder / "model.json").exists():
+        if not (folder / FOLDER).exists() and not (folder / DESCRIPTION).exists():
             raise ExistsError(f"{folder} holds other files. Choose another out.")
         changes = ["no record of its training"]
     else:
-        changes = differences(before, record)
-        if not changes and resume == "never" and is_first():
-            changes = ["resume=never, but a training has begun here"]
-        if not changes:
-            return (folder / "model.json").exists()
+        changes = differences(before, record) or ["resume=never, but a training has begun here"]
     if not overwrite:
         raise ExistsError(
             f"{folder} holds a training with other settings or data: {'; '.join(changes)}. "
             "Use overwrite=true to start again there, or another out."
         )
-    if not is_first():
-        return False
-    (folder / "model.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
     return False
 
 
@@ -132,8 +130,13 @@ def _comparable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two records, in words; what is free to change does not count."""
+    """What differs between two records, in words; what is free to change does not count.
+
+    Nor does a balance between volumes, of a single one, that an older record does not know.
+    """
     old, new = _comparable(before), _comparable(now)
+    if len(before["sources"]) == 1 and "data" in before["settings"]:
+        old.setdefault(BALANCE, new.get(BALANCE))
     keys = sorted(k for k in {**old, **new} if old.get(k) != new.get(k))
     return [
         f"{k} differs" if k.endswith("digest") else f"{k} was {old.get(k)}, is {new.get(k)}"
@@ -141,13 +144,19 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ]
 
 
-def begin(folder: Path, record: dict[str, Any], *, launch: str | None = None) -> None:
+def begin(
+    folder: Path, record: dict[str, Any], *, resume: str = "auto", launch: str | None = None
+) -> None:
     """Write down what is trained, before the first step; other processes wait until that is done.
+
+    Another training that stands there is thrown away: `standing` has allowed it.
 
     Parameters
     ----------
     record
         Settings and sources, as plain data.
+    resume
+        ``"never"`` throws away this very training, too.
     launch
         Of processes that were started at once, from outside; those that the first one starts find
         the record there.
@@ -164,14 +173,52 @@ def begin(folder: Path, record: dict[str, Any], *, launch: str | None = None) ->
             if time.monotonic() > until:
                 raise DataError(
                     f"The first process has not begun to train into {folder} for {WAIT_S:g} s. "
-                    "Look into its log, and whether all nodes see that folder."
+                    "Look into its log, and whether all nodes see that folder. With srun "
+                    "--kill-on-bad-exit=1 all end as soon as it fails."
                 )
             time.sleep(0.2)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
+    before = recorded(path)
+    if resume == "never" or before is None or differences(before, record):
+        _clear(folder)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(record | ({} if launch is None else {"launch": launch}), indent=1))
     part.replace(path)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a model and its training but for the record, and nothing else.
+
+    The record is left to be replaced: by it a folder is known for one of a training, whenever the
+    command is killed. The description goes first, as there is no model without it.
+    """
+    for name in (DESCRIPTION, WEIGHTS, CARD):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / FOLDER).iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != RECORD:
+            path.unlink()
+
+
+@contextmanager
+def first_speaks() -> Iterator[None]:
+    """Context in which the first process alone says that the training was stopped.
+
+    The others end as if all was well: with ``--kill-on-bad-exit=1``, srun would take the first its
+    time to store and to test.
+
+    Raises
+    ------
+    InterruptedRunError
+        At a signal, in the first process.
+    """
+    try:
+        yield
+    except InterruptedRunError:
+        if is_first():
+            raise
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def fit(
         Value of each class in the annotation, 2 and up, in order.
     network, data, trainer, seed
         Settings. Weights are the same for the same settings, CPU and number of threads, however
-        often the training was stopped and resumed; for other numbers of processes they differ by
-        rounding.
+        often the training was stopped and resumed; for other numbers of processes, with the same
+        `trainer.precision`, they differ by rounding.
     folder
         For checkpoints and TensorBoard.
     started

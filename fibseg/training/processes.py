@@ -3,21 +3,46 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from torch import distributed
 
 from fibseg.errors import UsageError
 from fibseg.training.settings import TrainerSettings
+
+SHELLS = ("bash", "interactive")
+"""Names of SLURM jobs that are a shell to type in; Lightning excepts the same."""
 
 
 def started_outside() -> int:
     """Processes that srun or torchrun has started for this command; 1 without them."""
     if TorchElasticEnvironment.detect():
         return int(os.environ["WORLD_SIZE"])
+    if _typed_in_a_job():
+        return 1
     return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
+
+
+def _typed_in_a_job() -> bool:
+    """Whether someone typed this command in a shell that SLURM gave them, ``srun --pty bash``.
+
+    The shell was told a number of tasks, but this command is none of them. Tasks that an srun
+    starts from such a shell inherit the name of the job; they have no terminal.
+    """
+    return os.environ.get("SLURM_JOB_NAME") in SHELLS and _has_terminal()
+
+
+def _has_terminal() -> bool:
+    """Whether this process belongs to a terminal, wherever its input and output go."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
 
 
 def environment(settings: TrainerSettings) -> ClusterEnvironment:
@@ -65,9 +90,21 @@ def rank_of(place: ClusterEnvironment, settings: TrainerSettings) -> int:
 
 
 def launch() -> str | None:
-    """What all processes started together by srun or torchrun share, and no other; else None."""
+    """What all processes started together by srun or torchrun share, and no other; else None.
+
+    SLURM numbers what it starts. A torchrun that is given no name does not, and meets at the same
+    port each time: its processes agree on a random word in the store by which they find each other.
+    """
     if started_outside() < 2:
         return None
     names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "SLURM_JOB_ID", "SLURM_STEP_ID",
              "SLURM_RESTART_COUNT")
-    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+    words = [f"{name}={os.environ[name]}" for name in names if name in os.environ]
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        store = distributed.TCPStore(  # type: ignore[attr-defined]
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+        )
+        key = f"fibseg/launch/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        # The first word that is set is everybody's.
+        words.append(str(store.compare_set(key, "", uuid.uuid4().hex).decode()))
+    return " ".join(words)

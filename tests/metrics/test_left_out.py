@@ -15,6 +15,7 @@ from fibseg.metrics import (
     ThresholdScores,
     mean_of_cells,
 )
+from fibseg.metrics.left_out import NOTE
 
 
 def evaluation(*n_right: int) -> Evaluation:
@@ -59,6 +60,30 @@ def test_the_table_ends_with_the_mean_and_the_same_as_json() -> None:
     assert data == json.loads(json.dumps(found.as_dict()))
     assert data["unit"] == "cell"
     assert set(data["evaluations"]) == {"first", "b"}
+
+
+def test_a_cell_without_a_score_is_said_to_be_missing_in_its_mean() -> None:
+    """Nothing is found in the second cell: it has no precision, and its IoU of 0 counts."""
+    found = LeaveOneOut((
+        LeftOutCell("a", "m/0", evaluation(10, 10)), LeftOutCell("b", "m/1", evaluation(0, 0)),
+        LeftOutCell("c", "m/2", evaluation(5, 5)),
+    ))
+    assert found.n_cells("er") == {"iou": 3, "dice": 3, "precision": 2, "recall": 3}
+    mean = found.as_dict()["mean"]["er"]
+    assert {k: v["n_cells"] for k, v in mean.items()} == found.n_cells("er")
+    assert mean["precision"]["value"] == pytest.approx(1.0)
+    (line,) = [one for one in found.text().splitlines() if one.startswith("mean of cells")]
+    assert line.count("of 2 cells") == 1
+
+
+def test_the_interval_is_called_one_of_the_mean() -> None:
+    """A prediction of one cell from .8, .9, .7 would be 0.30 and up; this begins at 0.55."""
+    interval = mean_of_cells([0.8, 0.9, 0.7])
+    one_more = 0.8 - (0.8 - interval.low) * math.sqrt(4)
+    assert (interval.low, one_more) == pytest.approx((0.5516, 0.3032), abs=1e-3)
+    assert "what to expect of another cell" not in NOTE
+    assert "confidence interval of the mean over cells" in NOTE
+    assert "too narrow" in NOTE
 
 
 @pytest.mark.parametrize("values", [[], [math.nan]])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from painted_cell import make_cell
 
 from fibseg.cli import main
 from fibseg.data import SparseData
-from fibseg.errors import DataError, ExistsError, UsageError
+from fibseg.errors import DataError, ExistsError, InterruptedRunError, UsageError
 from fibseg.export import load_network, load_spec
 from fibseg.export.constants import constants_of, trained_constants
 from fibseg.models import NetworkSpec
@@ -72,6 +73,31 @@ def test_a_finished_training_is_left_alone(
         max_time=None, max_steps=4, precision="32", threads=2, log_every=1,
     ))
     assert second == {**first, "already_finished": True}
+    monkeypatch.setenv("SLURM_PROCID", "1")  # of several processes only the first tells
+    assert run(volume, tmp_path / "m") is None
+
+
+def test_a_second_process_that_is_stopped_ends_well(tmp_path: Path) -> None:
+    """The signal comes after the training has begun, and before its first step."""
+    volume = make_cell(tmp_path / "a.ome.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "volumes_tested", lambda *_: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(InterruptedRunError):
+            run(volume, tmp_path / "m")
+        patch.setenv("LOCAL_RANK", "1")
+        assert run(volume, tmp_path / "m") is None
+    assert not (tmp_path / "m" / "model.json").exists()
+
+
+def test_a_model_is_kept_until_another_training_begins(tmp_path: Path) -> None:
+    """Nothing painted: the new training does not begin, and costs no model."""
+    run(make_cell(tmp_path / "1" / "a.ome.zarr"), tmp_path / "m")
+    before = (tmp_path / "m" / "model.json").read_bytes()
+    empty = make_cell(tmp_path / "2" / "a.ome.zarr", planes=())
+    with pytest.raises(DataError, match="unlabelled"):
+        run(empty, tmp_path / "m", overwrite=True)
+    assert (tmp_path / "m" / "model.json").read_bytes() == before
+    assert load_network(tmp_path / "m")
 
 
 def test_changed_settings_are_named_and_overwrite_starts_again(tmp_path: Path) -> None:
@@ -219,7 +245,7 @@ def test_bad_input_is_one_clear_error(tmp_path: Path, case: str, words: str) -> 
     if case == "no volume":
         volume = type(volume)(tmp_path / "b.ome.zarr")
     if case == "other classes":
-        other = make_cell(tmp_path / "b.ome.zarr", classes={"lysosomes": 2})
+        other = make_cell(tmp_path / "b.ome.zarr", seed=1, classes={"lysosomes": 2})
         volume = [volume, other]
     with pytest.raises(DataError, match=words):
         run(volume, tmp_path / "m", **changes)
@@ -263,3 +289,24 @@ def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
     for file in ("weights.safetensors", "model.json", "README.md"):
         assert (tmp_path / "m" / file).read_bytes() == (tmp_path / "n" / file).read_bytes()
     json.loads((tmp_path / "m" / "model.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("data", "held_out"),
+    [({"leave_out": "a"}, True), ({"split": "planes"}, True), ({"split": "none"}, False)],
+)
+def test_two_stores_of_one_image_are_refused_where_it_is_tested_on(
+    tmp_path: Path, data: dict[str, Any], held_out: bool
+) -> None:
+    """The same cell, painted anew: it would be trained on under its other name."""
+    volumes = [
+        make_cell(tmp_path / f"{name}.ome.zarr", seed=seed, planes=planes)
+        for name, seed, planes in (("a", 0, (0, 4)), ("repainted", 0, (1, 5)), ("b", 1, (0, 4)))
+    ]
+    chosen = SparseData(patch=32, batch=4, gap_nm=0.0, **data)
+    if not held_out:
+        assert run(volumes, tmp_path / "m", data=chosen)["held_out"] == {}
+        return
+    with pytest.raises(UsageError, match=r"a\.ome\.zarr and .*repainted\.ome\.zarr hold the same"):
+        run(volumes, tmp_path / "m", data=chosen)
+    assert not (tmp_path / "m").exists()

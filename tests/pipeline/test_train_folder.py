@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fibseg.errors import DataError, ExistsError
-from fibseg.pipeline.train_folder import begin, log_to, standing
+from fibseg.errors import DataError, ExistsError, InterruptedRunError
+from fibseg.pipeline.train_folder import begin, first_speaks, log_to, standing
 
 RECORD: dict[str, Any] = {
     "settings": {
@@ -89,28 +92,79 @@ def test_another_number_of_volumes_is_a_difference(tmp_path: Path) -> None:
         look(tmp_path, record)
 
 
+def tree(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def trained_in(folder: Path, **more: Any) -> None:
+    """A finished training, and a file of the user."""
+    begin(folder, RECORD, **more)
+    for name in ("training/checkpoints/last.ckpt", "training/log.txt", "model.json",
+                 "weights.safetensors", "README.md", "notes.txt"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+
+
 def test_overwrite_removes_the_training_and_nothing_else(tmp_path: Path) -> None:
-    begin(tmp_path, RECORD)
-    (tmp_path / "training" / "checkpoints").mkdir()
-    (tmp_path / "model.json").write_text("{}")
-    (tmp_path / "notes.txt").write_text("mine")
+    """And that only when the new one begins: data that do not fit cost no model."""
+    trained_in(tmp_path)
+    before = tree(tmp_path)
     assert not look(tmp_path, changed(seed=1), overwrite=True)
-    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+    assert tree(tmp_path) == before
+    begin(tmp_path, changed(seed=1))
+    assert tree(tmp_path) == {"notes.txt", "training/run.json"}
+    assert not look(tmp_path, changed(seed=1))
+
+
+@pytest.mark.parametrize("recorded_before", [True, False])
+def test_a_kill_while_the_way_is_cleared_needs_no_more_than_the_same_command(
+    tmp_path: Path, recorded_before: bool
+) -> None:
+    trained_in(tmp_path / "model")
+    if not recorded_before:
+        (tmp_path / "model" / "training" / "run.json").unlink()
+    new = changed(seed=1)
+    n, folder = 0, tmp_path / "0"
+    shutil.copytree(tmp_path / "model", folder)
+    while killed_at(n, folder, new):
+        assert not look(folder, new, overwrite=True)
+        begin(folder, new)
+        assert tree(folder) == {"notes.txt", "training/run.json"}
+        n, folder = n + 1, tmp_path / str(n + 1)
+        shutil.copytree(tmp_path / "model", folder)
+    assert n == 7
+
+
+def killed_at(n: int, folder: Path, record: dict[str, Any]) -> bool:
+    """Whether `begin` was ended before its change number `n` of the folder."""
+    left = n
+
+    def counted(change: Callable[..., None]) -> Callable[..., None]:
+        def changing(*arguments: Any, **more: Any) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            change(*arguments, **more)
+        return changing
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("unlink", "rmdir", "replace"):
+            patch.setattr(os, name, counted(getattr(os, name)))
+        try:
+            begin(folder, record)
+        except KeyboardInterrupt:
+            return True
+    return False
 
 
 def test_resume_never_refuses_a_begun_training_unless_it_may_be_replaced(tmp_path: Path) -> None:
-    begin(tmp_path, RECORD)
+    trained_in(tmp_path)
     with pytest.raises(ExistsError, match="resume=never"):
         look(tmp_path, resume="never")
     assert not look(tmp_path, resume="never", overwrite=True)
-    assert not (tmp_path / "training").exists()
-
-
-def test_a_model_without_record_is_replaced_only_when_asked(tmp_path: Path) -> None:
-    (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ExistsError, match="no record of its training"):
-        look(tmp_path)
-    assert not look(tmp_path, overwrite=True)
+    begin(tmp_path, RECORD, resume="never")
+    assert tree(tmp_path) == {"notes.txt", "training/run.json"}
 
 
 @pytest.mark.parametrize("text", ['{"settings": {"se', "[]", "{}"])
@@ -148,20 +202,51 @@ def test_other_processes_wait_until_the_first_has_begun(
     begin(tmp_path, RECORD, launch="job 2")
 
 
-def test_only_the_first_process_clears_the_way(
+def test_only_the_first_process_looks_at_what_it_may_be_changing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin(tmp_path, RECORD)
+    trained_in(tmp_path, launch="job 1")
     monkeypatch.setenv("SLURM_PROCID", "1")
-    assert not look(tmp_path, resume="never")
+    assert look(tmp_path)
+    # The first one starts again here: this one is to train with it, not to find all done.
+    assert not look(tmp_path, resume="never", overwrite=True)
     assert not look(tmp_path, changed(seed=3), overwrite=True)
-    assert (tmp_path / "training" / "run.json").exists()
-    monkeypatch.delenv("SLURM_PROCID")
-    assert not look(tmp_path, changed(seed=3), overwrite=True)
-    assert not (tmp_path / "training" / "run.json").exists()
+    begin(tmp_path, changed(seed=3), launch="job 1")
+    assert (tmp_path / "training" / "log.txt").exists()
+    for path in ("model.json", "training/run.json"):
+        (tmp_path / path).unlink()
+    assert not look(tmp_path)  # made, but nothing on record yet
+    shutil.rmtree(tmp_path / "training")
+    assert not look(tmp_path)
 
 
 def test_the_number_of_processes_may_change(tmp_path: Path) -> None:
     begin(tmp_path, changed(trainer__devices=2, trainer__num_nodes=2, trainer__strategy="ddp"))
     now = changed(trainer__devices=1, trainer__num_nodes=1, trainer__strategy="auto")
     assert not look(tmp_path, now)
+
+
+def test_a_training_of_one_volume_goes_on_that_was_begun_before_the_balance(tmp_path: Path) -> None:
+    """With one volume there is nothing to balance; with several, patches are others."""
+    begin(tmp_path / "one", RECORD)
+    for balance in ("cell", "planes"):
+        now = changed(data__balance=balance, data__leave_out=None)
+        assert not look(tmp_path / "one", now)
+    with pytest.raises(ExistsError, match=r"data\.leave_out was None, is a"):
+        look(tmp_path / "one", changed(data__balance="cell", data__leave_out="a"))
+    two = copy.deepcopy(RECORD)
+    two["sources"].append({"name": "b", "raw_digest": "56", "annotation_digest": "78"})
+    begin(tmp_path / "two", two)
+    two["settings"]["data"]["balance"] = "cell"
+    with pytest.raises(ExistsError, match=r"data\.balance was None, is cell"):
+        look(tmp_path / "two", two)
+
+
+def test_a_stop_is_told_by_the_first_process_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InterruptedRunError), first_speaks():
+        raise InterruptedRunError("Stopped.")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with first_speaks():
+        raise InterruptedRunError("Stopped.")
+    with pytest.raises(DataError), first_speaks():
+        raise DataError("The disk is full.")

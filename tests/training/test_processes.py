@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
+from torch.distributed import TCPStore
 
 from fibseg.errors import UsageError
 from fibseg.training import TrainerSettings, launch
@@ -95,3 +98,53 @@ def test_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert launch() == "TORCHELASTIC_RUN_ID=x"
     with pytest.raises(UsageError, match="2 processes were started"):
         environment(settings(3))
+
+
+def test_two_runs_of_torchrun_without_a_name_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is the one that torchrun keeps open for its processes, at the same port again."""
+    found, port = [], 0
+    for _ in range(2):
+        store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False)
+        port = store.port
+        put(monkeypatch, {
+            "TORCHELASTIC_RUN_ID": "none", "TORCHELASTIC_USE_AGENT_STORE": "True",
+            "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        })
+        for restart in ("0", "1"):
+            monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", restart)
+            monkeypatch.setenv("RANK", "1")
+            other = launch()
+            monkeypatch.setenv("RANK", "0")
+            assert launch() == other
+            found.append(other)
+        del store
+    assert len(set(found)) == 4
+
+
+IN_A_TERMINAL = """
+import os, pty
+from fibseg.training.processes import launch, started_outside
+print(started_outside())
+for name in ("bash", "fibseg"):
+    os.environ["SLURM_JOB_NAME"] = name
+    child, terminal = pty.fork()
+    if not child:
+        os.write(1, f"{started_outside()} {launch()}".encode())
+        os._exit(0)
+    print(os.read(terminal, 100).decode())
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals of this kind")
+def test_a_command_typed_in_a_shell_of_srun_is_none_of_its_tasks() -> None:
+    """With --pty a shell has a terminal; tasks that srun starts from there have none."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", IN_A_TERMINAL], capture_output=True, text=True,
+        check=True, start_new_session=True, timeout=120,
+        env={**os.environ, **SRUN, "SLURM_JOB_NAME": "bash",
+             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.stdout.splitlines() == ["4", "1 None", "4 SLURM_JOB_ID=4711 SLURM_STEP_ID=0"]
