@@ -57,7 +57,8 @@ def predict_views(
     raw = volume.raw(plan.level)
     streams = [
         Predictor.over(
-            Windows(compiled, plan, (way,)), n_classes=len(spec.classes), ready=ready
+            Windows(compiled, plan, (way,)), n_classes=len(spec.classes), ready=ready,
+            on_gpu=device.type == "cuda",
         ).planes(lambda box: np.asarray(raw[box.slices]), list(planes))
         for way in ways
     ]
