@@ -101,7 +101,8 @@ def run(
     task = task_of(store, spec, model, looking, backend=wish.candidates()[0])
     names = names_of(spec, model, name)
     task = settled(
-        task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0]
+        task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0],
+        overwrite=overwrite,
     )
     return carry_out(
         Order("infer", store, task.blocks, names, task.beside), postprocess=postprocess,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -14,11 +17,11 @@ from torch import nn
 from fibseg.errors import UsageError
 from fibseg.inference import Backend, Int8
 
-pytest.importorskip("openvino", reason="OpenVINO is not installed")
+openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 from fibseg.inference.calibrate import calibrated
 from fibseg.inference.int8 import release, rounded_tensors
-from fibseg.inference.run_openvino import converted, openvino_core
+from fibseg.inference.run_openvino import converted, openvino_core, request_of
 
 SHAPE = (2, 1, 64, 96)
 
@@ -89,6 +92,51 @@ def test_threads_change_nothing_that_is_stored(network, int8, images):
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(results[0], results[1])
+
+
+ON_ANOTHER_PROCESSOR = """
+import sys
+import numpy as np
+import openvino
+ready = openvino.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+np.save(sys.argv[2], ready.create_infer_request().infer({0: np.load(sys.argv[3])})[0])
+"""
+
+
+def on_processor(instructions, graph, images, folder):
+    """Logits where the processor has no more than these instructions."""
+    openvino.save_model(graph, folder / "graph.xml", compress_to_fp16=False)
+    np.save(folder / "images.npy", images)
+    command = [sys.executable, "-c", ON_ANOTHER_PROCESSOR]
+    files = [str(folder / name) for name in ("graph.xml", "logits.npy", "images.npy")]
+    subprocess.run(
+        command + files, check=True, env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}
+    )
+    return torch.from_numpy(np.load(folder / "logits.npy"))
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])
+def test_processors_without_instructions_for_it_compute_the_same(
+    network, int8, images, tmp_path, instructions
+):
+    graph = int8.apply(converted(network, SHAPE))
+    here = request_of(graph).infer({0: images.numpy()})[0]
+    there = on_processor(instructions, graph, images, tmp_path)
+    off = (torch.from_numpy(here).softmax(1) - there.softmax(1)).abs()
+    assert (off <= 1 / 255).double().mean() > 0.999
+
+
+def test_the_greatest_sums_overflow_nowhere(tmp_path):
+    ones = nn.Sequential(
+        nn.Conv2d(1, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 1, 1)
+    )
+    for name, values in ones.named_parameters():
+        nn.init.constant_(values, float("weight" in name))
+    image = torch.ones(1, 1, 16, 16)
+    int8 = calibrated(ones, list(image), leading=1)
+    graph = int8.apply(converted(ones, tuple(image.shape)))
+    got = on_processor("AVX2", graph, image, tmp_path)
+    np.testing.assert_allclose(got, 16 * 9 * 16, rtol=1e-3)
 
 
 def test_a_channel_of_zeros_is_rounded_to_zeros(images):

@@ -109,6 +109,14 @@ def test_auto_and_other_precisions_are_another_product(model, done):
     assert kept(done)["precision"] == "int8"
 
 
+def test_a_name_of_another_product_is_refused_before_anything_is_measured(
+    model, done, monkeypatch
+):
+    monkeypatch.setattr(infer, "measured_int8", None)
+    with pytest.raises(ExistsError, match=r"probabilities/exact stands already .*overwrite=true"):
+        run(model, done, name="exact")
+
+
 @pytest.fixture
 def half_done(model, store, monkeypatch):
     """The first block was made, the second failed."""
@@ -152,6 +160,14 @@ def test_ranges_that_are_damaged_are_not_gone_on_with(model, store, done, half_d
         run(model, store)
     assert len(set(half_done[2:])) == 2, "no block with other ranges is left"
     assert "is made anew" in caplog.text
+    assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
+
+
+def test_ranges_of_another_network_are_measured_anew_with_overwrite(model, store, done, half_done):
+    damage(store, "ranges", [[0.0, 1.0]])
+    with pytest.raises(PartlyDoneError, match=r"1 ranges are given, .* Set overwrite=true"):
+        run(model, store)
+    run(model, store, overwrite=True)
     assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
 
 
