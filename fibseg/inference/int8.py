@@ -1,10 +1,14 @@
 """A network of 8-bit integers: where a graph of OpenVINO is rounded, and over which ranges.
 
 Post-training quantisation: what goes into a convolution is rounded to 256 steps of one range for
-the tensor, weights to 255 steps around 0 of one range for each output channel (Jacob 2018,
+the tensor, weights to 129 steps around 0 of one range for each output channel (Jacob 2018,
 arXiv:1712.05877). The first convolutions, which see the image, and the last, which gives logits,
-stay as they are. OpenVINO computes what lies between two roundings in integers, so the sums are
-exact, whatever the order.
+stay as they are. OpenVINO computes what lies between two roundings in integers.
+
+A processor without VNNI adds pairs of products in 16 bits, where 2 · 255 · 127 does not fit, and
+cuts off the sum. With weights of -64 to 64 it fits, so sums are exact on any, whatever the order
+(half the range is what OpenVINO advises, docs.openvino.ai, "Saturation (overflow) Issue
+Workaround").
 
 The ranges are a few dozen numbers, and with the weights they make the graph, the same everywhere:
 they go with the product instead of a file of the graph.
@@ -25,6 +29,9 @@ from fibseg.errors import UsageError
 
 Range = tuple[float, float]
 """Least and greatest value of a tensor that 256 steps are laid over."""
+
+MOST_WEIGHT = 64
+"""Greatest integer of a weight: two products with 255 fit into 16 bits."""
 
 _PASSING = ("MaxPool", "Interpolate", "Concat")
 """Give on values as they are: rounded before, they need no rounding after."""
@@ -146,11 +153,15 @@ def _key(output: Any) -> tuple[str, int]:
 
 
 def _weight_ranges(convolution: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Ranges around 0 of the weights of each output channel, (o, 1, 1, 1)."""
+    """Ranges around 0 of 255 steps for the weights of each output channel, (o, 1, 1, 1).
+
+    They are about twice as wide as the weights, of which the greatest becomes `MOST_WEIGHT`.
+    """
     constant = convolution.input_value(1).get_node()
     weights = np.asarray(constant.get_data(), np.float32)
     most = np.abs(weights).max((1, 2, 3), keepdims=True)
     most[most == 0] = 1  # a channel of zeros is 0 with any range
+    most *= np.float32(127 / MOST_WEIGHT)
     return -most, most
 
 

@@ -107,7 +107,8 @@ def run(
             "another name=."
         )
     task = settled(
-        task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0]
+        task, wish, store=store, names=names, spec=spec, load=lambda: load_network(model)[0],
+        overwrite=overwrite,
     )
     return carry_out(
         Order("infer", store, task.blocks, names, task.beside), postprocess=postprocess,

@@ -19,7 +19,7 @@ log = logging.getLogger("fibseg.infer")
 
 def settled(
     task: Task, wish: Wish, *, store: Volume, names: Sequence[str], spec: ModelSpec,
-    load: Callable[[], nn.Module],
+    load: Callable[[], nn.Module], overwrite: bool = False,
 ) -> Task:
     """The task with its backend.
 
@@ -35,6 +35,8 @@ def settled(
         Names of the products.
     load
         Gives the network, in case that backends have to be measured.
+    overwrite
+        Whether ranges of int8 are measured anew, as those that stand may be what is wrong.
 
     Raises
     ------
@@ -44,6 +46,8 @@ def settled(
     for channel, name in enumerate(names):
         begun = _begun(store, name)
         if begun is None or not wish.allows(begun[0]):
+            continue
+        if overwrite and begun[0].int8 is not None:
             continue
         same = _with(task, begun[0])
         if Order("infer", store, same.blocks, names).inputs(channel) == begun[1]:

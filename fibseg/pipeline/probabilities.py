@@ -123,6 +123,8 @@ def carry_out(
         order.verb, store, names, postprocess=postprocess, block_shape=block_shape,
         overwrite=overwrite,
     )
+    if not overwrite:
+        refuse_other(order)
     written = [f"probabilities/{n}" for n in names]
     if postprocess is not None:
         written += [f"labels/{n}" for n in names]
@@ -233,6 +235,25 @@ def refuse_early(
             raise ExistsError(
                 f"labels/{name} of {store.path} stands already and was not made by fibseg {verb}. "
                 "Choose another name=, or set overwrite=true to replace it."
+            )
+
+
+def refuse_other(order: Order) -> None:
+    """Refuse names that stand already and come from something else.
+
+    Raises
+    ------
+    ExistsError
+        If probabilities of that name were made of other inputs.
+    """
+    store = order.store
+    for channel, name in enumerate(order.names):
+        if name not in store.probability_names():
+            continue
+        if store.probabilities_info(name).inputs != order.inputs(channel):
+            raise ExistsError(
+                f"probabilities/{name} stands already and comes from other data or settings. Use "
+                "overwrite=true to replace it, or another name."
             )
 
 

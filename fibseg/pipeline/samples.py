@@ -46,7 +46,7 @@ def infer_sample(parts: Parts, folder: Path) -> Sample:
     task = settled(
         task_of(store, spec, model, looking, backend=wish.candidates()[0]), wish, store=store,
         names=names_of(spec, model, parts["name"]), spec=spec,
-        load=lambda: load_network(model)[0],
+        load=lambda: load_network(model)[0], overwrite=parts["overwrite"],
     )
     backend = task.blocks.backend
     parts = {**parts, "backend": backend.name, "precision": backend.precision}

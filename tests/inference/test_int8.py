@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -25,7 +28,7 @@ SHAPE = (2, 1, 64, 96)
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    return random_model(features=(8, 16, 16))[0]
+    return random_model(features=(8, 16))[0]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,16 @@ def int8(network, images) -> Int8:
     return replace(calibrated(network, list(images), leading=1), loss=(0.25,))
 
 
+@pytest.fixture(scope="module")
+def graph(network, int8):
+    return int8.apply(converted(network, SHAPE))
+
+
+@pytest.fixture(scope="module")
+def logits(network, int8, images) -> torch.Tensor:
+    return Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images)
+
+
 def names(graph, leading):
     found = rounded_tensors(graph, leading)
     return [[o.get_node().get_friendly_name().split("/")[0] for o in group] for group in found]
@@ -49,18 +62,14 @@ def test_what_is_concatenated_shares_a_range_and_both_ends_stay_as_they_are(netw
     relu = "__module.{}.adn.A".format
     assert found == [
         [relu("encoder.0.0")],
-        [relu("encoder.0.1"), relu("decoder.1.1")],
+        [relu("encoder.0.1"), relu("encoder.1.1")],
         [relu("encoder.1.0")],
-        [relu("encoder.1.1"), relu("encoder.2.1")],
-        [relu("encoder.2.0")],
-        [relu("decoder.1.0")],
         [relu("decoder.0.0")],
     ]
     assert names(converted(network, SHAPE), 2) == found[1:]
 
 
-def test_all_convolutions_but_both_ends_are_computed_in_integers(network, int8):
-    graph = int8.apply(converted(network, SHAPE))
+def test_all_convolutions_but_both_ends_are_computed_in_integers(graph):
     ready = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     kinds = [
         node.get_rt_info()["runtimePrecision"].astype(str)
@@ -68,27 +77,72 @@ def test_all_convolutions_but_both_ends_are_computed_in_integers(network, int8):
         if node.get_rt_info()["layerType"].astype(str) == "Convolution"
     ]
     assert kinds[0] == kinds[-1] == "f32"
-    assert len(kinds) == 11
+    assert len(kinds) == 7
     assert set(kinds[1:-1]) <= {"u8", "i8"}
 
 
-def test_it_is_near_float32_but_not_the_same(network, int8, images):
-    exact = Backend("openvino", "float32").compile(network, SHAPE)(images).softmax(1)
-    got = Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images).softmax(1)
-    off = (got - exact).abs()
+def test_it_is_near_float32_but_not_the_same(network, logits, images):
+    with torch.inference_mode():
+        exact = network(images).softmax(1)
+    off = (logits.softmax(1) - exact).abs()
     assert exact.std() > 0.1
     assert 1e-4 < off.mean() < 0.03
 
 
-def test_threads_change_nothing_that_is_stored(network, int8, images):
-    before, results = torch.get_num_threads(), []
+def test_threads_change_nothing_that_is_stored(network, int8, images, logits):
+    before = torch.get_num_threads()
     try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            results.append(Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images))
+        torch.set_num_threads(1 if before > 1 else 2)
+        other = Backend("openvino", "int8", int8=int8).compile(network, SHAPE)(images)
     finally:
         torch.set_num_threads(before)
-    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(other, logits)
+
+
+ON_ANOTHER_PROCESSOR = """
+import sys
+import numpy as np
+import openvino
+ready = openvino.Core().compile_model(sys.argv[1], "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+np.save(sys.argv[2], ready.create_infer_request().infer({0: np.load(sys.argv[3])})[0])
+"""
+
+
+def on_processor(instructions, graph, images, folder):
+    """Logits where the processor has no more than these instructions."""
+    import openvino
+
+    openvino.save_model(graph, folder / "graph.xml", compress_to_fp16=False)
+    np.save(folder / "images.npy", images)
+    command = [sys.executable, "-c", ON_ANOTHER_PROCESSOR]
+    files = [str(folder / name) for name in ("graph.xml", "logits.npy", "images.npy")]
+    subprocess.run(
+        command + files, check=True, env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}
+    )
+    return torch.from_numpy(np.load(folder / "logits.npy"))
+
+
+@pytest.mark.parametrize("instructions", ["AVX2", "AVX512_CORE"])
+def test_processors_without_instructions_for_it_compute_the_same(
+    graph, images, logits, tmp_path, instructions
+):
+    there = on_processor(instructions, graph, images, tmp_path)
+    off = (logits.softmax(1) - there.softmax(1)).abs()
+    # Ends in float32 differ in their last digits, which can move a rounding between them by a step.
+    assert (off <= 1 / 255).double().mean() > 0.95
+
+
+def test_the_greatest_sums_overflow_nowhere(tmp_path):
+    ones = nn.Sequential(
+        nn.Conv2d(1, 16, 1), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.Conv2d(16, 1, 1)
+    )
+    for name, values in ones.named_parameters():
+        nn.init.constant_(values, float("weight" in name))
+    image = torch.ones(1, 1, 16, 16)
+    int8 = calibrated(ones, list(image), leading=1)
+    graph = int8.apply(converted(ones, tuple(image.shape)))
+    got = on_processor("AVX2", graph, image, tmp_path)
+    np.testing.assert_allclose(got, 16 * 9 * 16, rtol=1e-3)
 
 
 def test_a_channel_of_zeros_is_rounded_to_zeros(images):
@@ -101,8 +155,8 @@ def test_a_channel_of_zeros_is_rounded_to_zeros(images):
 
 
 def test_ranges_of_another_network_are_refused(int8):
-    other = random_model(features=(4, 4))[0]
-    with pytest.raises(UsageError, match=r"7 ranges are given, and the network rounds 4 tensors"):
+    other = random_model(features=(4, 4, 4))[0]
+    with pytest.raises(UsageError, match=r"4 ranges are given, and the network rounds 7 tensors"):
         Backend("openvino", "int8", int8=int8).compile(other, SHAPE)
 
 

@@ -16,7 +16,7 @@ from taught import ball_store, balls, taught_folder
 from fibseg.blocks import Processes, Serial
 from fibseg.errors import ExistsError, PartlyDoneError, UsageError
 from fibseg.export import load_network, load_spec, save_model_folder
-from fibseg.inference import Backend, ModelBlocks
+from fibseg.inference import Backend, Int8, ModelBlocks
 from fibseg.pipeline import infer, infer_int8, probabilities
 from fibseg.pipeline.infer_task import Looking, task_of
 from fibseg.volume import Product
@@ -61,18 +61,17 @@ def kept(store, name="m"):
     return store.probabilities_info(name).attributes["backend"]
 
 
+def ranges(store):
+    """What was measured for the product of a store."""
+    return Int8.read(kept(store)["int8"])
+
+
 def trial(model, store, **keywords):
     spec = load_spec(model)
     task = task_of(
         store, spec, str(model), Looking(**keywords), backend=Backend("openvino", "int8")
     )
     return infer_int8.Trial(task.blocks, store, spec)
-
-
-def measured(model, store, **keywords):
-    return infer_int8.measured_int8(
-        trial(model, store, **keywords), lambda: load_network(model)[0]
-    )
 
 
 def test_it_finds_what_float32_finds_and_says_what_it_loses(done):
@@ -87,11 +86,14 @@ def test_it_finds_what_float32_finds_and_says_what_it_loses(done):
     assert "int8" not in kept(done, "exact")
 
 
-@pytest.mark.parametrize(("blocks", "block_shape"), [
-    (Processes(n_workers=2), None), (Serial(), (128, 48, 48)),
-])
-def test_blocks_and_workers_change_nothing(model, done, store, blocks, block_shape):
-    run(model, store, blocks=blocks, block_shape=block_shape)
+def test_processes_change_nothing(model, done, store):
+    run(model, store, blocks=Processes(n_workers=1))
+    assert kept(store) == kept(done)
+    assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
+
+
+def test_blocks_change_nothing(model, done, store):
+    run(model, store, block_shape=(128, 48, 48), int8=ranges(done))
     assert kept(store) == kept(done)
     assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
 
@@ -109,8 +111,16 @@ def test_auto_and_other_precisions_are_another_product(model, done):
     assert kept(done)["precision"] == "int8"
 
 
+def test_a_name_of_another_product_is_refused_before_anything_is_measured(
+    model, done, monkeypatch
+):
+    monkeypatch.setattr(infer, "measured_int8", None)
+    with pytest.raises(ExistsError, match=r"probabilities/exact stands already .*overwrite=true"):
+        run(model, done, name="exact")
+
+
 @pytest.fixture
-def half_done(model, store, monkeypatch):
+def half_done(model, store, done, monkeypatch):
     """The first block was made, the second failed."""
     computed: list[int] = []
     call = ModelBlocks.__call__
@@ -123,7 +133,7 @@ def half_done(model, store, monkeypatch):
 
     monkeypatch.setattr(ModelBlocks, "__call__", noted)
     with pytest.raises(PartlyDoneError):
-        run(model, store)
+        run(model, store, int8=ranges(done))
     return computed
 
 
@@ -155,16 +165,25 @@ def test_ranges_that_are_damaged_are_not_gone_on_with(model, store, done, half_d
     assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
 
 
+def test_ranges_of_another_network_are_measured_anew_with_overwrite(model, store, done, half_done):
+    damage(store, "ranges", [[0.0, 1.0]])
+    with pytest.raises(PartlyDoneError, match=r"1 ranges are given, .* Set overwrite=true"):
+        run(model, store)
+    run(model, store, overwrite=True)
+    assert store.probabilities_info("m").digest == done.probabilities_info("m").digest
+
+
 def test_a_network_that_loses_too_much_is_refused_before_the_work(store, tmp_path, monkeypatch):
     fragile = save_model_folder(tmp_path / "r", *random_model(features=(8, 16), core=64))
     monkeypatch.setattr(probabilities, "map_blocks", None)
+    monkeypatch.setattr(infer_int8, "LEADING", (1,))
     with pytest.raises(UsageError, match=r"loses 0\.0\d+ \(class0\) .* 0\.005 is allowed.*auto"):
         run(fragile, store)
     assert store.probability_names() == []
 
 
-def test_more_convolutions_stay_as_they_are_where_that_is_needed(model, store, monkeypatch):
-    with_one = measured(model, store)
+def test_more_convolutions_stay_as_they_are_where_that_is_needed(model, done, store, monkeypatch):
+    with_one = ranges(done)
     assert with_one.leading == 1
     losses = []
     real = infer_int8.measured_loss
@@ -247,7 +266,7 @@ def test_without_openvino_it_says_what_to_install(model, store, monkeypatch):
         run(model, store)
 
 
-def test_a_rehearsal_measures_on_the_whole_volume(model, store, tmp_path, monkeypatch):
+def test_a_rehearsal_measures_on_the_whole_volume(model, done, store, tmp_path, monkeypatch):
     from fibseg.pipeline.samples import infer_sample
 
     parts = {
@@ -258,6 +277,6 @@ def test_a_rehearsal_measures_on_the_whole_volume(model, store, tmp_path, monkey
         "int8": None, "config": {}, "overrides": [],
     }
     sample = infer_sample(parts, tmp_path / "sample")
-    assert sample.parts["int8"] == measured(model, store)
+    assert sample.parts["int8"] == ranges(done)
     monkeypatch.setattr(infer, "measured_int8", None)
     infer.run(**sample.parts)
