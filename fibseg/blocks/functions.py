@@ -23,8 +23,8 @@ class BlockFunction(Protocol):
     """A function of blocks that chooses itself what it reads.
 
     One that uses several threads well says how many by an attribute ``threads``. One that may need
-    less than its box loads that itself, by a method ``load(sources, block)``, which returns what it
-    is called with.
+    less than its box reads for itself, by a method ``read_parts(sources, block)`` that returns its
+    arguments.
     """
 
     def read_box(self, write: Box, shape: tuple[int, ...]) -> Box:

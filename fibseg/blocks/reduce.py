@@ -135,10 +135,10 @@ class Reduce(Task):
 
     def read(self, block: Block) -> list[Any]:
         """The read box of every source, or what the function loads itself."""
-        load = getattr(self.function, "load", None)
-        if load is not None:
-            loaded: list[Any] = load(self.sources, block)
-            return loaded
+        own = getattr(self.function, "read_parts", None)
+        if own is not None:
+            parts: list[Any] = own(self.sources, block)
+            return parts
         cut = block.read.slices
         return [np.asarray(source[cut]) for source in self.sources]
 

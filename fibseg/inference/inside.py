@@ -92,7 +92,7 @@ class InsideBlocks(ModelBlocks):
         """As of every network, and where it looks."""
         return f"{super().note()}, up to {self.inside_nm:g} nm outside of the objects"
 
-    def load(self, sources: Sequence[Any], block: Block) -> list[Any]:
+    def read_parts(self, sources: Sequence[Any], block: Block) -> list[Any]:
         """What it is called with: raw of a part of the block, which voxels of that, and the part.
 
         The part holds all that is wanted. Where nothing is, no raw is read.

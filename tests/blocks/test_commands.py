@@ -160,7 +160,8 @@ def test_what_a_failed_command_said(tmp_path, text, code, said):
 
 
 TWICE = """
-    import os, sys
+    import os, signal, sys
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind a shell ignores it
     from fibseg.blocks import Commands, Grid, Threads, Unit
     from fibseg.errors import StoppedAtOnce
     folder = sys.argv[1]

@@ -160,14 +160,14 @@ def test_of_raw_it_reads_what_its_windows_see_and_of_resin_nothing(store, model,
     )
     raw, labels = Counted(store.raw()), Counted(cell())
     resin = Box((0, 110, 0), (40, 150, 150))
-    loaded = blocks.load([raw, Present(labels)], Block(0, resin, plan.read_box(resin)))
+    loaded = blocks.read_parts([raw, Present(labels)], Block(0, resin, plan.read_box(resin)))
     assert raw.n == 0
     assert labels.n >= resin.size
     (nothing,) = blocks(*loaded, block=Block(0, resin, plan.read_box(resin)))
     assert nothing.shape == resin.shape
     assert not nothing.any()
     whole = Box.whole(SHAPE)
-    blocks.load([raw, Present(labels)], Block(0, whole, plan.read_box(whole)))
+    blocks.read_parts([raw, Present(labels)], Block(0, whole, plan.read_box(whole)))
     assert 0 < raw.n < 0.75 * cell().size
 
 
